@@ -1,0 +1,87 @@
+// Engine: a loaded model behind the workflow of one task. Thread-safe: any thread may submit and cancel.
+//
+//   wde::EngineArgs args;
+//   args.set("model", "path/to/all-MiniLM-L6-v2").set("task", "embed");
+//   auto engine = wde::Engine::create(args);                        // throws wde::LoadError, wde::UsageError
+//   wde::Result<wde::Response> r = engine->submit({"some text", {}}).get();
+//   if (r.ok()) use(r.value().outputs[0].values);                   // float32 [dim]
+//
+// examples/embed.cpp is this as a whole program; the tests compile and run it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "wde/engine_args.h"
+#include "wde/request.h"
+#include "wde/response.h"
+#include "wde/result.h"
+
+namespace wde {
+
+using RequestId = uint64_t;
+
+// What an engine is made of, for `doctor`, /info and logs.
+struct EngineInfo {
+  std::string architecture;   // "BertModel"
+  std::string task;           // "embed"
+  std::string workflow;
+  std::vector<std::pair<std::string, std::string>> modules;  // seam -> name of the module that was created, in order of creation
+  std::vector<std::pair<std::string, std::string>> facts;    // "max_length" -> "256 (sentence_bert_config.json)", …
+  std::vector<std::string> unused_tensors;                   // in the checkpoint, not needed by this task
+  size_t max_length = 0;   // tokens, special ones included
+  size_t dimensions = 0;   // of an embedding or hidden row; 0 where the task has none
+  size_t workers = 0;
+  size_t weight_bytes = 0;  // packed, shared by all workers
+};
+
+class Engine {
+ public:
+  // Called exactly once a request, from a thread of the engine: return soon, do not block, do not throw.
+  using Callback = std::function<void(Result<Response>)>;
+
+  static std::unique_ptr<Engine> create(const EngineArgs& args);
+
+  // Finishes what was submitted, then stops (as shutdown()).
+  virtual ~Engine() = default;
+
+  // Returns at once. Errors of the request (bad UTF-8, …) and of the engine come through the callback.
+  virtual RequestId submit(Request request, Callback done) = 0;
+  std::future<Result<Response>> submit(Request request);
+
+  // True: the request was still waiting, and its callback has been or will be called with kCancelled.
+  // False: unknown, already answered, or already being executed (its answer comes as usual).
+  virtual bool cancel(RequestId id) = 0;
+
+  // Refuses new requests (kUnavailable), answers all submitted ones, stops the threads. Idempotent.
+  virtual void shutdown() = 0;
+
+  virtual const EngineInfo& info() const = 0;
+};
+
+// For `wde models`: what is registered.
+struct ModelEntry {
+  std::string architecture;
+  std::string model_type;
+  std::vector<std::pair<std::string, std::string>> workflows;  // task -> workflow
+};
+struct WorkflowEntry {
+  std::string name;
+  std::string help;
+  std::vector<std::pair<std::string, std::string>> modules;  // seam -> module
+};
+std::vector<ModelEntry> registered_models();
+std::vector<WorkflowEntry> registered_workflows();
+std::vector<std::pair<std::string, std::vector<std::string>>> registered_modules();  // seam -> names
+
+// What the machine offers and what the engine would use of it, line by line, for `wde doctor`.
+std::vector<std::pair<std::string, std::string>> machine_facts();
+std::string version();
+
+}  // namespace wde

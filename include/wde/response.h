@@ -1,0 +1,51 @@
+// What the engine answers: named arrays, float32, row-major.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace wde {
+
+// One array of a response. The workflow decides which there are:
+//   embed        "embedding" [dim]
+//   token_embed  "hidden"    [tokens, hidden_size]
+//   tokenize     "ids"       [tokens]          (in `ids`; `values` is empty)
+struct Output {
+  std::string name;
+  std::vector<size_t> shape;
+  std::vector<float> values;
+  std::vector<int32_t> ids;
+};
+
+// Byte range [begin, end) of a token in the UTF-8 text that it came from; {0, 0} for special tokens.
+struct Offset {
+  uint32_t begin = 0;
+  uint32_t end = 0;
+};
+
+// Only the tokenize workflow fills this.
+struct TokenDetails {
+  std::vector<std::string> tokens;          // as the vocabulary spells them
+  std::vector<int32_t> type_ids;            // segment ids
+  std::vector<Offset> offsets;              // into the prompted text; of the document for the pair's second part
+  std::vector<uint8_t> special_tokens_mask;  // 1: added by the post-processor
+};
+
+struct Timing {  // seconds
+  double waiting = 0;    // submit -> execution
+  double inference = 0;  // execution of the batch that held the request
+  double total = 0;      // submit -> response ready
+};
+
+struct Response {
+  std::vector<Output> outputs;
+  size_t tokens = 0;       // real tokens, special ones included
+  bool truncated = false;  // the input was cut to the maximum length
+  TokenDetails details;
+  Timing timing;
+};
+
+}  // namespace wde

@@ -1,0 +1,63 @@
+// View: borrowed rows of a matrix. Matrix: owned ones, 64-byte aligned.
+// Rows may be further apart than they are long (stride >= cols), see padded_stride().
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+namespace wde {
+
+template <class T>
+struct View {
+  T* data = nullptr;
+  size_t rows = 0;
+  size_t cols = 0;
+  size_t stride = 0;  // in elements
+
+  T* row(size_t r) const { return data + r * stride; }
+  View slice_rows(size_t begin, size_t count) const { return {row(begin), count, cols, stride}; }
+  View slice_cols(size_t begin, size_t count) const { return {data + begin, rows, count, stride}; }
+  operator View<const T>() const { return {data, rows, cols, stride}; }  // NOLINT(google-explicit-constructor)
+};
+
+// Distance between rows, in floats, for a matrix of `cols` columns: whole 64-byte cache lines, and an odd number of them, so
+// that the rows of a GEMM tile fall into different sets of an L1 cache (a stride of 4096 bytes puts all of them into one).
+constexpr size_t padded_stride(size_t cols) {
+  size_t lines = (cols + 15) / 16;
+  return (lines | 1) * 16;
+}
+
+// Zero-filled, aligned to 64 bytes (to 2 MiB and advised as huge pages from 2 MiB on). Throws std::bad_alloc.
+class AlignedBuffer {
+ public:
+  AlignedBuffer() = default;
+  explicit AlignedBuffer(size_t bytes);
+  void* data() const { return data_.get(); }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  struct Unmap {
+    size_t bytes = 0;
+    void operator()(void* p) const noexcept;
+  };
+  std::unique_ptr<void, Unmap> data_;
+  size_t bytes_ = 0;
+};
+
+class Matrix {
+ public:
+  Matrix() = default;
+  Matrix(size_t rows, size_t cols) : Matrix(rows, cols, padded_stride(cols)) {}
+  Matrix(size_t rows, size_t cols, size_t stride)
+      : buffer_(rows * stride * sizeof(float)), view_{static_cast<float*>(buffer_.data()), rows, cols, stride} {}
+
+  View<float> view() { return view_; }
+  View<const float> view() const { return view_; }
+  size_t bytes() const { return buffer_.bytes(); }
+
+ private:
+  AlignedBuffer buffer_;
+  View<float> view_;
+};
+
+}  // namespace wde

@@ -1,0 +1,67 @@
+// The sentence-transformers files of a model directory, both generations (before and since 5.4): modules.json, Pooling, Dense,
+// LayerNorm, Normalize, prompts, maximum length. Gives data only; the output stage builds modules from it.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "loader/config.h"
+
+namespace wde {
+
+enum class Pooling { kCls, kMax, kMean, kMeanSqrtLen, kWeightedMean, kLastToken };
+std::string_view pooling_name(Pooling pooling);                    // "cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"
+std::optional<Pooling> pooling_from_name(std::string_view name);
+
+struct PoolingSpec {
+  std::vector<Pooling> modes;  // several: concatenated, in the order of the enum
+  bool include_prompt = true;  // false: prompt tokens are left out of the pooling
+};
+
+struct DenseSpec {
+  size_t in_features = 0;
+  size_t out_features = 0;
+  bool bias = true;
+  std::string activation;  // "tanh", "identity", "relu", "gelu", "sigmoid", "silu"
+  std::string directory;   // holds model.safetensors with linear.weight, linear.bias
+};
+struct LayerNormSpec {
+  size_t dimension = 0;
+  std::string directory;  // holds model.safetensors with norm.weight, norm.bias
+};
+
+// One step behind the pooling.
+struct PostModule {
+  enum class Kind { kDense, kLayerNorm, kNormalize };
+  Kind kind = Kind::kNormalize;
+  DenseSpec dense;
+  LayerNormSpec layer_norm;
+};
+
+struct SentenceTransformersSpec {
+  bool present = false;  // modules.json exists; false: plain transformer, mean pooling, no normalising (sentence-transformers' default)
+  std::string transformer_directory;  // where config.json, tokenizer.json and the weights are: the model directory or a folder of it
+  PoolingSpec pooling;
+  std::vector<PostModule> post;
+  std::map<std::string, std::string> prompts;
+  std::optional<std::string> default_prompt_name;
+  std::optional<size_t> max_seq_length;
+  std::string max_seq_length_source;  // "sentence_bert_config.json"
+  bool do_lower_case = false;
+};
+
+// Throws LoadError: a module type that is not known (with the known ones), sizes that do not fit to each other, a prompt name that has no prompt.
+// Module types are matched by their last component: sentence_transformers.models.Pooling, …modules.pooling.Pooling, ….
+SentenceTransformersSpec read_sentence_transformers(const std::string& directory, size_t hidden_size);
+
+// The maximum length in tokens, special ones included, and the file that says so: max_seq_length, else tokenizer_config.json's
+// model_max_length, never above `positions` (what the model's position embeddings allow).
+struct MaxLength {
+  size_t tokens = 0;
+  std::string source;
+};
+MaxLength resolve_max_length(const SentenceTransformersSpec& spec, const std::string& directory, size_t positions);
+
+}  // namespace wde

@@ -1,0 +1,39 @@
+// The plain structs that one stage hands to the next, up to the scheduler.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "wde/engine.h"
+
+namespace wde {
+
+using Clock = std::chrono::steady_clock;
+
+// InputProcessor -> Tokenizer: what is to be tokenized. Either texts or ready ids.
+struct TokenizeJob {
+  std::string text;        // prompt already put before it
+  std::string text_pair;   // second part of a pair
+  bool is_pair = false;
+  bool has_ids = false;    // `ids` are given and used as they are
+  std::vector<int32_t> ids;
+  size_t prompt_tokens = 0;  // leading tokens that belong to the prompt (special ones before it included); 0: no prompt
+};
+
+// Tokenizer -> Scheduler: one tokenized request.
+struct Sequence {
+  RequestId id = 0;
+  std::vector<int32_t> ids;
+  std::vector<int32_t> type_ids;             // same length as ids
+  std::vector<uint8_t> special_tokens_mask;  // same length; 1: added by the post-processor
+  std::vector<Offset> offsets;               // same length; only if the tokenizer was asked for them
+  size_t prompt_tokens = 0;
+  bool truncated = false;
+  Clock::time_point arrival;
+  size_t size() const { return ids.size(); }
+};
+
+}  // namespace wde

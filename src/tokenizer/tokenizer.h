@@ -1,0 +1,38 @@
+// Tokenizer seam: texts -> ids, type ids, offsets, special-token mask. Batch call, no padding, thread-safe.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/registry.h"
+#include "stage/sequence.h"
+#include "wde/result.h"
+
+namespace wde {
+
+// What a tokenizer is made from; `directory` is the model's.
+struct TokenizerConfig {
+  std::string directory;
+  bool lowercase = false;  // sentence_bert_config.json's do_lower_case
+  size_t threads = 1;      // for one batch call
+};
+
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  // One result a job, in order. A job with ready ids is checked against the vocabulary and passed through.
+  // Longer than max_length (in tokens, special ones included): cut as the reference does (the special tokens stay; of a pair
+  // the longer part is cut first), `truncated` set. Invalid UTF-8: an error that gives the byte's position.
+  virtual std::vector<Result<Sequence>> encode(std::span<const TokenizeJob> jobs, size_t max_length, bool want_offsets) const = 0;
+
+  virtual std::string token(int32_t id) const = 0;  // as the vocabulary spells it; "" if there is no such id
+  virtual size_t vocabulary_size() const = 0;       // added tokens included
+};
+
+using TokenizerFactory = std::function<std::unique_ptr<Tokenizer>(const TokenizerConfig&)>;
+Registry<TokenizerFactory>& tokenizers();
+
+}  // namespace wde
