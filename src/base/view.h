@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
+#include <utility>
 
 namespace wde {
 
@@ -32,16 +32,27 @@ class AlignedBuffer {
  public:
   AlignedBuffer() = default;
   explicit AlignedBuffer(size_t bytes);
-  void* data() const { return data_.get(); }
+  AlignedBuffer(AlignedBuffer&& other) noexcept { swap(other); }
+  AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~AlignedBuffer();
+
+  void* data() const { return data_; }
+  float* floats() const { return static_cast<float*>(data_); }
   size_t bytes() const { return bytes_; }
 
  private:
-  struct Unmap {
-    size_t bytes = 0;
-    void operator()(void* p) const noexcept;
-  };
-  std::unique_ptr<void, Unmap> data_;
+  void swap(AlignedBuffer& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(mapped_, other.mapped_);
+  }
+
+  void* data_ = nullptr;
   size_t bytes_ = 0;
+  size_t mapped_ = 0;
 };
 
 class Matrix {
@@ -49,7 +60,7 @@ class Matrix {
   Matrix() = default;
   Matrix(size_t rows, size_t cols) : Matrix(rows, cols, padded_stride(cols)) {}
   Matrix(size_t rows, size_t cols, size_t stride)
-      : buffer_(rows * stride * sizeof(float)), view_{static_cast<float*>(buffer_.data()), rows, cols, stride} {}
+      : buffer_(rows * stride * sizeof(float)), view_{buffer_.floats(), rows, cols, stride} {}
 
   View<float> view() { return view_; }
   View<const float> view() const { return view_; }

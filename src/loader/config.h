@@ -16,14 +16,16 @@ namespace wde {
 
 class ConfigView {
  public:
-  // Throws LoadError: unreadable, larger than 64 MiB, not JSON (with line and column), not an object, deeper than 64 levels.
+  // Throws LoadError: unreadable, larger than 64 MiB, not JSON (with line and column), not an object, deeper than 64
+  // levels.
   static ConfigView read(const std::string& file);
   static std::optional<ConfigView> read_if_exists(const std::string& file);
 
   const std::string& file() const { return file_; }
   bool has(std::string_view key) const;  // present and not null
 
-  // Required: throws LoadError if missing, null or of another type. Sizes must be integers in [minimum, maximum].
+  // Required: throws LoadError if missing, null or of another type. Integers must be in [minimum, maximum]; 512.0
+  // counts as one.
   int64_t integer(std::string_view key, int64_t minimum, int64_t maximum) const;
   double number(std::string_view key) const;  // finite
   bool boolean(std::string_view key) const;
@@ -36,25 +38,30 @@ class ConfigView {
   bool boolean_or(std::string_view key, bool fallback) const;
   std::string string_or(std::string_view key, std::string_view fallback) const;
 
-  // The first of the names that is present (generations of a key: {"dtype", "torch_dtype"}), else the first name, so that a
-  // getter's error names the current one.
+  // The first of the names that is present (generations of a key: {"dtype", "torch_dtype"}), else the first name, so
+  // that a getter's error names the current one.
   std::string_view first_of(std::initializer_list<std::string_view> keys) const;
 
-  ConfigView object(std::string_view key) const;                    // throws if missing or not an object
+  ConfigView object(std::string_view key) const;  // throws if missing or not an object
   std::optional<ConfigView> object_if_exists(std::string_view key) const;
   std::vector<std::string> keys() const;
   const nlohmann::json& json() const { return *json_; }  // for what the getters do not cover
 
  private:
-  ConfigView(std::string file, std::string path, std::shared_ptr<const nlohmann::json> root, const nlohmann::json* json);
+  ConfigView(std::string file, std::string path, std::shared_ptr<const nlohmann::json> root,
+             const nlohmann::json* json);
   const nlohmann::json* value(std::string_view key) const;  // nullptr: missing or null
   [[noreturn]] void fail(std::string_view key, std::string_view expected, const nlohmann::json* found) const;
 
   std::string file_;
-  std::string path_;  // "rope_parameters." inside a nested object
+  std::string path_;                            // "rope_parameters." inside a nested object
   std::shared_ptr<const nlohmann::json> root_;  // shared: nested views keep the document alive
   const nlohmann::json* json_ = nullptr;
 };
+
+// Throws LoadError unless it is a directory with a config.json (or a modules.json, which then says where the
+// transformer is).
+void require_model_directory(const std::string& directory);
 
 // config.json of both generations of transformers: the keys that were renamed, read under either name.
 struct RopeConfig {
@@ -62,7 +69,9 @@ struct RopeConfig {
   double theta = 10000.0;        // rope_parameters.rope_theta | rope_theta
 };
 std::string config_dtype(const ConfigView& config);  // dtype | torch_dtype; "float32" if neither
-RopeConfig config_rope(const ConfigView& config);
+// Where the parameters are given a layer type (ModernBERT, Gemma 3), `layer_type` ("full_attention") says which;
+// without it throws LoadError.
+RopeConfig config_rope(const ConfigView& config, std::string_view layer_type = {});
 std::string config_architecture(const ConfigView& config);  // architectures[0]; "" if absent
 std::string config_model_type(const ConfigView& config);    // "" if absent
 

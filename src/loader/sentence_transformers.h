@@ -1,10 +1,11 @@
-// The sentence-transformers files of a model directory, both generations (before and since 5.4): modules.json, Pooling, Dense,
-// LayerNorm, Normalize, prompts, maximum length. Gives data only; the output stage builds modules from it.
+// The sentence-transformers files of a model directory, both generations (before and since 5.4): modules.json, Pooling,
+// Dense, LayerNorm, Normalize, prompts, maximum length. Gives data only; the output stage builds modules from it.
 #pragma once
 
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "loader/config.h"
@@ -12,11 +13,13 @@
 namespace wde {
 
 enum class Pooling { kCls, kMax, kMean, kMeanSqrtLen, kWeightedMean, kLastToken };
-std::string_view pooling_name(Pooling pooling);                    // "cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"
+std::string_view pooling_name(
+    Pooling pooling);  // "cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"
 std::optional<Pooling> pooling_from_name(std::string_view name);
 
 struct PoolingSpec {
-  std::vector<Pooling> modes;  // several: concatenated, in the order of the enum
+  // Several: concatenated in this order. Old files' flags come in the order of the enum, new files' lists as they are.
+  std::vector<Pooling> modes;
   bool include_prompt = true;  // false: prompt tokens are left out of the pooling
 };
 
@@ -41,8 +44,10 @@ struct PostModule {
 };
 
 struct SentenceTransformersSpec {
-  bool present = false;  // modules.json exists; false: plain transformer, mean pooling, no normalising (sentence-transformers' default)
-  std::string transformer_directory;  // where config.json, tokenizer.json and the weights are: the model directory or a folder of it
+  bool present = false;               // modules.json exists; false: plain transformer, mean pooling, no normalising
+                                      // (sentence-transformers' default)
+  std::string transformer_directory;  // where config.json, tokenizer.json and the weights are: the model directory or a
+                                      // folder of it
   PoolingSpec pooling;
   std::vector<PostModule> post;
   std::map<std::string, std::string> prompts;
@@ -52,12 +57,18 @@ struct SentenceTransformersSpec {
   bool do_lower_case = false;
 };
 
-// Throws LoadError: a module type that is not known (with the known ones), sizes that do not fit to each other, a prompt name that has no prompt.
-// Module types are matched by their last component: sentence_transformers.models.Pooling, …modules.pooling.Pooling, ….
+// Where the transformer of the model is, from modules.json alone: for config.json, which read_sentence_transformers
+// needs hidden_size from. Looks at no other module. The directory itself if there is no modules.json. Throws LoadError.
+std::string find_transformer_directory(const std::string& directory);
+
+// Throws LoadError: a module type that is not known (with the known ones), sizes that do not fit to each other, a
+// prompt name that has no prompt. Module types are matched by their last component:
+// sentence_transformers.models.Pooling, …modules.pooling.Pooling, ….
 SentenceTransformersSpec read_sentence_transformers(const std::string& directory, size_t hidden_size);
 
-// The maximum length in tokens, special ones included, and the file that says so: max_seq_length, else tokenizer_config.json's
-// model_max_length, never above `positions` (what the model's position embeddings allow).
+// The maximum length in tokens, special ones included, and the file that says so: max_seq_length, else
+// tokenizer_config.json's model_max_length, never above `positions` (what the model's position embeddings allow).
+// `directory`: for a spec that names no transformer_directory.
 struct MaxLength {
   size_t tokens = 0;
   std::string source;

@@ -1,5 +1,5 @@
-// Weights: all tensors of a checkpoint, from model.safetensors or the shards that model.safetensors.index.json names. Keeps
-// account of what was taken, so that missing and unused tensors are reported by name.
+// Weights: all tensors of a checkpoint, from model.safetensors or the shards that model.safetensors.index.json names.
+// Keeps account of what was taken, so that missing and unused tensors are reported by name.
 #pragma once
 
 #include <functional>
@@ -16,26 +16,33 @@ namespace wde {
 
 class Weights {
  public:
-  // Throws LoadError: neither file exists (lists what is there), a shard is missing, a tensor of the index is not in its shard,
-  // a name occurs in two shards.
+  // Also for a folder of the model that has weights of its own (2_Dense). Throws LoadError: neither file exists (lists
+  // what is there), a shard is missing, a tensor of the index is not in its shard, a name occurs in two shards.
   static Weights open(const std::string& directory, const std::string& stem = "model");
 
-  // Tensor names in files may carry a prefix ("bert.", "roberta.", none): finds the one of `prefixes` (tried in order) under which
-  // `probe` exists and uses it for all names from then on. Throws LoadError naming all that was tried.
+  // Tensor names in files may carry a prefix ("bert.", "roberta.", none): finds the one of `prefixes` (tried in order)
+  // under which `probe` exists and uses it for all names from then on. Throws LoadError naming all that was tried.
   void choose_prefix(std::initializer_list<std::string_view> prefixes, std::string_view probe);
   const std::string& prefix() const { return prefix_; }
 
+  // All names below: after the prefix, or whole names where there is none such ("classifier.weight" beside "bert.…").
   bool has(std::string_view name) const;
-  // Throws LoadError if missing, or if the shape is another (expected and found are named), or the dtype is not F32, F16 or BF16.
-  // Old checkpoints call LayerNorm's tensors gamma and beta: for a name ending in ".weight"/".bias" that is missing, ".gamma"/".beta" is tried.
+  // Throws LoadError if missing, or if the shape is another (expected and found are named), or the dtype is not F32,
+  // F16 or BF16. Old checkpoints call LayerNorm's tensors gamma and beta: for a name ending in ".weight"/".bias" that
+  // is missing, ".gamma"/".beta" is tried.
   const TensorView& get(std::string_view name, const std::vector<size_t>& shape);
-  // Tensors that this task does not need (a head, "pooler."): not counted as unused. Names after the prefix, or whole names; prefix match.
+  // Tensors that this task does not need (a head, "pooler."): not counted as unused. Prefix match.
   void ignore(std::string_view name_prefix);
 
   std::vector<std::string> unused() const;  // neither taken nor ignored
-  size_t bytes() const;
+  size_t bytes() const;                     // of all tensors
 
  private:
+  Weights() = default;
+  void add_file(const std::string& file);
+  const TensorView* find(std::string_view name) const;  // by every spelling that get() accepts; nullptr: there is none
+  const std::string& file_of(const TensorView& tensor) const;
+
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
   std::map<std::string, const TensorView*, std::less<>> tensors_;
   std::set<std::string, std::less<>> taken_;
@@ -44,7 +51,8 @@ class Weights {
   std::string directory_;
 };
 
-// Converts a whole F32, F16 or BF16 tensor, or `count` elements from `begin` on, to float32.
+// Converts `count` elements from `begin` on of a F32, F16 or BF16 tensor (other types: NaN) to float32, exactly.
+// Precondition: begin + count <= tensor.elements().
 void to_float32(const TensorView& tensor, size_t begin, size_t count, float* out) noexcept;
 
 }  // namespace wde

@@ -20,7 +20,8 @@ struct TokenizeJob {
   bool is_pair = false;
   bool has_ids = false;    // `ids` are given and used as they are
   std::vector<int32_t> ids;
-  size_t prompt_tokens = 0;  // leading tokens that belong to the prompt (special ones before it included); 0: no prompt
+  std::string prompt;        // what was put before `text`
+  size_t prompt_tokens = 0;  // leading tokens that belong to it (special ones before it included); counted only for outputs that ask
 };
 
 // Tokenizer -> Scheduler: one tokenized request.

@@ -1,0 +1,119 @@
+"""Converts the model for each peer, once, into the cache. Run as a program so that its memory and threads are its own.
+
+  python convert.py --model DIR --out DIR
+
+Writes model.onnx (optimised for BERT by onnxruntime.transformers), openvino.xml, ctranslate2/ and info.json.
+Pooling and normalisation are part of the ONNX and OpenVINO graphs; CTranslate2 has no operator for them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoModel
+
+# What a BERT of six layers must have after fusion; anything less and ONNX Runtime would not be at its best.
+EXPECTED_FUSIONS = {"EmbedLayerNormalization": 1, "Attention": 6, "SkipLayerNormalization": 12, "BiasGelu": 6}
+INPUTS = ["input_ids", "attention_mask", "token_type_ids"]
+
+
+class Embedder(torch.nn.Module):
+    """BERT, mean over real tokens, L2 norm."""
+
+    def __init__(self, model: Path, attention: str) -> None:
+        super().__init__()
+        self.bert = AutoModel.from_pretrained(
+            model, attn_implementation=attention, dtype=torch.float32, add_pooling_layer=False
+        )
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor
+    ) -> torch.Tensor:
+        hidden = self.bert(
+            input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
+        ).last_hidden_state
+        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+        pooled = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
+        return torch.nn.functional.normalize(pooled, p=2, dim=1)
+
+
+def example() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ids = torch.from_numpy(np.random.default_rng(0).integers(1000, 2000, (2, 16)))
+    mask = torch.ones_like(ids)
+    mask[1, 10:] = 0
+    return ids, mask, torch.zeros_like(ids)
+
+
+def to_onnx(model: Path, out: Path) -> dict[str, int]:
+    """Exports and fuses. Eager attention through the TorchScript exporter is the form the BERT optimiser recognises."""
+    from onnxruntime.transformers import optimizer
+
+    plain = out / "plain.onnx"
+    with torch.no_grad():
+        torch.onnx.export(
+            Embedder(model, "eager").eval(),
+            example(),
+            str(plain),
+            dynamo=False,
+            opset_version=17,
+            input_names=INPUTS,
+            output_names=["embedding"],
+            dynamic_axes={name: {0: "batch", 1: "length"} for name in INPUTS} | {"embedding": {0: "batch"}},
+        )
+    fused = optimizer.optimize_model(
+        str(plain), model_type="bert", num_heads=12, hidden_size=384, opt_level=0, only_onnxruntime=False
+    )
+    fused.save_model_to_file(str(out / "model.onnx"))
+    plain.unlink()
+    counts = {name: count for name, count in fused.get_fused_operator_statistics().items() if count}
+    missing = {name: count for name, count in EXPECTED_FUSIONS.items() if counts.get(name) != count}
+    if missing:
+        raise RuntimeError(f"the ONNX graph is not fused as it should be: found {counts}, expected {EXPECTED_FUSIONS}")
+    return counts
+
+
+def to_openvino(model: Path, out: Path) -> None:
+    """From the torch model, whose attention becomes one ScaledDotProductAttention operator; weights stay float32."""
+    import openvino
+
+    converted = openvino.convert_model(
+        Embedder(model, "sdpa").eval(), example_input=dict(zip(INPUTS, example(), strict=True))
+    )
+    openvino.save_model(converted, str(out / "openvino.xml"), compress_to_fp16=False)
+
+
+def to_ctranslate2(model: Path, out: Path) -> None:
+    from ctranslate2.converters import TransformersConverter
+
+    TransformersConverter(str(model)).convert(str(out / "ctranslate2"), force=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="the sentence-transformers model")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the converted models go")
+    arguments = parser.parse_args()
+
+    warnings.filterwarnings("ignore")  # deprecations of the exporters: nothing a reader of the results can act on
+    out: Path = arguments.out
+    temporary = out.with_name(out.name + ".part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    fusions = to_onnx(arguments.model, temporary)
+    print(f"ONNX graph, fused operators: {fusions}", file=sys.stderr)
+    to_openvino(arguments.model, temporary)
+    to_ctranslate2(arguments.model, temporary)
+    (temporary / "info.json").write_text(json.dumps({"fused_operators": fusions}, indent=1) + "\n")
+    shutil.rmtree(out, ignore_errors=True)
+    temporary.rename(out)
+
+
+if __name__ == "__main__":
+    main()

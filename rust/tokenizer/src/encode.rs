@@ -1,0 +1,203 @@
+//! Encoding with a maximum length that is an argument of the call, so that one tokenizer serves all threads unchanged.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokenizers::utils::truncation::TruncationDirection;
+use tokenizers::{Encoding, Model, OffsetType, PostProcessor, PreTokenizer, Tokenizer};
+
+use crate::guard::guarded;
+
+/// Texts below this size are not worth a thread of their own.
+const BYTES_PER_THREAD: usize = 4096;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    InvalidInput(String),
+    Internal(String),
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Encoded {
+    pub ids: Vec<i32>,
+    pub type_ids: Vec<i32>,
+    pub special_tokens_mask: Vec<u8>,
+    pub offsets: Option<Vec<[u32; 2]>>,
+    pub truncated: bool,
+}
+
+/// One text or pair; bytes that need not be UTF-8.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    pub text: &'a [u8],
+    pub pair: Option<&'a [u8]>,
+}
+
+#[derive(Clone, Copy)]
+pub struct Options {
+    pub max_length: usize, // 0: none
+    pub want_offsets: bool,
+    pub threads: usize,
+}
+
+pub fn encode_batch(tokenizer: &Tokenizer, inputs: &[Input], options: Options) -> Vec<Result<Encoded, Failure>> {
+    let encode = |input: &Input| {
+        guarded(|| encode_one(tokenizer, input, options))
+            .unwrap_or_else(|message| Err(Failure::Internal(format!("the tokenizer failed on this text: {message}"))))
+    };
+    let bytes: usize = inputs.iter().map(|input| input.text.len() + input.pair.map_or(0, <[u8]>::len)).sum();
+    let threads = options.threads.min(inputs.len()).min(bytes / BYTES_PER_THREAD + 1);
+    if threads <= 1 {
+        return inputs.iter().map(encode).collect();
+    }
+    // Texts differ in length: each thread takes the next one when it is done with its last.
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some((index, input)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, inputs.get(i)?)))
+        {
+            done.push((index, encode(input)));
+        }
+        done
+    };
+    let mut results: Vec<Option<Result<Encoded, Failure>>> = inputs.iter().map(|_| None).collect();
+    std::thread::scope(|scope| {
+        // If the system gives no thread, those that run (at least this one) do its share.
+        let others: Vec<_> =
+            (1..threads).filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
+        let mut done = work();
+        for other in others {
+            done.extend(other.join().unwrap_or_default());
+        }
+        for (index, result) in done {
+            results[index] = Some(result);
+        }
+    });
+    let lost = || Err(Failure::Internal("the thread that tokenized this text died".into()));
+    results.into_iter().map(|result| result.unwrap_or_else(lost)).collect()
+}
+
+/// The same tokens as `Tokenizer::encode` with truncation (longest first, right, stride 0) set in the tokenizer.
+pub fn encode_one(tokenizer: &Tokenizer, input: &Input, options: Options) -> Result<Encoded, Failure> {
+    let text = utf8(input.text, if input.pair.is_some() { "the pair's first text" } else { "the text" })?;
+    let pair = input.pair.map(|bytes| utf8(bytes, "the pair's second text")).transpose()?;
+    let max_length = options.max_length;
+    let special = tokenizer.get_post_processor().map_or(0, |processor| processor.added_tokens(pair.is_some()));
+    if max_length != 0 && max_length < special {
+        let what = if pair.is_some() { "pair" } else { "text" };
+        return Err(Failure::InvalidInput(format!(
+            "the maximum length of {max_length} tokens is too small: this model adds {special} special tokens to a {what}"
+        )));
+    }
+
+    let limit = (max_length != 0).then_some(max_length);
+    let mut first = encode_part(tokenizer, text, 0, limit, options.want_offsets)?;
+    let mut second = pair.map(|pair| encode_part(tokenizer, pair, 1, limit, options.want_offsets)).transpose()?;
+    let mut truncated = false;
+    if max_length != 0 {
+        let lengths = (first.len(), second.as_ref().map_or(0, Encoding::len));
+        let keep = longest_first(lengths, max_length - special);
+        truncated = keep != lengths;
+        // Where no special token needs room, a part that fills max_length may have been cut by encode_part already.
+        if !truncated && special == 0 && lengths.0 + lengths.1 == max_length {
+            let longer =
+                |part: &str| Ok(encode_part(tokenizer, part, 0, Some(max_length + 1), false)?.len() > max_length);
+            truncated = (lengths.0 == max_length && longer(text)?)
+                || (lengths.1 == max_length && pair.map_or(Ok(false), longer)?);
+        }
+        first = head(first, keep.0);
+        second = second.map(|second| head(second, keep.1));
+    }
+
+    let encoding = tokenizer.post_process(first, second, true).map_err(internal)?;
+    if max_length != 0 && encoding.len() > max_length {
+        return Err(Failure::Internal(format!(
+            "the tokenizer's post-processor made {} tokens where at most {max_length} were announced",
+            encoding.len()
+        )));
+    }
+    Ok(Encoded {
+        ids: encoding.get_ids().iter().map(|&id| id as i32).collect(), // open() has checked the greatest id
+        type_ids: encoding.get_type_ids().iter().map(|&id| id as i32).collect(),
+        special_tokens_mask: encoding.get_special_tokens_mask().iter().map(|&flag| flag as u8).collect(),
+        offsets: options
+            .want_offsets
+            .then(|| encoding.get_offsets().iter().map(|&(begin, end)| [begin as u32, end as u32]).collect()),
+        truncated,
+    })
+}
+
+fn utf8<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, Failure> {
+    if u32::try_from(bytes.len()).is_err() {
+        return Err(Failure::InvalidInput(format!("{what} is too long: {} bytes, at most {}", bytes.len(), u32::MAX)));
+    }
+    std::str::from_utf8(bytes).map_err(|error| {
+        let position = error.valid_up_to();
+        Failure::InvalidInput(format!(
+            "{what} is not valid UTF-8: bad byte 0x{:02X} at position {position}",
+            bytes[position]
+        ))
+    })
+}
+
+fn internal(error: tokenizers::Error) -> Failure {
+    Failure::Internal(format!("the tokenizer failed on this text: {error}"))
+}
+
+/// One part without special tokens. Stops after the word that reaches `limit` tokens, as the crate does when truncation is
+/// set in the tokenizer: of two parts that are both longer than the limit, the lengths seen here decide which one keeps the
+/// odd token, so stopping elsewhere would give other ids.
+fn encode_part(
+    tokenizer: &Tokenizer,
+    text: &str,
+    type_id: u32,
+    limit: Option<usize>,
+    want_offsets: bool,
+) -> Result<Encoding, Failure> {
+    let mut words = tokenizer.get_added_vocabulary().extract_and_normalize(tokenizer.get_normalizer(), text);
+    if let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() {
+        pre_tokenizer.pre_tokenize(&mut words).map_err(internal)?;
+    }
+    let truncation = limit.map(|limit| (limit, TruncationDirection::Right));
+    tokenizer.get_model().tokenize_in_pretokenized(&mut words, truncation).map_err(internal)?;
+    let offsets = if want_offsets { OffsetType::Byte } else { OffsetType::None };
+    let mut encoding = words.into_encoding(None, type_id, offsets).map_err(internal)?;
+    if !want_offsets {
+        // Without offsets the crate loses the type id too; it matters where there is no post-processor.
+        encoding.set_type_ids(vec![type_id; encoding.len()]);
+    }
+    Ok(encoding)
+}
+
+/// How many tokens of each part stay when both together may have `room`: the shorter part stays whole if it fits into half
+/// of the room, else both get half of it (the longer one, or the second if they are equal, gets an odd token more).
+fn longest_first((first, second): (usize, usize), room: usize) -> (usize, usize) {
+    if first + second <= room {
+        return (first, second);
+    }
+    let shorter = first.min(second).min(room / 2);
+    if first > second {
+        (room - shorter, shorter)
+    } else {
+        (shorter, room - shorter)
+    }
+}
+
+/// The first `length` tokens. Unlike Encoding::truncate this does not keep the rest as overflowing encodings, which
+/// post-processing would multiply with those of the other part.
+fn head(encoding: Encoding, length: usize) -> Encoding {
+    if encoding.len() <= length {
+        return encoding;
+    }
+    Encoding::new(
+        encoding.get_ids()[..length].to_vec(),
+        encoding.get_type_ids()[..length].to_vec(),
+        encoding.get_tokens()[..length].to_vec(),
+        encoding.get_word_ids()[..length].to_vec(),
+        encoding.get_offsets()[..length].to_vec(),
+        encoding.get_special_tokens_mask()[..length].to_vec(),
+        encoding.get_attention_mask()[..length].to_vec(),
+        Vec::new(),
+        Default::default(),
+    )
+}

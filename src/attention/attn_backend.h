@@ -1,0 +1,64 @@
+// AttnBackend seam: one instance serves all layers of an engine and carries the one switch between causal and bidirectional.
+// Layers pass a description of their mask, never a mask tensor.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/registry.h"
+#include "base/view.h"
+#include "kernels/attention.h"
+
+namespace wde {
+
+// What one layer asks for, besides causality.
+struct AttentionMask {
+  float scale = 1.0f;
+  int64_t window_left = kernels::kNoWindow, window_right = kernels::kNoWindow;
+  float soft_cap = 0.0f;                 // 0: none
+  const float* alibi_slopes = nullptr;   // [num_heads]
+  const float* relative_bias = nullptr;  // [num_heads, 2 * relative_span - 1]
+  size_t relative_span = 0;
+};
+
+struct HeadShape {
+  size_t num_heads = 0, num_kv_heads = 0, head_dim = 0;
+};
+
+// Keys and values of sequence s are at rows [cu_seqlens[s], cu_seqlens[s + 1]); its queries at [cu_rows[s], cu_rows[s + 1]) with
+// their positions, where only some are needed, else at the same rows as the keys.
+struct AttentionBatch {
+  std::span<const int32_t> cu_seqlens;
+  std::span<const int32_t> cu_rows;      // empty: all
+  std::span<const int32_t> q_positions;  // of each query row; empty: all
+  size_t max_seqlen = 0;
+};
+
+class AttnBackend {
+ public:
+  virtual ~AttnBackend() = default;
+
+  void set_bidirectional(bool on) { bidirectional_ = on; }
+  bool bidirectional() const { return bidirectional_; }
+
+  // "" if the backend honours everything that this mask asks for, else the feature that it does not ("logit soft cap"); a model whose
+  // layers need more is refused at load.
+  virtual std::string refuses(const AttentionMask& mask) const = 0;
+  virtual size_t scratch_floats(size_t max_seqlen, const HeadShape& heads) const = 0;
+
+  // q [query rows, num_heads * head_dim], k and v [rows, num_kv_heads * head_dim], out like q. Thread-safe.
+  void attend(View<const float> q, View<const float> k, View<const float> v, View<float> out, const HeadShape& heads,
+              const AttentionMask& mask, const AttentionBatch& batch, float* scratch) const noexcept;
+
+ private:
+  virtual void attend_sequence(const kernels::AttentionArgs& args, float* scratch) const noexcept = 0;
+
+  bool bidirectional_ = true;
+};
+
+using AttnBackendFactory = std::function<std::unique_ptr<AttnBackend>()>;
+Registry<AttnBackendFactory>& attn_backends();
+
+}  // namespace wde

@@ -1,0 +1,16 @@
+#include "cli/command.h"
+
+namespace wde::cli {
+
+std::vector<std::unique_ptr<Command>> all_commands() {
+  std::vector<std::unique_ptr<Command>> commands;
+  commands.push_back(make_embed_command());
+  commands.push_back(make_hidden_command());
+  commands.push_back(make_tokenize_command());
+  commands.push_back(make_bench_command());
+  commands.push_back(make_models_command());
+  commands.push_back(make_doctor_command());
+  return commands;
+}
+
+}  // namespace wde::cli

@@ -1,0 +1,85 @@
+// Reads what is to be done: the TEXT arguments, or a file or pipe of lines (JSONL or plain text), one item at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/line_reader.h"
+#include "wde/request.h"
+#include "wde/result.h"
+
+namespace wde::cli {
+
+struct InputItem {
+  Result<Request> request = Error{};  // an error: this line cannot be understood, the others can
+  uint64_t line = 0;                  // counts from 1: the input's line or the TEXT argument
+  size_t bytes = 0;                   // of text
+  uint64_t consumed = 0;              // bytes of the input up to and with this item
+};
+
+class InputSource {
+ public:
+  virtual ~InputSource() = default;
+  // nullopt: the end. Throws InputError when the input cannot be read any further.
+  virtual std::optional<InputItem> next() = 0;
+  // "texts.jsonl, line 12"
+  virtual std::string where(uint64_t line) const = 0;
+  // Of a regular file; nullopt where nobody knows how much will come.
+  virtual std::optional<uint64_t> total_bytes() const { return std::nullopt; }
+};
+
+// The TEXT arguments.
+class ArgumentSource : public InputSource {
+ public:
+  explicit ArgumentSource(std::vector<std::string> texts) : texts_(std::move(texts)) {}
+  std::optional<InputItem> next() override;
+  std::string where(uint64_t line) const override;
+
+ private:
+  std::vector<std::string> texts_;
+  size_t position_ = 0;
+};
+
+enum class InputFormat { kAuto, kJsonl, kText };
+
+// "auto" | "jsonl" | "text"
+InputFormat parse_input_format(std::string_view name);
+// From the ending of the name: .jsonl .ndjson .json, .txt; else kAuto, which the first line that is not empty decides.
+InputFormat format_of_name(std::string_view path);
+
+// Lines of a file descriptor, which stays the caller's.
+class LineSource : public InputSource {
+ public:
+  LineSource(int descriptor, std::string name, InputFormat format, std::optional<uint64_t> total_bytes = std::nullopt,
+             size_t max_line_bytes = kMaxLineBytes);
+  std::optional<InputItem> next() override;
+  std::string where(uint64_t line) const override;
+  std::optional<uint64_t> total_bytes() const override { return total_bytes_; }
+
+ private:
+  std::optional<InputItem> detect_and_next();
+  InputItem make_item(LineReader::Status status, std::string line, uint64_t line_number) const;
+
+  LineReader reader_;
+  std::string name_;
+  InputFormat format_;
+  std::optional<uint64_t> total_bytes_;
+  // While the format is not known: empty lines that came before, and the line that decided.
+  uint64_t empty_lines_ = 0;
+  uint64_t empty_lines_given_ = 0;
+  std::optional<InputItem> decided_;
+};
+
+// A JSONL line: a string, or an object with "text", or with "query" and "document"; other keys are ignored.
+Result<Request> parse_json_line(std::string_view line);
+
+// Opens `path` ("-": standard input); kAuto looks at the name first. Throws InputError.
+std::unique_ptr<InputSource> open_input(const std::string& path, InputFormat format);
+
+}  // namespace wde::cli

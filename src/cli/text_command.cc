@@ -1,0 +1,96 @@
+#include "cli/text_command.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "cli/npy_writer.h"
+#include "cli/pipeline.h"
+#include "cli/progress.h"
+#include "wde/engine.h"
+
+namespace wde::cli {
+namespace {
+
+constexpr size_t kMaxResultBytes = size_t{256} << 20;
+
+// The one item that a source was found to have.
+class SingleItemSource : public InputSource {
+ public:
+  SingleItemSource(std::unique_ptr<InputSource> origin, InputItem item)
+      : origin_(std::move(origin)), item_(std::move(item)) {}
+  std::optional<InputItem> next() override { return std::exchange(item_, std::nullopt); }
+  std::string where(uint64_t line) const override { return origin_->where(line); }
+
+ private:
+  std::unique_ptr<InputSource> origin_;
+  std::optional<InputItem> item_;
+};
+
+// Read before the model is loaded, so that a second text is a matter of wrong use and not of lost work.
+std::unique_ptr<InputSource> exactly_one(std::unique_ptr<InputSource> source, const std::string& command) {
+  std::optional<InputItem> first = source->next();
+  if (!first || source->next()) {
+    throw UsageError(
+        fmt::format("--format npy of `wde {}` holds the tokens of exactly one text, and there {}; use --format jsonl.",
+                    command, first ? "are more" : "is none"));
+  }
+  return std::make_unique<SingleItemSource>(std::move(source), std::move(*first));
+}
+
+// Tokens are at most as many as bytes and special tokens, and a model's maximum.
+PipelineLimits limits_of(const TextTask& task, const EngineInfo& info) {
+  PipelineLimits limits;
+  if (task.row_per_token) {
+    limits.max_bytes = kMaxResultBytes;
+    limits.cost = [max = info.max_length, row = info.dimensions * sizeof(float)](size_t text_bytes) {
+      const size_t tokens = text_bytes + 8;
+      return text_bytes + row * (max > 0 ? std::min(max, tokens) : tokens);
+    };
+  } else if (task.result_bytes_per_text_byte > 0) {
+    limits.max_bytes = kMaxResultBytes;
+    limits.cost = [factor = 1 + task.result_bytes_per_text_byte](size_t text_bytes) { return text_bytes * factor; };
+  }
+  return limits;
+}
+
+}  // namespace
+
+void TextCommand::add_flags(CLI::App& app) {
+  input_flags_.add_to(app);
+  output_flags_.add_to(app, task_.formats);
+  engine_flags_.add_to(app);
+}
+
+std::unique_ptr<RowWriter> TextCommand::make_writer(OutputSink& sink, size_t dimensions) const {
+  if (output_flags_.format == "npy") return std::make_unique<NpyWriter>(sink, dimensions);
+  if (output_flags_.format == "text") return std::make_unique<TextWriter>(sink, task_.text_lines, task_.row_per_token);
+  return std::make_unique<JsonlWriter>(sink, task_.json_fields);
+}
+
+int TextCommand::run() {
+  const EngineArgs args = engine_flags_.args(task_.task);
+  const std::string input_path = input_flags_.path();
+  const bool to_stdout = output_flags_.output.empty() || output_flags_.output == "-";
+  if (!to_stdout && !input_path.empty() && same_file(input_path, output_flags_.output)) {
+    throw UsageError(fmt::format("--output {} is also the input, which would be lost.", output_flags_.output));
+  }
+  if (output_flags_.format == "npy" && to_stdout && ::isatty(STDOUT_FILENO) == 1) {
+    throw UsageError("--format npy is not for a terminal: give --output FILE.");
+  }
+  std::unique_ptr<InputSource> source = input_flags_.open();
+  if (task_.row_per_token && output_flags_.format == "npy") source = exactly_one(std::move(source), task_.command);
+
+  const std::unique_ptr<Engine> engine = Engine::create(args);
+  OutputSink sink(output_flags_.output);
+  const std::unique_ptr<RowWriter> writer = make_writer(sink, engine->info().dimensions);
+  const bool shown = !output_flags_.quiet && !input_path.empty() && ::isatty(STDERR_FILENO) == 1 &&
+                     !(to_stdout && ::isatty(STDOUT_FILENO) == 1);
+  Progress progress(shown, task_.command, source->total_bytes());
+  const uint64_t failed = run_pipeline(*engine, *source, *writer, progress, limits_of(task_, engine->info()));
+  return failed > 0 ? kFailed : kDone;
+}
+
+}  // namespace wde::cli

@@ -1,0 +1,51 @@
+// TextCommand: a command that answers every text with a row. What differs between such commands is data: TextTask.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/command.h"
+#include "cli/engine_flags.h"
+#include "cli/io_flags.h"
+#include "cli/row_writer.h"
+
+namespace wde::cli {
+
+struct TextTask {
+  std::string command;
+  std::string task;  // of EngineArgs
+  std::string summary;
+  std::string examples;
+  std::vector<std::string> formats = {"jsonl", "npy", "text"};  // the first is the default
+  JsonFields json_fields = append_output_fields;
+  TextLines text_lines = append_output_lines;
+  // A row of numbers for every token: such a result is large, text blocks are separated by a blank line, and an array
+  // can hold only one text.
+  bool row_per_token = false;
+  // Bytes of the result for every byte of text where that is much and there is no limit of tokens, else 0.
+  size_t result_bytes_per_text_byte = 0;
+};
+
+class TextCommand : public Command {
+ public:
+  explicit TextCommand(TextTask task) : task_(std::move(task)) {}
+  std::string name() const override { return task_.command; }
+  std::string summary() const override { return task_.summary; }
+  std::string examples() const override { return task_.examples; }
+  void add_flags(CLI::App& app) override;
+  bool takes_texts() const override { return true; }
+  void set_texts(std::vector<std::string> texts) override { input_flags_.set_texts(std::move(texts)); }
+  int run() override;
+
+ private:
+  std::unique_ptr<RowWriter> make_writer(OutputSink& sink, size_t dimensions) const;
+
+  TextTask task_;
+  EngineFlags engine_flags_;
+  InputFlags input_flags_;
+  OutputFlags output_flags_;
+};
+
+}  // namespace wde::cli

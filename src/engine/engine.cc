@@ -1,0 +1,354 @@
+// The engine thread: takes submitted requests through input, tokenizer and scheduler, keeps the executor fed, and turns finished jobs into
+// responses. It never waits for an execution while there is other work; workers only execute.
+#include "wde/engine.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <unordered_set>
+
+#include <fmt/format.h>
+
+#include "engine/modules.h"
+
+namespace wde {
+
+namespace {
+
+// Texts tokenized in one go before the engine thread looks at its other work again: a few milliseconds.
+constexpr size_t kTokenizeChunk = 32;
+// Sequences that the scheduler may choose from, in full batches: enough to find neighbours in length.
+constexpr size_t kLookaheadBatches = 32;
+
+double seconds(Clock::duration d) { return std::chrono::duration<double>(d).count(); }
+
+struct Submitted {
+  RequestId id = 0;
+  Request request;
+  Engine::Callback done;
+  Clock::time_point arrival;
+};
+
+class EngineImpl final : public Engine {
+ public:
+  explicit EngineImpl(const EngineArgs& args) {
+    modules_ = load_modules(args, [this](std::unique_ptr<Job> job) { finish(std::move(job)); });
+    thread_ = std::thread([this] { run(); });
+    pthread_setname_np(thread_.native_handle(), "wde-engine");
+  }
+
+  ~EngineImpl() override { shutdown(); }
+
+  using Engine::submit;
+  RequestId submit(Request request, Callback done) override {
+    Submitted submitted{next_id_.fetch_add(1, std::memory_order_relaxed), std::move(request), std::move(done), Clock::now()};
+    const RequestId id = submitted.id;
+    {
+      std::unique_lock lock(mutex_);
+      if (stopping_) {
+        lock.unlock();
+        submitted.done(Error{ErrorCode::kUnavailable, "the engine is shutting down"});
+        return id;
+      }
+      waiting_.insert(id);
+      incoming_.push_back(std::move(submitted));
+    }
+    wake_.notify_one();
+    return id;
+  }
+
+  bool cancel(RequestId id) override {
+    {
+      std::scoped_lock lock(mutex_);
+      if (waiting_.erase(id) == 0) return false;
+      cancelled_.push_back(id);
+    }
+    wake_.notify_one();
+    return true;
+  }
+
+  void shutdown() override {
+    std::scoped_lock once(shutdown_mutex_);
+    {
+      std::scoped_lock lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_one();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  const EngineInfo& info() const override { return modules_->info; }
+
+ private:
+  struct Active {  // tokenized, not yet answered
+    Callback done;
+    Clock::time_point arrival;
+  };
+
+  // Any thread: a job came back from the executor.
+  void finish(std::unique_ptr<Job> job) {
+    {
+      std::scoped_lock lock(mutex_);
+      finished_.push_back(std::move(job));
+    }
+    wake_.notify_one();
+  }
+
+  void run() {
+    std::deque<std::unique_ptr<Job>> finished;
+    std::vector<Submitted> chunk;
+    for (;;) {
+      bool more_incoming = false;
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [this] {
+          return !finished_.empty() || !cancelled_.empty() || can_dispatch(incoming_.empty()) || can_tokenize() || (stopping_ && idle());
+        });
+        if (stopping_ && idle() && finished_.empty() && cancelled_.empty()) return;
+        finished.swap(finished_);
+        drop_cancelled(lock);
+        // Workers first: the tokenizer may use the time in which they compute.
+        if (finished.empty() && !can_dispatch(incoming_.empty()) && can_tokenize()) {
+          while (!incoming_.empty() && chunk.size() < kTokenizeChunk) {
+            chunk.push_back(std::move(incoming_.front()));
+            incoming_.pop_front();
+          }
+        }
+        more_incoming = !incoming_.empty();
+      }
+      in_flight_ -= finished.size();
+      while (can_dispatch(!more_incoming)) dispatch();
+      for (auto& job : finished) respond(std::move(job));
+      finished.clear();
+      if (!chunk.empty()) tokenize(chunk);
+      chunk.clear();
+    }
+  }
+
+  bool idle() const { return incoming_.empty() && active_.empty() && in_flight_ == 0; }
+
+  bool can_tokenize() const {
+    return !incoming_.empty() &&
+           (!modules_->scheduler || modules_->scheduler->waiting_tokens() < kLookaheadBatches * modules_->batch_tokens);
+  }
+
+  // A full batch may go whenever there is room; less than that only to a worker that would idle, when nothing more is at hand.
+  bool can_dispatch(bool nothing_incoming) const {
+    if (!modules_->scheduler || modules_->scheduler->waiting() == 0 || in_flight_ >= modules_->executor->capacity()) return false;
+    if (modules_->scheduler->waiting_tokens() >= modules_->batch_tokens) return true;
+    return nothing_incoming && in_flight_ < modules_->executor->workers();
+  }
+
+  void drop_cancelled(std::unique_lock<std::mutex>& lock) {
+    if (cancelled_.empty()) return;
+    std::vector<Callback> callbacks;
+    for (RequestId id : cancelled_) {
+      auto queued = std::find_if(incoming_.begin(), incoming_.end(), [&](const Submitted& s) { return s.id == id; });
+      if (queued != incoming_.end()) {
+        callbacks.push_back(std::move(queued->done));
+        incoming_.erase(queued);
+      } else if (modules_->scheduler && modules_->scheduler->cancel(id)) {
+        callbacks.push_back(take_active(id).done);
+      }
+    }
+    cancelled_.clear();
+    lock.unlock();
+    for (Callback& done : callbacks) done(Error{ErrorCode::kCancelled, "the request was cancelled"});
+    lock.lock();
+  }
+
+  Active take_active(RequestId id) {
+    auto node = active_.extract(id);
+    return std::move(node.mapped());
+  }
+
+  void fail(RequestId id, const Callback& done, Error error) {
+    {
+      std::scoped_lock lock(mutex_);
+      // Cancelled in the meantime: the error is the answer, and there is nothing left to cancel.
+      if (waiting_.erase(id) == 0) std::erase(cancelled_, id);
+    }
+    done(std::move(error));
+  }
+
+  // Input processor and tokenizer for a chunk; what fails is answered here, the rest waits in the scheduler.
+  void tokenize(std::vector<Submitted>& chunk) {
+    const Modules& m = *modules_;
+    std::vector<TokenizeJob> jobs;
+    std::vector<Submitted*> owners;
+    for (Submitted& submitted : chunk) {
+      auto job = guarded([&] { return m.input->process(std::move(submitted.request)); });
+      if (job.ok() && m.output->wants_prompt_tokens() && !job.value().prompt.empty()) {
+        job.value().prompt_tokens = prompt_tokens(job.value().prompt);
+      }
+      if (!job.ok()) {
+        fail(submitted.id, submitted.done, job.error());
+        continue;
+      }
+      jobs.push_back(std::move(job).value());
+      owners.push_back(&submitted);
+    }
+    auto encoded = m.tokenizer->encode(jobs, m.info.max_length, m.output->wants_offsets());
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      Submitted& owner = *owners[i];
+      if (!encoded[i].ok()) {
+        fail(owner.id, owner.done, encoded[i].error());
+        continue;
+      }
+      Sequence sequence = std::move(encoded[i]).value();
+      sequence.id = owner.id;
+      sequence.arrival = owner.arrival;
+      if (auto error = check(sequence)) {
+        fail(owner.id, owner.done, std::move(*error));
+      } else if (m.scheduler) {
+        active_.emplace(owner.id, Active{std::move(owner.done), owner.arrival});
+        modules_->scheduler->add(std::move(sequence));
+      } else {
+        forget_waiting(owner.id);
+        answer(Active{std::move(owner.done), owner.arrival}, sequence, {}, nullptr);
+      }
+    }
+  }
+
+  std::optional<Error> check(const Sequence& sequence) const {
+    if (!modules_->model) return std::nullopt;
+    if (sequence.ids.empty()) return Error{ErrorCode::kInvalidInput, "the text has no tokens, and this model's tokenizer adds none"};
+    const auto rows = modules_->model->shape().vocab_size;
+    for (int32_t id : sequence.ids) {
+      if (id < 0 || static_cast<size_t>(id) >= rows) {
+        return Error{ErrorCode::kInvalidInput, fmt::format("token id {} is outside the model's embedding table of {} rows", id, rows)};
+      }
+    }
+    return std::nullopt;
+  }
+
+  // Tokens of the prompt alone, without the special token that closes a text (sentence-transformers' rule).
+  size_t prompt_tokens(const std::string& prompt) {
+    if (prompt == counted_prompt_) return counted_tokens_;
+    TokenizeJob job;
+    job.text = prompt;
+    const auto encoded = modules_->tokenizer->encode({&job, 1}, modules_->info.max_length, false);
+    size_t count = 0;
+    if (encoded[0].ok()) {
+      const Sequence& s = encoded[0].value();
+      count = s.size();
+      if (count > 0 && s.special_tokens_mask.back() != 0) --count;
+    }
+    counted_prompt_ = prompt;
+    return counted_tokens_ = count;
+  }
+
+  void dispatch() {
+    std::unique_ptr<Job> job;
+    if (free_jobs_.empty()) {
+      job = std::make_unique<Job>();
+    } else {
+      job = std::move(free_jobs_.back());
+      free_jobs_.pop_back();
+    }
+    Modules& m = *modules_;
+    // What waits is shared among the workers that would idle.
+    const size_t idle_workers = m.executor->workers() - std::min(m.executor->workers(), in_flight_);
+    const size_t share = idle_workers == 0 ? m.batch_tokens : (m.scheduler->waiting_tokens() + idle_workers - 1) / idle_workers;
+    {
+      // Under the lock, so that a request is either cancelled or in the batch.
+      std::unique_lock lock(mutex_);
+      drop_cancelled(lock);
+      m.scheduler->next_batch(std::min(m.batch_tokens, share), job->batch);
+      for (const Sequence& s : job->batch) waiting_.erase(s.id);
+    }
+    if (job->batch.empty()) {
+      free_jobs_.push_back(std::move(job));
+      return;
+    }
+    m.builder->build(job->batch, m.output->rows_needed(), job->input);
+    ++in_flight_;
+    m.executor->submit(std::move(job));
+  }
+
+  void respond(std::unique_ptr<Job> job) {
+    const View<float> hidden = job->error.empty() ? job->output.hidden() : View<float>{};
+    const bool all_rows = job->input.rows == RowsNeeded::kAll;
+    for (size_t s = 0; s < job->batch.size(); ++s) {
+      Active active = take_active(job->batch[s].id);
+      if (!job->error.empty()) {
+        active.done(Error{ErrorCode::kInternal, job->error});
+        continue;
+      }
+      const size_t begin = all_rows ? static_cast<size_t>(job->input.cu_seqlens[s]) : s;
+      const size_t count = all_rows ? job->batch[s].size() : 1;
+      answer(std::move(active), job->batch[s], hidden.slice_rows(begin, count), job.get());
+    }
+    job->batch.clear();
+    free_jobs_.push_back(std::move(job));
+  }
+
+  void answer(Active active, const Sequence& sequence, View<const float> hidden, const Job* job) {
+    auto result = guarded([&] { return modules_->output->process(sequence, hidden); });
+    if (result.ok()) {
+      Response& response = result.value();
+      response.tokens = sequence.size();
+      response.truncated = sequence.truncated;
+      if (job != nullptr) {
+        response.timing.waiting = seconds(job->started - active.arrival);
+        response.timing.inference = seconds(job->finished - job->started);
+      }
+      response.timing.total = seconds(Clock::now() - active.arrival);
+    }
+    active.done(std::move(result));
+  }
+
+  // A module that throws fails its request, not the engine.
+  template <class F>
+  auto guarded(const F& f) -> decltype(f()) {
+    try {
+      return f();
+    } catch (const std::exception& e) {
+      return Error{ErrorCode::kInternal, e.what()};
+    }
+  }
+
+  void forget_waiting(RequestId id) {
+    std::scoped_lock lock(mutex_);
+    if (waiting_.erase(id) == 0) std::erase(cancelled_, id);
+  }
+
+  std::atomic<RequestId> next_id_{1};
+
+  std::mutex shutdown_mutex_;
+  std::mutex mutex_;  // guards the members up to the next blank line
+  std::condition_variable wake_;
+  std::deque<Submitted> incoming_;
+  std::unordered_set<RequestId> waiting_;  // may still be cancelled
+  std::vector<RequestId> cancelled_;
+  std::deque<std::unique_ptr<Job>> finished_;
+  bool stopping_ = false;
+
+  // The engine thread's own.
+  std::unordered_map<RequestId, Active> active_;
+  std::vector<std::unique_ptr<Job>> free_jobs_;
+  size_t in_flight_ = 0;
+  std::string counted_prompt_;
+  size_t counted_tokens_ = 0;
+
+  std::unique_ptr<Modules> modules_;
+  std::thread thread_;
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> Engine::create(const EngineArgs& args) { return std::make_unique<EngineImpl>(args); }
+
+std::future<Result<Response>> Engine::submit(Request request) {
+  auto promise = std::make_shared<std::promise<Result<Response>>>();  // std::function must be copyable
+  auto future = promise->get_future();
+  submit(std::move(request), [promise](Result<Response> result) { promise->set_value(std::move(result)); });
+  return future;
+}
+
+}  // namespace wde

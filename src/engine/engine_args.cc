@@ -1,0 +1,104 @@
+#include "wde/engine_args.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cstdlib>
+
+#include "base/registry.h"
+#include "wde/result.h"
+
+namespace wde {
+
+namespace {
+
+using Kind = ArgSpec::Kind;
+
+const ArgSpec& spec(std::string_view name) {
+  for (const ArgSpec& s : EngineArgs::table()) {
+    if (s.name == name) return s;
+  }
+  std::vector<std::string> known;
+  for (const ArgSpec& s : EngineArgs::table()) known.push_back(s.name);
+  throw UsageError(fmt::format("unknown setting '{}'; known: {}", name, join_names(known)));
+}
+
+void check(const ArgSpec& s, std::string_view value, std::string_view where) {
+  if (s.kind == Kind::kChoice && std::find(s.choices.begin(), s.choices.end(), value) == s.choices.end()) {
+    throw UsageError(fmt::format("{} is '{}', expected one of: {}", where, value, join_names(s.choices)));
+  }
+  if (s.kind == Kind::kInteger && !value.empty()) {
+    int64_t number = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (error != std::errc() || end != value.data() + value.size() || number < s.minimum || number > s.maximum) {
+      throw UsageError(fmt::format("{} is '{}', expected a whole number from {} to {}", where, value, s.minimum, s.maximum));
+    }
+  }
+}
+
+}  // namespace
+
+std::string ArgSpec::environment_variable() const {
+  std::string out = "WDE_";
+  for (char c : name) out += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return out;
+}
+
+const std::vector<ArgSpec>& EngineArgs::table() {
+  static const std::vector<ArgSpec> specs = {
+      {"model", "", "directory of the model: config.json, tokenizer.json, model.safetensors and, for an embedder, modules.json"},
+      {"task", "embed", "what the engine answers: embed, token_embed, tokenize"},
+      {"max-length", "", "cut texts to this many tokens, special ones included (default: what the model's files say)", Kind::kInteger, {}, 1, 1 << 24},
+      {"prompt", "", "text put before every input"},
+      {"prompt-name", "", "the same, by its name in config_sentence_transformers.json (query, passage, ...)"},
+      {"pooling", "auto", "how token vectors become one; auto: what the model's files say", Kind::kChoice,
+       {"auto", "cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"}},
+      {"dtype", "float32", "number format of the weights and the computation", Kind::kChoice, {"float32"}},
+      {"attention", "auto", "auto: what the model's config says", Kind::kChoice, {"auto", "causal", "bidirectional"}},
+      {"attn-backend", "", "attention backend (default: the workflow's; see `wde models`)"},
+      {"scheduler", "", "how waiting texts become batches (default: the workflow's)"},
+      {"executor", "", "how batches are spread over workers (default: the workflow's)"},
+      {"workflow", "", "the list of modules to use (default: the one that the model's architecture has for the task)"},
+      {"workers", "", "worker threads (default: the cores that this process may use)", Kind::kInteger, {}, 1, 1024},
+      {"max-batch-tokens", "1024", "tokens that a worker computes together; a longer text is a batch of its own", Kind::kInteger, {}, 1, 1 << 24},
+  };
+  return specs;
+}
+
+EngineArgs& EngineArgs::set(std::string_view name, std::string_view value) {
+  const ArgSpec& s = spec(name);
+  check(s, value, "--" + s.name);
+  values_[s.name] = value;
+  return *this;
+}
+
+EngineArgs& EngineArgs::read_environment() {
+  for (const ArgSpec& s : table()) {
+    if (values_.contains(s.name)) continue;
+    const std::string variable = s.environment_variable();
+    if (const char* value = std::getenv(variable.c_str())) {
+      check(s, value, variable);
+      values_[s.name] = value;
+    }
+  }
+  return *this;
+}
+
+bool EngineArgs::is_set(std::string_view name) const { return values_.contains(spec(name).name); }
+
+const std::string& EngineArgs::get(std::string_view name) const {
+  auto it = values_.find(name);
+  return it != values_.end() ? it->second : spec(name).default_value;
+}
+
+std::optional<int64_t> EngineArgs::get_integer(std::string_view name) const {
+  const std::string& text = get(name);
+  if (text.empty()) return std::nullopt;
+  int64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);  // checked by set()
+  return number;
+}
+
+}  // namespace wde

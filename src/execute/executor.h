@@ -1,0 +1,47 @@
+// Worker seam: runs jobs one after the other on a Runner of its own. Executor seam: which worker runs which job, on which thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/registry.h"
+#include "execute/runner.h"
+#include "stage/job.h"
+
+namespace wde {
+
+class Worker {
+ public:
+  virtual ~Worker() = default;
+  // Times the job; an exception of the pass becomes Job::error.
+  virtual void execute(Job& job) noexcept = 0;
+};
+using WorkerFactory = std::function<std::unique_ptr<Worker>(std::unique_ptr<Runner>)>;
+Registry<WorkerFactory>& workers();
+
+// Called with every finished job; from a worker's thread, or inside submit() where there is none.
+using Completion = std::function<void(std::unique_ptr<Job>)>;
+
+struct ExecutorConfig {
+  size_t workers = 1;
+  std::function<std::unique_ptr<Worker>()> make_worker;
+  Completion done;
+};
+
+class Executor {
+ public:
+  virtual ~Executor() = default;  // finishes its jobs
+  virtual size_t workers() const = 0;
+  // Jobs that may be in flight at once: the running ones and those kept ready.
+  virtual size_t capacity() const = 0;
+  virtual void submit(std::unique_ptr<Job> job) = 0;
+};
+
+struct ExecutorEntry {
+  std::string accepts;  // "sync": submit() returns when the job is done; "async": it returns at once
+  std::function<std::unique_ptr<Executor>(const ExecutorConfig&)> create;
+};
+Registry<ExecutorEntry>& executors();
+
+}  // namespace wde

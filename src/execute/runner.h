@@ -1,0 +1,29 @@
+// Runner seam: one forward pass with the memory that it needs.
+#pragma once
+
+#include <memory>
+
+#include "base/registry.h"
+#include "model/model.h"
+#include "stage/job.h"
+
+namespace wde {
+
+// Everything that a runner reads; shared by all runners of an engine, which it outlives.
+struct RunnerConfig {
+  const Model* model = nullptr;
+  const AttnBackend* backend = nullptr;
+  size_t max_tokens = 0;  // largest batch
+  size_t max_seqlen = 0;
+};
+
+class Runner {
+ public:
+  virtual ~Runner() = default;
+  // Allocates nothing once batches of the largest size have passed.
+  virtual void run(const ModelInput& input, ModelOutput& output) = 0;
+};
+using RunnerFactory = std::function<std::unique_ptr<Runner>(const RunnerConfig&)>;
+Registry<RunnerFactory>& runners();
+
+}  // namespace wde

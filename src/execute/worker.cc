@@ -1,0 +1,41 @@
+// cpu: executes on the calling thread.
+#include "execute/executor.h"
+
+namespace wde {
+
+Registry<WorkerFactory>& workers() {
+  static Registry<WorkerFactory> registry("worker");
+  return registry;
+}
+Registry<ExecutorEntry>& executors() {
+  static Registry<ExecutorEntry> registry("executor");
+  return registry;
+}
+
+namespace {
+
+class CpuWorker final : public Worker {
+ public:
+  explicit CpuWorker(std::unique_ptr<Runner> runner) : runner_(std::move(runner)) {}
+
+  void execute(Job& job) noexcept override {
+    job.started = Clock::now();
+    try {
+      job.error.clear();
+      runner_->run(job.input, job.output);
+    } catch (const std::exception& e) {
+      job.error = e.what();
+    } catch (...) {
+      job.error = "the model's forward pass threw an unknown exception";
+    }
+    job.finished = Clock::now();
+  }
+
+ private:
+  std::unique_ptr<Runner> runner_;
+};
+
+WDE_REGISTER(workers().add("cpu", [](std::unique_ptr<Runner> runner) { return std::make_unique<CpuWorker>(std::move(runner)); }));
+
+}  // namespace
+}  // namespace wde

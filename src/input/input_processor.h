@@ -1,0 +1,33 @@
+// InputProcessor seam: Request -> what is to be tokenized. Light: validates, puts the prompt before the text.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/registry.h"
+#include "stage/sequence.h"
+#include "wde/request.h"
+#include "wde/result.h"
+
+namespace wde {
+
+struct InputConfig {
+  std::map<std::string, std::string> prompts;      // the model's, by name
+  std::optional<std::string> default_prompt_name;  // the model's
+  std::string prompt_name;                         // --prompt-name; "" : none
+  std::optional<std::string> prompt;               // --prompt
+};
+
+class InputProcessor {
+ public:
+  virtual ~InputProcessor() = default;
+  virtual Result<TokenizeJob> process(Request request) const = 0;
+};
+
+// Throws UsageError for a prompt name that the model does not have.
+using InputProcessorFactory = std::function<std::unique_ptr<InputProcessor>(const InputConfig&)>;
+Registry<InputProcessorFactory>& input_processors();
+
+}  // namespace wde

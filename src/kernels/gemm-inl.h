@@ -1,0 +1,140 @@
+// The GEMM tile of one instruction set, shared by gemm.cc and attention.cc; included once per target by Highway's foreach_target.
+#if defined(WDE_KERNELS_GEMM_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef WDE_KERNELS_GEMM_INL_H_
+#undef WDE_KERNELS_GEMM_INL_H_
+#else
+#define WDE_KERNELS_GEMM_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <array>
+#include <utility>
+
+#include "kernels/gemm.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace wde::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using TileTag = hn::CappedTag<float, 16>;
+
+// Tile shape by register file. The accumulators (rows x vectors) plus the vectors of a B row plus one broadcast fit the registers,
+// and there are at least latency x FMA-ports chains.
+#if HWY_TARGET == HWY_SCALAR
+inline constexpr size_t kLanes = 1, kTileVectors = 16, kTileRows = 1;
+#elif HWY_MAX_BYTES == 64  // AVX-512: 14 x 32, 28 of 32 registers
+inline constexpr size_t kLanes = 16, kTileVectors = 2, kTileRows = 14;
+#elif HWY_MAX_BYTES == 32  // AVX2: 6 x 16, 12 of 16 registers
+inline constexpr size_t kLanes = 8, kTileVectors = 2, kTileRows = 6;
+#elif HWY_ARCH_X86  // SSE4: 3 x 16, 12 of 16 registers
+inline constexpr size_t kLanes = 4, kTileVectors = 4, kTileRows = 3;
+#else  // NEON: 6 x 16, 24 of 32 registers
+inline constexpr size_t kLanes = 4, kTileVectors = 4, kTileRows = 6;
+#endif
+inline constexpr size_t kTileCols = kTileVectors * kLanes;  // 32 on AVX-512 (two panels), else 16
+static_assert(kTileCols % kPanelCols == 0);
+
+// B as the tile reads it: row kk, column c is at data[kk * row_stride + (c / 16) * panel_stride + c % 16].
+struct TileB {
+  const float* data;
+  size_t row_stride;    // 16 in a packed panel
+  size_t panel_stride;  // 16 k between packed panels, 16 in a plain row-major matrix
+};
+
+struct TileC {
+  float* data;
+  size_t stride;
+  const float* bias;      // [tile's columns, padded] or nullptr
+  const float* residual;  // or nullptr
+  size_t residual_stride;
+  const float* row_scale;  // [rows] or nullptr: the product is multiplied by it, before bias and residual
+};
+
+// C[kRows, cols] of one tile, cols <= kVectors * kLanes. The loops over the accumulators must be unrolled wholly: GCC 12 keeps an
+// array that any rolled loop touches in memory, and the tile loses a quarter of its speed.
+template <size_t kRows, size_t kVectors>
+void tile(const float* HWY_RESTRICT a, size_t lda, TileB b, size_t k, size_t cols, const TileC& c) {
+  const TileTag d;
+  using V = hn::Vec<TileTag>;
+  V acc[kRows * kVectors];
+#pragma GCC unroll 64
+  for (size_t i = 0; i < kRows * kVectors; ++i) acc[i] = hn::Zero(d);
+
+  const float* HWY_RESTRICT b_row = b.data;
+  for (size_t kk = 0; kk < k; ++kk, b_row += b.row_stride) {
+    V bv[kVectors];
+#pragma GCC unroll 16
+    for (size_t v = 0; v < kVectors; ++v) bv[v] = hn::LoadU(d, b_row + v * kLanes / kPanelCols * b.panel_stride + v * kLanes % kPanelCols);
+#pragma GCC unroll 16
+    for (size_t r = 0; r < kRows; ++r) {
+      const V av = hn::Set(d, a[r * lda + kk]);
+#pragma GCC unroll 16
+      for (size_t v = 0; v < kVectors; ++v) acc[r * kVectors + v] = hn::MulAdd(av, bv[v], acc[r * kVectors + v]);
+    }
+  }
+
+  const bool whole = cols == kVectors * kLanes;
+#pragma GCC unroll 16
+  for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+    for (size_t v = 0; v < kVectors; ++v) {
+      V x = acc[r * kVectors + v];
+      const size_t col = v * kLanes;
+      if (c.row_scale != nullptr) x = hn::Mul(x, hn::Set(d, c.row_scale[r]));
+      if (c.bias != nullptr) x = hn::Add(x, hn::LoadU(d, c.bias + col));
+      float* out = c.data + r * c.stride + col;
+      if (whole) {
+        if (c.residual != nullptr) x = hn::Add(x, hn::LoadU(d, c.residual + r * c.residual_stride + col));
+        hn::StoreU(x, d, out);
+      } else if (col < cols) {
+        const auto mask = hn::FirstN(d, cols - col);
+        if (c.residual != nullptr) x = hn::Add(x, hn::MaskedLoad(mask, d, c.residual + r * c.residual_stride + col));
+        hn::BlendedStore(x, mask, d, out);
+      }
+    }
+  }
+}
+
+using TileFunction = void (*)(const float*, size_t, TileB, size_t, size_t, const TileC&);
+
+template <size_t kVectors, size_t... kRowsLessOne>
+constexpr std::array<TileFunction, sizeof...(kRowsLessOne)> tile_table(std::index_sequence<kRowsLessOne...>) {
+  return {&tile<kRowsLessOne + 1, kVectors>...};
+}
+
+// Narrow tiles serve the last 16 columns where the full tile has 32.
+inline constexpr size_t kNarrowVectors = kPanelCols / kLanes;
+inline constexpr auto kWideTiles = tile_table<kTileVectors>(std::make_index_sequence<kTileRows>());
+inline constexpr auto kNarrowTiles = tile_table<kNarrowVectors>(std::make_index_sequence<kTileRows>());
+
+HWY_INLINE TileFunction tile_for(size_t rows, size_t cols) {
+  return (cols > kPanelCols ? kWideTiles : kNarrowTiles)[rows - 1];
+}
+
+// Rows of tile number i of `tiles` that share m rows as evenly as can be: a short last tile would starve the FMA ports.
+HWY_INLINE size_t share_begin(size_t m, size_t tiles, size_t i) { return m * i / tiles; }
+
+// All rows and columns of C[m, n] from unpacked row-major A.
+HWY_INLINE void tile_rows(const float* a, size_t lda, TileB b, size_t m, size_t n, size_t k, const TileC& c) {
+  const size_t tiles = (m + kTileRows - 1) / kTileRows;
+  for (size_t col = 0; col < n; col += kTileCols) {
+    const size_t cols = HWY_MIN(kTileCols, n - col);
+    const TileB b_tile{b.data + col / kPanelCols * b.panel_stride, b.row_stride, b.panel_stride};
+    for (size_t t = 0; t < tiles; ++t) {
+      const size_t row = share_begin(m, tiles, t), rows = share_begin(m, tiles, t + 1) - row;
+      const TileC c_tile{c.data + row * c.stride + col, c.stride,
+                         c.bias ? c.bias + col : nullptr,
+                         c.residual ? c.residual + row * c.residual_stride + col : nullptr, c.residual_stride,
+                         c.row_scale ? c.row_scale + row : nullptr};
+      tile_for(rows, cols)(a + row * lda, lda, b_tile, k, cols, c_tile);
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace wde::kernels
+HWY_AFTER_NAMESPACE();
+
+#endif  // WDE_KERNELS_GEMM_INL_H_

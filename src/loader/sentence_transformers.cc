@@ -1,0 +1,380 @@
+#include "loader/sentence_transformers.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "loader/json_file.h"
+#include "wde/result.h"
+
+namespace wde {
+namespace {
+
+constexpr int64_t kMaxFeatures = int64_t{1} << 24;
+constexpr int64_t kMaxTokens = INT32_MAX;
+
+struct PoolingEntry {
+  Pooling pooling;
+  std::string_view name;
+  std::string_view flag;  // its key before sentence-transformers 5.4
+};
+constexpr std::array kPoolings = {
+    PoolingEntry{Pooling::kCls, "cls", "pooling_mode_cls_token"},
+    PoolingEntry{Pooling::kMax, "max", "pooling_mode_max_tokens"},
+    PoolingEntry{Pooling::kMean, "mean", "pooling_mode_mean_tokens"},
+    PoolingEntry{Pooling::kMeanSqrtLen, "mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens"},
+    PoolingEntry{Pooling::kWeightedMean, "weightedmean", "pooling_mode_weightedmean_tokens"},
+    PoolingEntry{Pooling::kLastToken, "lasttoken", "pooling_mode_lasttoken"},
+};
+
+struct ActivationEntry {
+  std::string_view torch_name;  // the last component of torch.nn.modules.….Tanh
+  std::string_view name;
+};
+constexpr std::array kActivations = {
+    ActivationEntry{"Tanh", "tanh"}, ActivationEntry{"Identity", "identity"}, ActivationEntry{"ReLU", "relu"},
+    ActivationEntry{"GELU", "gelu"}, ActivationEntry{"Sigmoid", "sigmoid"},   ActivationEntry{"SiLU", "silu"},
+};
+
+// Behind the Transformer.
+constexpr std::array<std::string_view, 5> kModuleTypes = {"Pooling", "Dense", "LayerNorm", "Normalize", "Dropout"};
+
+// The first that exists counts; once every model family had its own.
+constexpr std::array<std::string_view, 7> kTransformerFiles = {
+    "sentence_bert_config.json",      "sentence_roberta_config.json", "sentence_distilbert_config.json",
+    "sentence_camembert_config.json", "sentence_albert_config.json",  "sentence_xlm-roberta_config.json",
+    "sentence_xlnet_config.json",
+};
+
+std::string_view last_component(std::string_view dotted) {
+  const size_t dot = dotted.rfind('.');
+  return dot == std::string_view::npos ? dotted : dotted.substr(dot + 1);
+}
+
+// An entry of modules.json.
+struct Module {
+  std::string full_type;
+  std::string directory;  // of its files
+  std::string_view type() const { return last_component(full_type); }
+};
+
+// A module's folder must lie in the model's directory.
+bool stays_inside(std::string_view path) {
+  if (path.starts_with('/') || path.find('\0') != std::string_view::npos) return false;
+  for (size_t begin = 0; begin <= path.size();) {
+    const size_t end = std::min(path.find('/', begin), path.size());
+    if (path.substr(begin, end - begin) == "..") return false;
+    begin = end + 1;
+  }
+  return true;
+}
+
+// Empty: there is no modules.json.
+std::vector<Module> read_modules(const std::string& directory, const std::string& file) {
+  if (!file_exists(file)) return {};
+  const nlohmann::json json = read_json_file(file);
+  if (!json.is_array() || json.empty()) {
+    throw LoadError(fmt::format("{}: expected a list of modules, found {}", file, describe(json)));
+  }
+
+  std::vector<Module> modules;
+  for (const nlohmann::json& item : json) {
+    const auto text = [&](const char* key) -> const std::string& {
+      if (!item.is_object()) {
+        throw LoadError(
+            fmt::format("{}: module {}: expected an object, found {}", file, modules.size(), describe(item)));
+      }
+      const auto found = item.find(key);
+      if (found == item.end() || !found->is_string()) {
+        throw LoadError(fmt::format("{}: module {}: \"{}\" must be a string, found {}", file, modules.size(), key,
+                                    found == item.end() ? "nothing" : describe(*found)));
+      }
+      return found->get_ref<const std::string&>();
+    };
+    if (!stays_inside(text("path"))) {
+      throw LoadError(fmt::format("{}: module {}: expected a \"path\" inside the model's directory, found {}", file,
+                                  modules.size(), quote(text("path"))));
+    }
+    modules.push_back({text("type"), join_path(directory, text("path"))});
+  }
+  if (modules.front().type() != "Transformer") {
+    throw LoadError(
+        fmt::format("{}: module 0: expected a Transformer, found {}", file, quote(modules.front().full_type)));
+  }
+  return modules;
+}
+
+void require_known_type(const Module& module, size_t index, const std::string& file) {
+  if (std::find(kModuleTypes.begin(), kModuleTypes.end(), module.type()) != kModuleTypes.end()) return;
+  throw LoadError(fmt::format("{}: module {}: expected one of the types {}, found {}, which is not supported", file,
+                              index, fmt::join(kModuleTypes, ", "), quote(module.full_type)));
+}
+
+std::string modules_file(const std::string& directory) { return join_path(directory, "modules.json"); }
+
+ConfigView read_module_config(const Module& module) {
+  return ConfigView::read(join_path(module.directory, "config.json"));
+}
+
+// Modules that read or write something else than the sentence's vector (ColBERT's token vectors) would be silently
+// wrong.
+void require_sentence_embedding(const ConfigView& config) {
+  for (const std::string_view key : {"module_input_name", "module_output_name"}) {
+    const std::string name = config.string_or(key, "sentence_embedding");
+    if (name != "sentence_embedding") {
+      throw LoadError(fmt::format("{}: \"{}\" must be \"sentence_embedding\", found {}, which is not supported",
+                                  config.file(), key, quote(name)));
+    }
+  }
+}
+
+size_t feature_count(const ConfigView& config, std::string_view key) {
+  return static_cast<size_t>(config.integer(key, 1, kMaxFeatures));
+}
+
+void require_size(const ConfigView& config, std::string_view key, size_t expected, std::string_view what) {
+  const size_t found = feature_count(config, key);
+  if (found == expected) return;
+  throw LoadError(fmt::format("{}: \"{}\" must be {}, {}, found {}", config.file(), key, expected, what, found));
+}
+
+Pooling require_pooling(const ConfigView& config, std::string_view name) {
+  const std::optional<Pooling> pooling = pooling_from_name(name);
+  if (pooling) return *pooling;
+  std::vector<std::string_view> known;
+  for (const PoolingEntry& entry : kPoolings) known.push_back(entry.name);
+  throw LoadError(
+      fmt::format("{}: \"pooling_mode\" must be of {}, found {}", config.file(), fmt::join(known, ", "), quote(name)));
+}
+
+PoolingSpec read_pooling(const Module& module, size_t hidden_size) {
+  const ConfigView config = read_module_config(module);
+  const std::string_view dimension = config.first_of({"embedding_dimension", "word_embedding_dimension"});
+  const auto has_flag = [&](const PoolingEntry& entry) { return config.has(entry.flag); };
+  if (!config.has("pooling_mode") && !config.has(dimension) &&
+      std::none_of(kPoolings.begin(), kPoolings.end(), has_flag)) {
+    throw LoadError(
+        fmt::format("{}: expected a Pooling module's \"pooling_mode\", \"pooling_mode_*\" or \"embedding_dimension\", "
+                    "found none of them",
+                    config.file()));
+  }
+  PoolingSpec spec;
+  if (config.has("pooling_mode")) {
+    const std::vector<std::string> names = config.strings("pooling_mode");
+    // No model uses a mode twice; the bound keeps a hostile file's output small.
+    if (names.empty() || names.size() > kPoolings.size()) {
+      throw LoadError(fmt::format("{}: \"pooling_mode\" must be 1 to {} modes, found {}", config.file(),
+                                  kPoolings.size(), names.size()));
+    }
+    for (const std::string& name : names) spec.modes.push_back(require_pooling(config, name));
+  } else {
+    for (const PoolingEntry& entry : kPoolings) {
+      if (config.boolean_or(entry.flag, false)) spec.modes.push_back(entry.pooling);
+    }
+    if (spec.modes.empty()) spec.modes = {Pooling::kMean};
+  }
+  spec.include_prompt = config.boolean_or("include_prompt", true);
+  if (config.has(dimension)) require_size(config, dimension, hidden_size, "the transformer's hidden size");
+  return spec;
+}
+
+std::string read_activation(const ConfigView& config) {
+  constexpr std::string_view kKey = "activation_function";
+  // sentence-transformers' default is Tanh for a missing key, but null is nothing that it writes or reads.
+  if (!config.json().contains(kKey)) return "tanh";
+  const std::string full = config.string(kKey);
+  std::vector<std::string_view> known;
+  for (const ActivationEntry& entry : kActivations) {
+    if (full.starts_with("torch.nn.") && last_component(full) == entry.torch_name) return std::string(entry.name);
+    known.push_back(entry.torch_name);
+  }
+  throw LoadError(fmt::format("{}: \"{}\" must be torch.nn's {}, found {}, which is not supported", config.file(), kKey,
+                              fmt::join(known, ", "), quote(full)));
+}
+
+// `size`: of the vector that comes in; set to what goes out.
+PostModule read_dense(const Module& module, size_t& size) {
+  const ConfigView config = read_module_config(module);
+  require_sentence_embedding(config);
+  if (config.boolean_or("use_residual", false)) {
+    throw LoadError(
+        fmt::format("{}: \"use_residual\" must be false, found true, which is not supported", config.file()));
+  }
+  require_size(config, "in_features", size, "what the module before gives");
+  PostModule post;
+  post.kind = PostModule::Kind::kDense;
+  post.dense = {size, feature_count(config, "out_features"), config.boolean_or("bias", true), read_activation(config),
+                module.directory};
+  size = post.dense.out_features;
+  return post;
+}
+
+PostModule read_layer_norm(const Module& module, size_t size) {
+  const ConfigView config = read_module_config(module);
+  require_sentence_embedding(config);
+  require_size(config, "dimension", size, "what the module before gives");
+  PostModule post;
+  post.kind = PostModule::Kind::kLayerNorm;
+  post.layer_norm = {size, module.directory};
+  return post;
+}
+
+PostModule read_normalize(const Module& module) {
+  // Most have no folder at all; the file came with sentence-transformers 6.
+  const std::optional<ConfigView> config = ConfigView::read_if_exists(join_path(module.directory, "config.json"));
+  if (config) require_sentence_embedding(*config);
+  return {};  // of kind kNormalize
+}
+
+// What files since sentence-transformers 5.4 can ask for beyond plain texts through the tokenizer.
+void require_plain_text(const ConfigView& config) {
+  const std::string output = config.string_or("module_output_name", "token_embeddings");
+  if (output != "token_embeddings") {
+    throw LoadError(
+        fmt::format("{}: \"module_output_name\" must be \"token_embeddings\", found {}, which is not supported",
+                    config.file(), quote(output)));
+  }
+  const std::optional<ConfigView> modalities = config.object_if_exists("modality_config");
+  if (modalities && !modalities->has("text")) {
+    throw LoadError(fmt::format("{}: \"modality_config\" must have \"text\", found only {}, which is not supported",
+                                config.file(), quote(fmt::format("{}", fmt::join(modalities->keys(), ", ")))));
+  }
+  const std::optional<ConfigView> processing = config.object_if_exists("processing_kwargs");
+  if (!processing) return;
+  for (const std::string_view part : {"text", "common"}) {
+    const std::optional<ConfigView> settings = processing->object_if_exists(part);
+    for (const std::string_view key : {"max_length", "truncation", "truncation_side", "add_special_tokens"}) {
+      if (settings && settings->has(key)) {
+        throw LoadError(
+            fmt::format("{}: \"processing_kwargs.{}\" sets \"{}\", which is not supported", config.file(), part, key));
+      }
+    }
+  }
+}
+
+void read_transformer(const Module& module, SentenceTransformersSpec& spec) {
+  spec.transformer_directory = module.directory;
+  for (const std::string_view name : kTransformerFiles) {
+    const std::optional<ConfigView> config = ConfigView::read_if_exists(join_path(module.directory, name));
+    if (!config) continue;
+    require_plain_text(*config);
+    if (config->has("max_seq_length")) {
+      spec.max_seq_length = static_cast<size_t>(config->integer("max_seq_length", 1, kMaxTokens));
+      spec.max_seq_length_source = name;
+    }
+    spec.do_lower_case = config->boolean_or("do_lower_case", false);
+    return;
+  }
+}
+
+void read_prompts(const std::string& directory, SentenceTransformersSpec& spec) {
+  const std::optional<ConfigView> config =
+      ConfigView::read_if_exists(join_path(directory, "config_sentence_transformers.json"));
+  if (!config) return;
+  const std::string model_type = config->string_or("model_type", "SentenceTransformer");
+  if (model_type != "SentenceTransformer") {
+    throw LoadError(fmt::format("{}: \"model_type\" must be \"SentenceTransformer\" for embeddings, found {}",
+                                config->file(), quote(model_type)));
+  }
+  if (const std::optional<ConfigView> prompts = config->object_if_exists("prompts")) {
+    for (const std::string& name : prompts->keys()) spec.prompts.emplace(name, prompts->string(name));
+  }
+  if (!config->has("default_prompt_name")) return;
+  const std::string name = config->string("default_prompt_name");
+  // These two are always there, empty if the file does not give them.
+  const bool built_in = name == "query" || name == "document";
+  if (!built_in && !spec.prompts.contains(name)) {
+    std::vector<std::string> known;
+    for (const auto& [known_name, text] : spec.prompts) known.push_back(quote(known_name));
+    throw LoadError(
+        fmt::format("{}: \"default_prompt_name\" must be a name in \"prompts\" ({}), found {}", config->file(),
+                    known.empty() ? "there are none" : fmt::format("{}", fmt::join(known, ", ")), quote(name)));
+  }
+  spec.default_prompt_name = name;
+}
+
+}  // namespace
+
+std::string_view pooling_name(Pooling pooling) {
+  for (const PoolingEntry& entry : kPoolings) {
+    if (entry.pooling == pooling) return entry.name;
+  }
+  return "";
+}
+
+std::optional<Pooling> pooling_from_name(std::string_view name) {
+  for (const PoolingEntry& entry : kPoolings) {
+    if (entry.name == name) return entry.pooling;
+  }
+  return std::nullopt;
+}
+
+std::string find_transformer_directory(const std::string& directory) {
+  const std::vector<Module> modules = read_modules(directory, modules_file(directory));
+  return modules.empty() ? directory : modules.front().directory;
+}
+
+SentenceTransformersSpec read_sentence_transformers(const std::string& directory, size_t hidden_size) {
+  SentenceTransformersSpec spec;
+  spec.transformer_directory = directory;
+  spec.pooling.modes = {Pooling::kMean};
+  const std::string file = modules_file(directory);
+  const std::vector<Module> modules = read_modules(directory, file);
+  // sentence-transformers reads none of its other files then either.
+  if (modules.empty()) return spec;
+
+  spec.present = true;
+  read_transformer(modules.front(), spec);
+  read_prompts(directory, spec);
+  bool pooled = false;
+  size_t size = 0;
+  for (size_t i = 1; i < modules.size(); ++i) {
+    const Module& module = modules[i];
+    require_known_type(module, i, file);
+    if (module.type() == "Dropout") continue;  // does nothing outside training
+    if (module.type() == "Pooling") {
+      if (pooled) throw LoadError(fmt::format("{}: module {}: expected one Pooling, found another", file, i));
+      spec.pooling = read_pooling(module, hidden_size);
+      size = hidden_size * spec.pooling.modes.size();
+      pooled = true;
+      continue;
+    }
+    if (!pooled) {
+      throw LoadError(fmt::format(
+          "{}: module {}: expected a Pooling module before it, found {} on the tokens' vectors, which is not supported",
+          file, i, module.type()));
+    }
+    if (module.type() == "Dense") {
+      spec.post.push_back(read_dense(module, size));
+    } else if (module.type() == "LayerNorm") {
+      spec.post.push_back(read_layer_norm(module, size));
+    } else if (module.type() == "Normalize") {
+      spec.post.push_back(read_normalize(module));
+    }
+  }
+  if (!pooled) throw LoadError(fmt::format("{}: expected a Pooling module behind the Transformer, found none", file));
+  return spec;
+}
+
+MaxLength resolve_max_length(const SentenceTransformersSpec& spec, const std::string& directory, size_t positions) {
+  constexpr std::string_view kTokenizerFile = "tokenizer_config.json";
+  const auto capped = [&](size_t tokens, std::string_view source) -> MaxLength {
+    if (tokens <= positions) return {tokens, std::string(source)};
+    return {positions, fmt::format("the model's positions ({} asks for {})", source, tokens)};
+  };
+  if (spec.max_seq_length) return capped(*spec.max_seq_length, spec.max_seq_length_source);
+
+  const std::string& home = spec.transformer_directory.empty() ? directory : spec.transformer_directory;
+  const std::optional<ConfigView> config = ConfigView::read_if_exists(join_path(home, kTokenizerFile));
+  // Tokenizers without a limit say 1e30.
+  if (!config || !config->has("model_max_length") ||
+      config->number("model_max_length") > static_cast<double>(kMaxTokens)) {
+    return {positions, "the model's positions"};
+  }
+  return capped(static_cast<size_t>(config->integer("model_max_length", 1, kMaxTokens)), kTokenizerFile);
+}
+
+}  // namespace wde

@@ -1,0 +1,215 @@
+#include "loader/weights.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "loader/config.h"
+#include "loader/json_file.h"
+#include "wde/result.h"
+
+namespace wde {
+namespace {
+
+constexpr size_t kMaxListed = 20;
+
+std::string shape_text(const std::vector<size_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+
+// The first names of a list, for a message.
+template <class Names>
+std::string listed(const Names& names) {
+  if (std::empty(names)) return "nothing";
+  std::string result;
+  size_t count = 0;
+  for (const auto& name : names) {
+    if (count == kMaxListed) return result + fmt::format(" and {} more", std::size(names) - kMaxListed);
+    result += (count++ == 0 ? "" : ", ") + quote(name);
+  }
+  return result;
+}
+
+// Files that people keep weights in, whether or not this engine reads them.
+std::set<std::string> weight_like_files(const std::string& directory) {
+  constexpr std::string_view kEndings[] = {".safetensors", ".index.json", ".bin", ".pt",      ".pth", ".ckpt",
+                                           ".onnx",        ".gguf",       ".h5",  ".msgpack", ".npz"};
+  std::set<std::string> found;
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    const auto fits = [&](std::string_view ending) { return name.ends_with(ending); };
+    if (std::any_of(std::begin(kEndings), std::end(kEndings), fits)) found.insert(name);
+  }
+  return found;
+}
+
+[[noreturn]] void throw_no_weights(const std::string& directory, const std::string& stem) {
+  const std::set<std::string> found = weight_like_files(directory);
+  const auto is_bin = [](const std::string& name) {
+    return name.starts_with("pytorch_model") && name.find(".bin") != std::string::npos;
+  };
+  std::string advice;
+  if (std::any_of(found.begin(), found.end(), is_bin)) {
+    advice =
+        "; .bin files (Python pickles) are not supported by this version, convert them in that directory: python3 -c "
+        "\"import "
+        "torch, safetensors.torch as s; s.save_file({k: v.clone().contiguous() for k, v in "
+        "torch.load('pytorch_model.bin', "
+        "map_location='cpu', weights_only=True).items()}, 'model.safetensors', metadata={'format': 'pt'})\"";
+  }
+  throw LoadError(fmt::format("{}: expected {}.safetensors or {}.safetensors.index.json, found of weight files {}{}",
+                              directory, stem, stem, listed(found), advice));
+}
+
+// A shard must lie in the directory itself.
+void require_plain_name(const std::string& name, const std::string& index_file) {
+  const bool plain =
+      name.find('/') == std::string::npos && name.find('\0') == std::string::npos && name.ends_with(".safetensors");
+  if (!plain) {
+    throw LoadError(
+        fmt::format("{}: \"weight_map\": expected names of .safetensors files in the same directory, found {}",
+                    index_file, quote(name)));
+  }
+}
+
+// Old checkpoints' names for LayerNorm's parameters; "" if the name cannot be one.
+std::string old_layer_norm_name(std::string_view name) {
+  for (const auto& [now, before] : {std::pair(".weight", ".gamma"), std::pair(".bias", ".beta")}) {
+    if (name.ends_with(now)) return std::string(name.substr(0, name.rfind('.'))) + before;
+  }
+  return "";
+}
+
+bool is_convertible(Dtype dtype) { return dtype == Dtype::kF32 || dtype == Dtype::kF16 || dtype == Dtype::kBF16; }
+
+}  // namespace
+
+void Weights::add_file(const std::string& file) {
+  files_.push_back(std::make_unique<SafetensorsFile>(file));
+  for (const auto& [name, tensor] : files_.back()->tensors()) {
+    const auto [at, added] = tensors_.emplace(name, &tensor);
+    if (!added) {
+      throw LoadError(fmt::format("{}: expected each tensor in one shard only, found {} also in {}", file, quote(name),
+                                  file_of(*at->second)));
+    }
+  }
+}
+
+Weights Weights::open(const std::string& directory, const std::string& stem) {
+  Weights weights;
+  weights.directory_ = directory;
+  const std::string single = join_path(directory, stem + ".safetensors");
+  if (file_exists(single)) {
+    weights.add_file(single);
+    return weights;
+  }
+  const std::string index_file = single + ".index.json";
+  if (!file_exists(index_file)) throw_no_weights(directory, stem);
+
+  const ConfigView map = ConfigView::read(index_file).object("weight_map");
+  std::set<std::string> shards;
+  for (const std::string& name : map.keys()) {
+    std::string shard = map.string(name);
+    require_plain_name(shard, index_file);
+    shards.insert(std::move(shard));
+  }
+  for (const std::string& shard : shards) {
+    const std::string file = join_path(directory, shard);
+    if (!file_exists(file)) {
+      throw LoadError(fmt::format("{}: expected the shard {}, found of weight files {}", index_file, quote(shard),
+                                  listed(weight_like_files(directory))));
+    }
+    weights.add_file(file);
+  }
+  for (const std::string& name : map.keys()) {
+    const std::string file = join_path(directory, map.string(name));
+    const auto found = weights.tensors_.find(name);
+    if (found == weights.tensors_.end() || weights.file_of(*found->second) != file) {
+      throw LoadError(
+          fmt::format("{}: expected tensor {} in the shard {}, found it {}", index_file, quote(name), file,
+                      found == weights.tensors_.end() ? "nowhere" : "in " + weights.file_of(*found->second)));
+    }
+  }
+  return weights;
+}
+
+const std::string& Weights::file_of(const TensorView& tensor) const {
+  for (const auto& file : files_) {
+    const auto found = file->tensors().find(tensor.name);
+    if (found != file->tensors().end() && &found->second == &tensor) return file->file();
+  }
+  return directory_;
+}
+
+void Weights::choose_prefix(std::initializer_list<std::string_view> prefixes, std::string_view probe) {
+  std::vector<std::string> tried;
+  for (const std::string_view prefix : prefixes) {
+    std::string name = std::string(prefix).append(probe);
+    if (tensors_.contains(name)) {
+      prefix_ = prefix;
+      return;
+    }
+    tried.push_back(std::move(name));
+  }
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : tensors_) names.push_back(name);
+  throw LoadError(
+      fmt::format("{}: expected a tensor of one of the names {}; found {}", directory_, listed(tried), listed(names)));
+}
+
+const TensorView* Weights::find(std::string_view name) const {
+  const std::string old_name = old_layer_norm_name(name);
+  for (const std::string& prefix : {prefix_, std::string()}) {
+    for (const std::string_view spelling : {name, std::string_view(old_name)}) {
+      if (spelling.empty()) continue;
+      const auto found = tensors_.find(prefix + std::string(spelling));
+      if (found != tensors_.end()) return found->second;
+    }
+  }
+  return nullptr;
+}
+
+bool Weights::has(std::string_view name) const { return find(name) != nullptr; }
+
+const TensorView& Weights::get(std::string_view name, const std::vector<size_t>& shape) {
+  const TensorView* tensor = find(name);
+  if (tensor == nullptr) {
+    throw LoadError(fmt::format("{}: expected tensor {} of shape {}, found none of this name among {} tensors",
+                                files_.size() == 1 ? files_.front()->file() : directory_,
+                                quote(prefix_ + std::string(name)), shape_text(shape), tensors_.size()));
+  }
+  if (tensor->shape != shape) {
+    throw LoadError(fmt::format("{}: tensor {}: expected shape {}, found {}", file_of(*tensor), quote(tensor->name),
+                                shape_text(shape), shape_text(tensor->shape)));
+  }
+  if (!is_convertible(tensor->dtype)) {
+    throw LoadError(fmt::format(
+        "{}: tensor {}: expected F32, F16 or BF16, found {}", file_of(*tensor), quote(tensor->name),
+        tensor->dtype == Dtype::kOther ? quote(tensor->other_dtype) : std::string(dtype_name(tensor->dtype))));
+  }
+  taken_.insert(tensor->name);
+  return *tensor;
+}
+
+void Weights::ignore(std::string_view name_prefix) { ignored_.emplace_back(name_prefix); }
+
+std::vector<std::string> Weights::unused() const {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : tensors_) {
+    const std::string_view whole = name;
+    const std::string_view rest = whole.starts_with(prefix_) ? whole.substr(prefix_.size()) : whole;
+    const auto fits = [&](const std::string& prefix) { return whole.starts_with(prefix) || rest.starts_with(prefix); };
+    if (!taken_.contains(name) && std::none_of(ignored_.begin(), ignored_.end(), fits)) names.push_back(name);
+  }
+  return names;
+}
+
+size_t Weights::bytes() const {
+  size_t sum = 0;
+  for (const auto& [name, tensor] : tensors_) sum += tensor->bytes;
+  return sum;
+}
+
+}  // namespace wde

@@ -1,0 +1,63 @@
+// Model seam: one architecture's forward pass on packed tokens. Immutable after load and shared by all workers; what a pass
+// needs besides comes from the worker's arena. Also the registry that finds a model by its config.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "attention/attn_backend.h"
+#include "base/arena.h"
+#include "loader/config.h"
+#include "loader/weights.h"
+#include "stage/job.h"
+
+namespace wde {
+
+struct ModelShape {
+  size_t hidden_size = 0;
+  size_t vocab_size = 0;  // rows of the embedding: ids must be below
+  size_t positions = 0;   // longest sequence
+  HeadShape heads;
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual ModelShape shape() const = 0;
+  virtual std::vector<AttentionMask> masks() const = 0;  // every different one that its layers use
+  virtual size_t weight_bytes() const = 0;               // packed, in memory
+  // Bound of the arena for batches of up to `tokens` tokens in sequences of up to `max_seqlen`.
+  virtual size_t arena_floats(size_t tokens, size_t max_seqlen, const AttnBackend& backend) const = 0;
+  // Precondition: ids, positions and lengths are within shape(). Writes output.resize(input.output_rows(), hidden_size).
+  virtual void forward(const ModelInput& input, const AttnBackend& backend, Arena& arena, ModelOutput& output) const = 0;
+};
+
+using ModelFactory = std::function<std::unique_ptr<Model>(const ConfigView& config, Weights& weights)>;
+
+struct ModelSpec {
+  std::vector<std::string> architectures;  // config.json's architectures[0]
+  std::string model_type;                  // config.json's model_type, where the architecture is not known or absent
+  bool causal = false;                     // the architecture's default
+  std::map<std::string, std::string> workflows;  // task -> workflow
+  ModelFactory create;
+};
+
+class ModelRegistry {
+ public:
+  static ModelRegistry& instance();
+  bool add(ModelSpec spec);  // throws LoadError if an architecture or model type is taken
+  // Throws LoadError naming the architecture, the file and what is supported.
+  const ModelSpec& find(const ConfigView& config) const;
+  const std::vector<std::unique_ptr<ModelSpec>>& all() const { return specs_; }
+
+ private:
+  std::vector<std::unique_ptr<ModelSpec>> specs_;
+};
+
+// Tasks that every encoder answers.
+std::map<std::string, std::string> encoder_workflows();
+
+}  // namespace wde

@@ -1,0 +1,51 @@
+#include "ops/linear.h"
+
+#include <algorithm>
+#include <vector>
+
+namespace wde {
+
+Linear::Linear(size_t in_features, size_t out_features)
+    : in_(in_features),
+      out_(out_features),
+      packed_(kernels::packed_floats(in_features, out_features) * sizeof(float)),
+      bias_((out_features + kernels::kPanelCols) * 2 * sizeof(float)) {}
+
+void Linear::load(Weights& weights, const std::string& weight, const std::string& bias, size_t first, size_t rows, float scale) {
+  const TensorView& tensor = weights.get(weight, {rows, in_});
+  // A panel's rows at a time: converts any dtype and needs no second copy of the weight.
+  std::vector<float> chunk(kernels::kPanelCols * in_);
+  for (size_t row = 0; row < rows; row += kernels::kPanelCols) {
+    const size_t count = std::min(kernels::kPanelCols, rows - row);
+    to_float32(tensor, row * in_, count * in_, chunk.data());
+    kernels::pack_weight(chunk.data(), count, in_, first + row, scale, packed_.floats());
+  }
+  SafetensorsFile::release_pages(tensor);
+  if (bias.empty()) return;
+  const TensorView& b = weights.get(bias, {rows});
+  to_float32(b, 0, rows, bias_.floats() + first);
+  for (size_t i = 0; i < rows; ++i) bias_.floats()[first + i] *= scale;
+}
+
+Linear Linear::from(Weights& weights, const std::string& name, size_t in_features, size_t out_features, bool bias) {
+  Linear linear(in_features, out_features);
+  linear.load(weights, name + ".weight", bias ? name + ".bias" : "", 0, out_features);
+  return linear;
+}
+
+void Linear::run(View<const float> x, View<float> y, Activation activation) const noexcept {
+  kernels::GemmEpilogue epilogue;
+  epilogue.bias = bias_.floats();
+  epilogue.activation = activation;
+  kernels::gemm(x.data, x.stride, packed_.floats(), y.data, y.stride, x.rows, out_, in_, epilogue);
+}
+
+void Linear::run_add(View<const float> x, View<const float> residual, View<float> y) const noexcept {
+  kernels::GemmEpilogue epilogue;
+  epilogue.bias = bias_.floats();
+  epilogue.residual = residual.data;
+  epilogue.residual_stride = residual.stride;
+  kernels::gemm(x.data, x.stride, packed_.floats(), y.data, y.stride, x.rows, out_, in_, epilogue);
+}
+
+}  // namespace wde

@@ -1,0 +1,37 @@
+// Linear: y = act(x W^T + b + residual), weights packed at load. Several checkpoint tensors may lie side by side in one Linear
+// (Q, K and V; gate and up), so that they are one GEMM.
+#pragma once
+
+#include <string>
+
+#include "base/view.h"
+#include "kernels/gemm.h"
+#include "loader/weights.h"
+
+namespace wde {
+
+class Linear {
+ public:
+  Linear() = default;
+  Linear(size_t in_features, size_t out_features);
+
+  // Loads `weight` [rows, in_features] and `bias` [rows] ("" : none) as output columns [first, first + rows), times `scale`.
+  void load(Weights& weights, const std::string& weight, const std::string& bias, size_t first, size_t rows, float scale = 1.0f);
+  // The common case: "<name>.weight" and "<name>.bias" fill the whole Linear.
+  static Linear from(Weights& weights, const std::string& name, size_t in_features, size_t out_features, bool bias = true);
+
+  // x [rows, in_features], y [rows, out_features]; residual [rows, out_features] may be y itself.
+  void run(View<const float> x, View<float> y, Activation activation = Activation::kNone) const noexcept;
+  void run_add(View<const float> x, View<const float> residual, View<float> y) const noexcept;
+
+  size_t in_features() const { return in_; }
+  size_t out_features() const { return out_; }
+  size_t bytes() const { return packed_.bytes() + bias_.bytes(); }
+
+ private:
+  size_t in_ = 0, out_ = 0;
+  AlignedBuffer packed_;
+  AlignedBuffer bias_;  // zeros where there is none
+};
+
+}  // namespace wde

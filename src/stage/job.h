@@ -1,0 +1,59 @@
+// The plain structs from the scheduler on: a batch, what the model reads, what it writes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/view.h"
+#include "stage/sequence.h"
+
+namespace wde {
+
+// Which rows of the last layer the output needs; the model computes no others behind the last layer's attention.
+enum class RowsNeeded { kAll, kFirst, kLast };
+
+// Packed tokens of a batch: sequence s is at [cu_seqlens[s], cu_seqlens[s + 1]). No padding.
+struct ModelInput {
+  std::vector<int32_t> ids;
+  std::vector<int32_t> type_ids;
+  std::vector<int32_t> positions;   // of each token in its sequence, from 0
+  std::vector<int32_t> cu_seqlens;  // sequences + 1 entries, from 0
+  size_t max_seqlen = 0;
+  RowsNeeded rows = RowsNeeded::kAll;
+  // With rows other than kAll: the packed row that each sequence needs, its position, and 0, 1, 2, …, sequences.
+  std::vector<int32_t> row_indices, row_positions, cu_rows;
+
+  size_t tokens() const { return ids.size(); }
+  size_t sequences() const { return cu_seqlens.empty() ? 0 : cu_seqlens.size() - 1; }
+  size_t output_rows() const { return rows == RowsNeeded::kAll ? tokens() : sequences(); }
+};
+
+// Last hidden states, [output_rows, hidden_size]: sequence s has rows [cu[s], cu[s + 1]) of cu_seqlens, or row s where one row was
+// needed. The buffer grows and is reused.
+class ModelOutput {
+ public:
+  // Allocates only if an earlier call did not ask for as much.
+  View<float> resize(size_t rows, size_t cols) {
+    if (rows > buffer_.view().rows || cols != buffer_.view().cols) buffer_ = Matrix(rows, cols);
+    rows_ = rows;
+    return hidden();
+  }
+  View<float> hidden() { return buffer_.view().slice_rows(0, rows_); }
+
+ private:
+  Matrix buffer_;
+  size_t rows_ = 0;
+};
+
+// One batch on its way through builder, executor and output; reused from batch to batch.
+struct Job {
+  std::vector<Sequence> batch;
+  ModelInput input;
+  ModelOutput output;
+  std::string error;  // of the execution; empty: it went well
+  Clock::time_point started, finished;
+};
+
+}  // namespace wde

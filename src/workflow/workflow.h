@@ -1,0 +1,31 @@
+// Workflow: the names of the modules that one task needs, seam by seam. Data only; one file a workflow.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/registry.h"
+
+namespace wde {
+
+struct Workflow {
+  std::string help;
+  std::string input_processor;
+  std::string tokenizer;
+  std::string output_processor;
+  // Empty in a workflow that needs no model.
+  std::string scheduler;
+  std::string model_input_builder;
+  std::string attn_backend;
+  std::string executor;
+  std::string worker;
+  std::string runner;
+
+  bool needs_model() const { return !runner.empty(); }
+  std::vector<std::pair<std::string, std::string>> modules() const;  // seam -> name, those that are set
+};
+
+Registry<Workflow>& workflows();
+
+}  // namespace wde
