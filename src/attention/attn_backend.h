@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/registry.h"
+#include "base/team.h"
 #include "base/view.h"
 #include "kernels/attention.h"
 
@@ -48,9 +49,10 @@ class AttnBackend {
   virtual std::string refuses(const AttentionMask& mask) const = 0;
   virtual size_t scratch_floats(size_t max_seqlen, const HeadShape& heads) const = 0;
 
-  // q [query rows, num_heads * head_dim], k and v [rows, num_kv_heads * head_dim], out like q. Thread-safe.
+  // q [query rows, num_heads * head_dim], k and v [rows, num_kv_heads * head_dim], out like q. Thread-safe. With a part,
+  // the member computes its share of the heads; scratch is its own.
   void attend(View<const float> q, View<const float> k, View<const float> v, View<float> out, const HeadShape& heads,
-              const AttentionMask& mask, const AttentionBatch& batch, float* scratch) const noexcept;
+              const AttentionMask& mask, const AttentionBatch& batch, float* scratch, const Part& part = {}) const noexcept;
 
  private:
   virtual void attend_sequence(const kernels::AttentionArgs& args, float* scratch) const noexcept = 0;

@@ -85,6 +85,8 @@ class EngineImpl final : public Engine {
   const EngineInfo& info() const override { return modules_->info; }
 
  private:
+  using Encoded = std::vector<Result<Sequence>>;
+
   struct Active {  // tokenized, not yet answered
     Callback done;
     Clock::time_point arrival;
@@ -144,37 +146,34 @@ class EngineImpl final : public Engine {
     return nothing_incoming && in_flight_ < modules_->executor->workers();
   }
 
+  // Until none is left with the lock held: more may be cancelled while the callbacks run without it.
   void drop_cancelled(std::unique_lock<std::mutex>& lock) {
-    if (cancelled_.empty()) return;
-    std::vector<Callback> callbacks;
-    for (RequestId id : cancelled_) {
-      auto queued = std::find_if(incoming_.begin(), incoming_.end(), [&](const Submitted& s) { return s.id == id; });
-      if (queued != incoming_.end()) {
-        callbacks.push_back(std::move(queued->done));
-        incoming_.erase(queued);
-      } else if (modules_->scheduler && modules_->scheduler->cancel(id)) {
-        callbacks.push_back(take_active(id).done);
+    while (!cancelled_.empty()) {
+      std::vector<Callback> callbacks;
+      for (RequestId id : cancelled_) {
+        auto queued = std::find_if(incoming_.begin(), incoming_.end(), [&](const Submitted& s) { return s.id == id; });
+        if (queued != incoming_.end()) {
+          callbacks.push_back(std::move(queued->done));
+          incoming_.erase(queued);
+        } else if (modules_->scheduler && modules_->scheduler->cancel(id)) {
+          callbacks.push_back(take_active(id).done);
+        }
       }
+      cancelled_.clear();
+      lock.unlock();
+      for (Callback& done : callbacks) done(cancelled());
+      lock.lock();
     }
-    cancelled_.clear();
-    lock.unlock();
-    for (Callback& done : callbacks) done(Error{ErrorCode::kCancelled, "the request was cancelled"});
-    lock.lock();
   }
+
+  static Error cancelled() { return {ErrorCode::kCancelled, "the request was cancelled"}; }
 
   Active take_active(RequestId id) {
     auto node = active_.extract(id);
     return std::move(node.mapped());
   }
 
-  void fail(RequestId id, const Callback& done, Error error) {
-    {
-      std::scoped_lock lock(mutex_);
-      // Cancelled in the meantime: the error is the answer, and there is nothing left to cancel.
-      if (waiting_.erase(id) == 0) std::erase(cancelled_, id);
-    }
-    done(std::move(error));
-  }
+  void fail(RequestId id, const Callback& done, Error error) { done(forget_waiting(id) ? std::move(error) : cancelled()); }
 
   // Input processor and tokenizer for a chunk; what fails is answered here, the rest waits in the scheduler.
   void tokenize(std::vector<Submitted>& chunk) {
@@ -182,10 +181,13 @@ class EngineImpl final : public Engine {
     std::vector<TokenizeJob> jobs;
     std::vector<Submitted*> owners;
     for (Submitted& submitted : chunk) {
-      auto job = guarded([&] { return m.input->process(std::move(submitted.request)); });
-      if (job.ok() && m.output->wants_prompt_tokens() && !job.value().prompt.empty()) {
-        job.value().prompt_tokens = prompt_tokens(job.value().prompt);
-      }
+      auto job = guarded([&] {
+        auto made = m.input->process(std::move(submitted.request));
+        if (made.ok() && m.output->wants_prompt_tokens() && !made.value().prompt.empty()) {
+          made.value().prompt_tokens = prompt_tokens(made.value().prompt);
+        }
+        return made;
+      });
       if (!job.ok()) {
         fail(submitted.id, submitted.done, job.error());
         continue;
@@ -193,7 +195,12 @@ class EngineImpl final : public Engine {
       jobs.push_back(std::move(job).value());
       owners.push_back(&submitted);
     }
-    auto encoded = m.tokenizer->encode(jobs, m.info.max_length, m.output->wants_offsets());
+    auto all = guarded([&]() -> Result<Encoded> { return m.tokenizer->encode(jobs, m.info.max_length, m.output->wants_offsets()); });
+    if (!all.ok()) {
+      for (Submitted* owner : owners) fail(owner->id, owner->done, all.error());
+      return;
+    }
+    auto encoded = std::move(all).value();
     for (size_t i = 0; i < jobs.size(); ++i) {
       Submitted& owner = *owners[i];
       if (!encoded[i].ok()) {
@@ -208,9 +215,10 @@ class EngineImpl final : public Engine {
       } else if (m.scheduler) {
         active_.emplace(owner.id, Active{std::move(owner.done), owner.arrival});
         modules_->scheduler->add(std::move(sequence));
-      } else {
-        forget_waiting(owner.id);
+      } else if (forget_waiting(owner.id)) {
         answer(Active{std::move(owner.done), owner.arrival}, sequence, {}, nullptr);
+      } else {
+        owner.done(cancelled());
       }
     }
   }
@@ -232,7 +240,7 @@ class EngineImpl final : public Engine {
     if (prompt == counted_prompt_) return counted_tokens_;
     TokenizeJob job;
     job.text = prompt;
-    const auto encoded = modules_->tokenizer->encode({&job, 1}, modules_->info.max_length, false);
+    const Encoded encoded = modules_->tokenizer->encode({&job, 1}, modules_->info.max_length, false);
     size_t count = 0;
     if (encoded[0].ok()) {
       const Sequence& s = encoded[0].value();
@@ -266,9 +274,17 @@ class EngineImpl final : public Engine {
       free_jobs_.push_back(std::move(job));
       return;
     }
-    m.builder->build(job->batch, m.output->rows_needed(), job->input);
     ++in_flight_;
-    m.executor->submit(std::move(job));
+    const auto built = guarded([&]() -> Result<bool> {
+      m.builder->build(job->batch, m.output->rows_needed(), job->input);
+      return true;
+    });
+    if (built.ok()) {
+      m.executor->submit(std::move(job));
+    } else {
+      job->error = built.error().message;
+      finish(std::move(job));
+    }
   }
 
   void respond(std::unique_ptr<Job> job) {
@@ -303,19 +319,24 @@ class EngineImpl final : public Engine {
     active.done(std::move(result));
   }
 
-  // A module that throws fails its request, not the engine.
+  // A module that throws fails its request, not the engine. f returns a Result.
   template <class F>
   auto guarded(const F& f) -> decltype(f()) {
     try {
       return f();
     } catch (const std::exception& e) {
       return Error{ErrorCode::kInternal, e.what()};
+    } catch (...) {
+      return Error{ErrorCode::kInternal, "a module threw an unknown exception"};
     }
   }
 
-  void forget_waiting(RequestId id) {
+  // The engine is about to answer. False: cancel() came first, and its caller was promised kCancelled.
+  bool forget_waiting(RequestId id) {
     std::scoped_lock lock(mutex_);
-    if (waiting_.erase(id) == 0) std::erase(cancelled_, id);
+    if (waiting_.erase(id) != 0) return true;
+    std::erase(cancelled_, id);
+    return false;
   }
 
   std::atomic<RequestId> next_id_{1};

@@ -41,6 +41,10 @@ void load_model(Modules& m, const EngineArgs& args, const ConfigView& config, co
   m.model = spec.create(config, *m.weights);
   m.info.modules.emplace_back("model", m.info.architecture);
   m.info.unused_tensors = m.weights->unused();
+  if (!m.info.unused_tensors.empty()) {
+    m.info.warnings.push_back(fmt::format("{} of the checkpoint's tensors are not part of {} and were not used: {}", m.info.unused_tensors.size(),
+                                          m.info.architecture, join_names(m.info.unused_tensors)));
+  }
   m.info.weight_bytes = m.model->weight_bytes();
   m.info.facts.emplace_back("dtype", fmt::format("{} on disk, float32 in memory", config_dtype(config)));
 
@@ -92,6 +96,7 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
   runner.max_seqlen = m.info.max_length;
   ExecutorConfig config;
   config.workers = static_cast<size_t>(args.get_integer("workers").value_or(static_cast<int64_t>(cpu_info().granted)));
+  runner.max_team = config.workers;
   const RunnerFactory& make_runner = runners().get(w.runner);
   const WorkerFactory& make_worker = workers().get(w.worker);
   config.make_worker = [&] { return make_worker(make_runner(runner)); };
@@ -113,8 +118,7 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, Completion done) {
   m->info.task = args.get("task");
 
   // modules.json says where the transformer is; its sizes are checked against the transformer's config.
-  const std::string root_config = directory + "/config.json";
-  const ConfigView config = ConfigView::read(root_config);
+  const ConfigView config = ConfigView::read(find_transformer_directory(directory) + "/config.json");
   const ModelSpec& spec = ModelRegistry::instance().find(config);
   m->info.architecture = config_architecture(config).empty() ? spec.architectures.front() : config_architecture(config);
   m->spec = read_sentence_transformers(directory, hidden_size_of(config));
@@ -152,6 +156,9 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, Completion done) {
   m->output = output_processors().get(m->workflow.output_processor)(output);
   m->info.modules.emplace_back("output_processor", m->workflow.output_processor);
   m->info.dimensions = m->output->dimensions();
+  if (m->info.task == "embed" && !m->spec.present && output.pooling.empty()) {
+    m->info.warnings.push_back(directory + " has no modules.json: mean pooling without normalising, as sentence-transformers does; --pooling chooses another");
+  }
   if (m->workflow.needs_model()) load_execution(*m, args, std::move(done));
   return m;
 }

@@ -1,10 +1,13 @@
-// data_parallel: one worker thread a core, each with whole batches, all reading the same weights. The throughput default: no
-// barriers, and the workers take jobs from one queue, so none idles while there is work.
+// data_parallel: one worker thread a core, each with whole batches, all reading the same weights: no barriers while there is work for
+// everyone. A worker whose batch is the only one takes the idle workers into its crew, so that a single text uses all cores.
+#include <pthread.h>
+
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <thread>
 
+#include "execute/crew.h"
 #include "execute/executor.h"
 
 namespace wde {
@@ -13,54 +16,97 @@ namespace {
 class DataParallelExecutor final : public Executor {
  public:
   explicit DataParallelExecutor(const ExecutorConfig& config) : done_(config.done) {
-    for (size_t i = 0; i < config.workers; ++i) workers_.push_back(config.make_worker());
-    for (const auto& worker : workers_) threads_.emplace_back([this, &worker] { work(*worker); });
+    for (size_t i = 0; i < config.workers; ++i) {
+      members_.push_back(std::make_unique<Member>());
+      members_.back()->worker = config.make_worker();
+    }
+    for (const auto& member : members_) {
+      member->thread = std::thread([this, m = member.get()] { run(*m); });
+      pthread_setname_np(member->thread.native_handle(), "wde-worker");
+    }
   }
 
   ~DataParallelExecutor() override {
     {
       std::scoped_lock lock(mutex_);
       stopping_ = true;
+      for (const auto& member : members_) member->wake.notify_one();
     }
-    ready_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
+    for (const auto& member : members_) member->thread.join();
   }
 
-  size_t workers() const override { return workers_.size(); }
+  size_t workers() const override { return members_.size(); }
   // One running and one ready for each worker.
-  size_t capacity() const override { return 2 * workers_.size(); }
+  size_t capacity() const override { return 2 * members_.size(); }
 
   void submit(std::unique_ptr<Job> job) override {
-    {
-      std::scoped_lock lock(mutex_);
-      queue_.push_back(std::move(job));
-    }
-    ready_.notify_one();
+    std::scoped_lock lock(mutex_);
+    queue_.push_back(std::move(job));
+    wake_idle();
   }
 
  private:
-  void work(Worker& worker) {
+  struct Member {
+    std::unique_ptr<Worker> worker;
+    std::thread thread;
+    Crew crew;                     // when it leads
+    std::condition_variable wake;
+    Crew* helps = nullptr;         // when it helps; set by the leader
+    size_t rank = 0;
+    uint32_t ticket = 0;
+  };
+
+  void run(Member& self) {
     for (;;) {
       std::unique_ptr<Job> job;
       {
         std::unique_lock lock(mutex_);
-        ready_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-        if (queue_.empty()) return;
-        job = std::move(queue_.front());
-        queue_.pop_front();
+        idle_.push_back(&self);
+        self.wake.wait(lock, [&] { return self.helps != nullptr || !queue_.empty() || stopping_; });
+        std::erase(idle_, &self);
+        if (self.helps == nullptr) {
+          if (queue_.empty()) return;
+          job = std::move(queue_.front());
+          queue_.pop_front();
+          wake_idle();  // submit() may have woken this member for two jobs
+          gather_idle(self);
+        }
       }
-      worker.execute(*job);
-      done_(std::move(job));
+      if (job) {
+        self.worker->execute(*job, self.crew);
+        self.crew.dismiss();
+        done_(std::move(job));
+      } else {
+        self.helps->help(self.rank, self.ticket);
+        self.helps = nullptr;
+      }
     }
   }
 
+  void wake_idle() {
+    if (!queue_.empty() && !idle_.empty()) idle_.back()->wake.notify_one();
+  }
+
+  // Under the lock, so that every member is idle, leading or helping, never two of them. With more jobs waiting, or one that an idle
+  // member has been woken for, everyone is better off alone.
+  void gather_idle(Member& leader) {
+    if (!queue_.empty() || idle_.empty()) return;
+    const uint32_t ticket = leader.crew.gather(idle_.size());
+    for (size_t i = 0; i < idle_.size(); ++i) {
+      idle_[i]->helps = &leader.crew;
+      idle_[i]->rank = i + 1;
+      idle_[i]->ticket = ticket;
+      idle_[i]->wake.notify_one();
+    }
+    idle_.clear();
+  }
+
   Completion done_;
-  std::vector<std::unique_ptr<Worker>> workers_;
-  std::mutex mutex_;
-  std::condition_variable ready_;
+  std::vector<std::unique_ptr<Member>> members_;
+  std::mutex mutex_;  // guards what follows, and `helps`, `rank`, `ticket` of idle members
   std::deque<std::unique_ptr<Job>> queue_;
+  std::vector<Member*> idle_;
   bool stopping_ = false;
-  std::vector<std::thread> threads_;
 };
 
 WDE_REGISTER(executors().add("data_parallel", {"async", [](const ExecutorConfig& c) { return std::make_unique<DataParallelExecutor>(c); }}));

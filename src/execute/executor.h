@@ -14,8 +14,8 @@ namespace wde {
 class Worker {
  public:
   virtual ~Worker() = default;
-  // Times the job; an exception of the pass becomes Job::error.
-  virtual void execute(Job& job) noexcept = 0;
+  // Times the job and runs it on the team, whose first member is the calling thread; an exception of the pass becomes Job::error.
+  virtual void execute(Job& job, Team& team) noexcept = 0;
 };
 using WorkerFactory = std::function<std::unique_ptr<Worker>(std::unique_ptr<Runner>)>;
 Registry<WorkerFactory>& workers();

@@ -12,11 +12,11 @@ namespace {
 class CpuRunner final : public Runner {
  public:
   explicit CpuRunner(const RunnerConfig& config) : model_(*config.model), backend_(*config.backend) {
-    arena_.reserve(model_.arena_floats(config.max_tokens, config.max_seqlen, backend_));
+    arena_.reserve(model_.arena_floats(config.max_tokens, config.max_seqlen, config.max_team, backend_));
   }
-  void run(const ModelInput& input, ModelOutput& output) override {
+  void run(const ModelInput& input, ModelOutput& output, Team& team) override {
     arena_.reset();
-    model_.forward(input, backend_, arena_, output);
+    model_.forward(input, backend_, arena_, team, output);
   }
 
  private:

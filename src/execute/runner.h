@@ -15,13 +15,14 @@ struct RunnerConfig {
   const AttnBackend* backend = nullptr;
   size_t max_tokens = 0;  // largest batch
   size_t max_seqlen = 0;
+  size_t max_team = 1;    // threads that may compute one batch together
 };
 
 class Runner {
  public:
   virtual ~Runner() = default;
   // Allocates nothing once batches of the largest size have passed.
-  virtual void run(const ModelInput& input, ModelOutput& output) = 0;
+  virtual void run(const ModelInput& input, ModelOutput& output, Team& team) = 0;
 };
 using RunnerFactory = std::function<std::unique_ptr<Runner>(const RunnerConfig&)>;
 Registry<RunnerFactory>& runners();

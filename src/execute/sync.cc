@@ -10,7 +10,8 @@ class SyncExecutor final : public Executor {
   size_t workers() const override { return 1; }
   size_t capacity() const override { return 1; }
   void submit(std::unique_ptr<Job> job) override {
-    worker_->execute(*job);
+    Team alone;
+    worker_->execute(*job, alone);
     done_(std::move(job));
   }
 

@@ -18,11 +18,11 @@ class CpuWorker final : public Worker {
  public:
   explicit CpuWorker(std::unique_ptr<Runner> runner) : runner_(std::move(runner)) {}
 
-  void execute(Job& job) noexcept override {
+  void execute(Job& job, Team& team) noexcept override {
     job.started = Clock::now();
     try {
       job.error.clear();
-      runner_->run(job.input, job.output);
+      runner_->run(job.input, job.output, team);
     } catch (const std::exception& e) {
       job.error = e.what();
     } catch (...) {

@@ -98,14 +98,15 @@ HWY_INLINE V gelu_tanh(D d, V x) {
   return hn::Mul(x, sigmoid(d, inner));
 }
 
+// NaN stays NaN: x86's min and max, which bound the arguments above, would make a number of it and hide it from the output's check.
 template <Activation kAct, class D, class V = hn::Vec<D>>
 HWY_INLINE V apply(D d, V x) {
   if constexpr (kAct == Activation::kGelu) return gelu(d, x);
   if constexpr (kAct == Activation::kGeluTanh) return gelu_tanh(d, x);
-  if constexpr (kAct == Activation::kRelu) return hn::Max(x, hn::Zero(d));
+  if constexpr (kAct == Activation::kRelu) return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);
   if constexpr (kAct == Activation::kSilu) return hn::Mul(x, sigmoid(d, x));
-  if constexpr (kAct == Activation::kTanh) return tanh(d, x);
-  if constexpr (kAct == Activation::kSigmoid) return sigmoid(d, x);
+  if constexpr (kAct == Activation::kTanh) return hn::IfThenElse(hn::IsNaN(x), x, tanh(d, x));
+  if constexpr (kAct == Activation::kSigmoid) return hn::IfThenElse(hn::IsNaN(x), x, sigmoid(d, x));
   return x;
 }
 

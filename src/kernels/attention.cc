@@ -131,13 +131,14 @@ HWY_INLINE void attend_block(const AttentionArgs& a, const Scratch& scratch, Til
   begin = begin / kPanelCols * kPanelCols;  // whole panels of keys
   float max[kQueryBlock], sum[kQueryBlock], inverse[kQueryBlock];
   const size_t block = key_block(a.k_len);
-  const bool one_pass = end <= begin + block;
+  // Blocks begin at multiples of their size, wherever `begin` is: a row's bits must not depend on the queries beside it.
+  const bool one_pass = end <= (begin / block + 1) * block;
   for (size_t r = 0; r < rows; ++r) {
     max[r] = sum[r] = 0.0f;
     if (!one_pass || end <= begin) std::fill_n(out + r * a.out_stride, a.head_dim, 0.0f);
   }
-  for (size_t k0 = begin; k0 < end; k0 += block) {
-    const size_t keys = HWY_MIN(block, end - k0);
+  for (size_t k0 = begin, keys; k0 < end; k0 += keys) {
+    keys = HWY_MIN((k0 / block + 1) * block, end) - k0;
     const TileB packed{scratch.keys + k0 * a.head_dim, kPanelCols, kPanelCols * a.head_dim};
     tile_rows(q, a.q_stride, packed, rows, keys, a.head_dim, TileC{scratch.scores, scratch.scores_stride, nullptr, nullptr, 0, nullptr});
     for (size_t r = 0; r < rows; ++r) {

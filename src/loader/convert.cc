@@ -9,31 +9,39 @@
 namespace wde {
 namespace {
 
-// Branch-free, so that the loop below becomes vector code; exact for all 65536 patterns.
+// All bits set if left >= right; both below 2^31. GCC keeps a conditional expression as a branch and then does not
+// vectorise.
+inline uint32_t mask_at_least(uint32_t left, uint32_t right) { return ~(0 - ((left - right) >> 31)); }
+
+// Exact for all 65536 patterns.
 inline uint32_t bits_from_half(uint32_t half) {
   constexpr uint32_t kBias = (127 - 15) << 23;  // between the two types' exponents
   const uint32_t magnitude = half & 0x7fff;
-  uint32_t normal = (magnitude << 13) + kBias;
-  normal += magnitude >= 0x7c00 ? kBias : 0;  // infinity and NaN
+  const uint32_t normal = (magnitude << 13) + kBias + (kBias & mask_at_least(magnitude, 0x7c00));  // infinity and NaN
   // Subnormal: a multiple of 2^-24, by way of an integer so that the thread's flush-to-zero mode does not matter.
   const auto subnormal = std::bit_cast<uint32_t>(static_cast<float>(static_cast<int32_t>(magnitude)) * 0x1p-24F);
-  return (magnitude < 0x0400 ? subnormal : normal) | (half & 0x8000) << 16;
+  const uint32_t is_normal = mask_at_least(magnitude, 0x0400);
+  return (normal & is_normal) | (subnormal & ~is_normal) | (half & 0x8000) << 16;
 }
 
 inline uint32_t bits_from_bfloat(uint32_t bfloat) { return bfloat << 16; }
 
-// In blocks of a fixed size: GCC's -O2 vectorises no loop of unknown length. The source may be unaligned.
+// In blocks of a fixed size: GCC's -O2 vectorises no loop of unknown length. The source may be unaligned, hence memcpy.
 template <uint32_t (*convert)(uint32_t)>
 void convert_halves(const std::byte* source, size_t count, float* out) {
   constexpr size_t kBlock = 32;
   uint16_t halves[kBlock] = {};
-  uint32_t bits[kBlock] = {};
-  for (size_t i = 0; i < count; i += kBlock) {
-    const size_t n = std::min(kBlock, count - i);
-    std::memcpy(halves, source + 2 * i, 2 * n);
+  uint32_t bits[kBlock];
+  size_t i = 0;
+  for (; i + kBlock <= count; i += kBlock) {
+    std::memcpy(halves, source + 2 * i, sizeof(halves));
     for (size_t j = 0; j < kBlock; ++j) bits[j] = convert(halves[j]);
-    std::memcpy(out + i, bits, 4 * n);
+    std::memcpy(out + i, bits, sizeof(bits));
   }
+  if (i == count) return;
+  std::memcpy(halves, source + 2 * i, 2 * (count - i));
+  for (size_t j = 0; j < kBlock; ++j) bits[j] = convert(halves[j]);
+  std::memcpy(out + i, bits, 4 * (count - i));
 }
 
 }  // namespace

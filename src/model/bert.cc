@@ -59,7 +59,7 @@ BertModel::BertModel(const ConfigView& config, Weights& weights, size_t first_po
 
 size_t BertModel::position_row(int32_t, size_t position, size_t&) const { return position; }
 
-void BertModel::forward(const ModelInput& input, const AttnBackend& backend, Arena& arena, ModelOutput& output) const {
+void BertModel::forward(const ModelInput& input, const AttnBackend& backend, Arena& arena, Team& team, ModelOutput& output) const {
   const View<float> x = encoder_.embeddings(input, arena, output);
   size_t counter = 0;
   for (size_t t = 0; t < input.tokens(); ++t) {
@@ -72,7 +72,7 @@ void BertModel::forward(const ModelInput& input, const AttnBackend& backend, Are
     position_.add(position_row(input.ids[t], position, counter), x.row(t));
   }
   norm_.run(x, x);
-  encoder_.forward(x, input, backend, arena, output);
+  encoder_.forward(x, input, backend, arena, team, output);
 }
 
 WDE_REGISTER(ModelRegistry::instance().add(

@@ -28,18 +28,18 @@ class DistilBertModel final : public Model {
   ModelShape shape() const override { return shape_; }
   std::vector<AttentionMask> masks() const override { return {encoder_.mask()}; }
   size_t weight_bytes() const override { return encoder_.weight_bytes() + position_.bytes(); }
-  size_t arena_floats(size_t tokens, size_t max_seqlen, const AttnBackend& backend) const override {
-    return encoder_.arena_floats(tokens, max_seqlen, backend);
+  size_t arena_floats(size_t tokens, size_t max_seqlen, size_t team, const AttnBackend& backend) const override {
+    return encoder_.arena_floats(tokens, max_seqlen, team, backend);
   }
 
-  void forward(const ModelInput& input, const AttnBackend& backend, Arena& arena, ModelOutput& output) const override {
+  void forward(const ModelInput& input, const AttnBackend& backend, Arena& arena, Team& team, ModelOutput& output) const override {
     const View<float> x = encoder_.embeddings(input, arena, output);
     for (size_t t = 0; t < input.tokens(); ++t) {
       word_.copy(static_cast<size_t>(input.ids[t]), x.row(t));
       position_.add(static_cast<size_t>(input.positions[t]), x.row(t));
     }
     norm_.run(x, x);
-    encoder_.forward(x, input, backend, arena, output);
+    encoder_.forward(x, input, backend, arena, team, output);
   }
 
  private:

@@ -10,6 +10,7 @@
 
 #include "attention/attn_backend.h"
 #include "base/arena.h"
+#include "base/team.h"
 #include "loader/config.h"
 #include "loader/weights.h"
 #include "stage/job.h"
@@ -29,10 +30,11 @@ class Model {
   virtual ModelShape shape() const = 0;
   virtual std::vector<AttentionMask> masks() const = 0;  // every different one that its layers use
   virtual size_t weight_bytes() const = 0;               // packed, in memory
-  // Bound of the arena for batches of up to `tokens` tokens in sequences of up to `max_seqlen`.
-  virtual size_t arena_floats(size_t tokens, size_t max_seqlen, const AttnBackend& backend) const = 0;
+  // Bound of the arena for batches of up to `tokens` tokens in sequences of up to `max_seqlen`, by a
+  // team of up to `team`.
+  virtual size_t arena_floats(size_t tokens, size_t max_seqlen, size_t team, const AttnBackend& backend) const = 0;
   // Precondition: ids, positions and lengths are within shape(). Writes output.resize(input.output_rows(), hidden_size).
-  virtual void forward(const ModelInput& input, const AttnBackend& backend, Arena& arena, ModelOutput& output) const = 0;
+  virtual void forward(const ModelInput& input, const AttnBackend& backend, Arena& arena, Team& team, ModelOutput& output) const = 0;
 };
 
 using ModelFactory = std::function<std::unique_ptr<Model>(const ConfigView& config, Weights& weights)>;

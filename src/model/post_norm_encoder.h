@@ -32,19 +32,22 @@ class PostNormEncoder {
   HeadShape heads() const { return heads_; }
   AttentionMask mask() const;
   size_t weight_bytes() const;
-  size_t arena_floats(size_t tokens, size_t max_seqlen, const AttnBackend& backend) const;
+  size_t arena_floats(size_t tokens, size_t max_seqlen, size_t team, const AttnBackend& backend) const;
 
   // Where the embeddings of the input belong: the output itself, if all its rows are needed, else the arena.
   View<float> embeddings(const ModelInput& input, Arena& arena, ModelOutput& output) const;
   // x [tokens, hidden_size] is overwritten.
-  void forward(View<float> x, const ModelInput& input, const AttnBackend& backend, Arena& arena, ModelOutput& output) const;
+  void forward(View<float> x, const ModelInput& input, const AttnBackend& backend, Arena& arena, Team& team,
+               ModelOutput& output) const;
 
  private:
   struct Layer {
     Linear qkv, attention_out, up, down;
     LayerNorm attention_norm, output_norm;
   };
-  void finish_layer(const Layer& layer, View<const float> context, View<float> x, View<float> inner) const;
+  // What the second half of a layer works in: `inner` is one member's where members have rows of their own, else everybody's.
+  void finish_rows(const Layer& layer, View<const float> context, View<float> x, View<float> inner) const;
+  void finish_columns(const Layer& layer, View<const float> context, View<float> x, View<float> inner, const Part& part) const;
 
   PostNormConfig config_;
   HeadShape heads_;

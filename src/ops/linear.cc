@@ -33,19 +33,26 @@ Linear Linear::from(Weights& weights, const std::string& name, size_t in_feature
   return linear;
 }
 
-void Linear::run(View<const float> x, View<float> y, Activation activation) const noexcept {
-  kernels::GemmEpilogue epilogue;
-  epilogue.bias = bias_.floats();
-  epilogue.activation = activation;
-  kernels::gemm(x.data, x.stride, packed_.floats(), y.data, y.stride, x.rows, out_, in_, epilogue);
+void Linear::run_columns(View<const float> x, View<float> y, kernels::GemmEpilogue epilogue, const Part& part) const noexcept {
+  // Two panels: the widest tile.
+  const Range columns = part.share(out_, 2 * kernels::kPanelCols);
+  if (columns.size() == 0) return;
+  epilogue.bias = bias_.floats() + columns.begin;
+  if (epilogue.residual != nullptr) epilogue.residual += columns.begin;
+  kernels::gemm(x.data, x.stride, packed_.floats() + columns.begin * in_, y.data + columns.begin, y.stride, x.rows, columns.size(), in_, epilogue);
 }
 
-void Linear::run_add(View<const float> x, View<const float> residual, View<float> y) const noexcept {
+void Linear::run(View<const float> x, View<float> y, Activation activation, const Part& part) const noexcept {
   kernels::GemmEpilogue epilogue;
-  epilogue.bias = bias_.floats();
+  epilogue.activation = activation;
+  run_columns(x, y, epilogue, part);
+}
+
+void Linear::run_add(View<const float> x, View<const float> residual, View<float> y, const Part& part) const noexcept {
+  kernels::GemmEpilogue epilogue;
   epilogue.residual = residual.data;
   epilogue.residual_stride = residual.stride;
-  kernels::gemm(x.data, x.stride, packed_.floats(), y.data, y.stride, x.rows, out_, in_, epilogue);
+  run_columns(x, y, epilogue, part);
 }
 
 }  // namespace wde

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "base/team.h"
 #include "base/view.h"
 #include "kernels/gemm.h"
 #include "loader/weights.h"
@@ -21,14 +22,17 @@ class Linear {
   static Linear from(Weights& weights, const std::string& name, size_t in_features, size_t out_features, bool bias = true);
 
   // x [rows, in_features], y [rows, out_features]; residual [rows, out_features] may be y itself.
-  void run(View<const float> x, View<float> y, Activation activation = Activation::kNone) const noexcept;
-  void run_add(View<const float> x, View<const float> residual, View<float> y) const noexcept;
+  // With a part, the member computes its share of the columns.
+  void run(View<const float> x, View<float> y, Activation activation = Activation::kNone, const Part& part = {}) const noexcept;
+  void run_add(View<const float> x, View<const float> residual, View<float> y, const Part& part = {}) const noexcept;
 
   size_t in_features() const { return in_; }
   size_t out_features() const { return out_; }
   size_t bytes() const { return packed_.bytes() + bias_.bytes(); }
 
  private:
+  void run_columns(View<const float> x, View<float> y, kernels::GemmEpilogue epilogue, const Part& part) const noexcept;
+
   size_t in_ = 0, out_ = 0;
   AlignedBuffer packed_;
   AlignedBuffer bias_;  // zeros where there is none

@@ -1,0 +1,65 @@
+// Team: threads that compute one thing together, all running the same function on their share (SPMD). A team of one, the default,
+// is the calling thread. Splitting never changes a result: an element is computed by one member, by the same operations.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace wde {
+
+struct Range {
+  size_t begin = 0, end = 0;
+  size_t size() const { return end - begin; }
+};
+
+// Meeting point of a fixed number of threads. Waits are short in a forward pass, so it spins for some microseconds; then it sleeps,
+// so that a thread that is not running does not cost its core.
+class Barrier {
+ public:
+  explicit Barrier(size_t members = 1) { reset(members); }
+  void reset(size_t members) { members_ = static_cast<uint32_t>(members); }  // while nobody is at it
+  void arrive_and_wait() noexcept;
+
+ private:
+  uint32_t members_ = 1;
+  alignas(128) std::atomic<uint32_t> arrived_{0};     // 128: the adjacent-line prefetcher pulls two lines at a time
+  alignas(128) std::atomic<uint32_t> generation_{0};
+};
+
+// Blocks until *value != old: spins for some microseconds, then sleeps.
+void wait_for_change(const std::atomic<uint32_t>& value, uint32_t old) noexcept;
+
+// One member's place in the team.
+struct Part {
+  size_t rank = 0, size = 1;
+  Barrier* barrier = nullptr;
+
+  void sync() const noexcept {
+    if (size > 1) barrier->arrive_and_wait();
+  }
+  // This member's share of n items; borders fall on multiples of `unit`.
+  Range share(size_t n, size_t unit = 1) const {
+    const size_t units = (n + unit - 1) / unit;
+    const size_t begin = units * rank / size * unit, end = units * (rank + 1) / size * unit;
+    return {begin < n ? begin : n, end < n ? end : n};
+  }
+};
+
+class Team {
+ public:
+  virtual ~Team() = default;
+  virtual size_t size() const { return 1; }
+
+  // Calls f(Part) on every member, on the calling thread as rank 0; returns when all have returned. f must not throw.
+  template <class F>
+  void run(const F& f) {
+    run_call([](const void* context, Part part) noexcept { (*static_cast<const F*>(context))(part); }, &f);
+  }
+
+ protected:
+  using Call = void (*)(const void* context, Part part) noexcept;
+  virtual void run_call(Call call, const void* context) { call(context, Part{}); }
+};
+
+}  // namespace wde

@@ -1,0 +1,45 @@
+#include "execute/crew.h"
+
+namespace wde {
+
+uint32_t Crew::gather(size_t helpers) {
+  members_ = helpers + 1;
+  barrier_.reset(members_);
+  present_.store(static_cast<uint32_t>(helpers), std::memory_order_relaxed);
+  return started_.load(std::memory_order_relaxed);
+}
+
+void Crew::start() noexcept {
+  started_.fetch_add(1, std::memory_order_release);
+  started_.notify_all();
+}
+
+void Crew::run_call(Call call, const void* context) {
+  if (members_ == 1) return call(context, Part{});
+  call_ = call;
+  context_ = context;
+  start();
+  call(context, Part{0, members_, &barrier_});
+  barrier_.arrive_and_wait();
+}
+
+void Crew::dismiss() noexcept {
+  if (members_ == 1) return;
+  call_ = nullptr;
+  start();
+  for (uint32_t here; (here = present_.load(std::memory_order_acquire)) != 0;) wait_for_change(present_, here);
+  members_ = 1;
+}
+
+void Crew::help(size_t rank, uint32_t ticket) noexcept {
+  for (;; ++ticket) {
+    wait_for_change(started_, ticket);
+    if (call_ == nullptr) break;
+    call_(context_, Part{rank, members_, &barrier_});
+    barrier_.arrive_and_wait();
+  }
+  present_.fetch_sub(1, std::memory_order_release);
+  present_.notify_all();
+}
+
+}  // namespace wde
