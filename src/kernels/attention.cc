@@ -139,7 +139,7 @@ HWY_INLINE void attend_block(const AttentionArgs& a, const Scratch& scratch, Til
   }
   for (size_t k0 = begin, keys; k0 < end; k0 += keys) {
     keys = HWY_MIN((k0 / block + 1) * block, end) - k0;
-    const TileB packed{scratch.keys + k0 * a.head_dim, kPanelCols, kPanelCols * a.head_dim};
+    const TileB packed{scratch.keys + k0 * a.head_dim, kPanelCols, kPanelCols * a.head_dim, scratch.keys};
     tile_rows(q, a.q_stride, packed, rows, keys, a.head_dim, TileC{scratch.scores, scratch.scores_stride, nullptr, nullptr, 0, nullptr});
     for (size_t r = 0; r < rows; ++r) {
       float* s = scratch.scores + r * scratch.scores_stride;
@@ -161,7 +161,7 @@ HWY_INLINE void attend_block(const AttentionArgs& a, const Scratch& scratch, Til
       sum[r] += row_exp(s + lo, hi - lo, max[r], a.scale);
     }
     for (size_t r = 0; r < rows; ++r) inverse[r] = sum[r] > 0.0f ? 1.0f / sum[r] : 0.0f;
-    const TileB v{values.data + k0 * values.row_stride, values.row_stride, values.panel_stride};
+    const TileB v{values.data + k0 * values.row_stride, values.row_stride, values.panel_stride, values.data};
     TileC c{out, a.out_stride, nullptr, one_pass ? nullptr : out, a.out_stride, one_pass ? inverse : nullptr};
     tile_rows(scratch.scores, scratch.scores_stride, v, rows, a.head_dim, keys, c);
   }
@@ -181,13 +181,13 @@ void flash_attention_target(const AttentionArgs& a, float* scratch_floats) {
   for (size_t kv_head = 0; kv_head < a.num_kv_heads; ++kv_head) {
     pack_keys(a.k + kv_head * a.head_dim, a.k_stride, a.k_len, a.head_dim, scratch.keys);
     const float* v = a.v + kv_head * a.head_dim;
-    TileB values{v, a.v_stride, kPanelCols};  // rows of V are rows of B as they lie
+    TileB values{v, a.v_stride, kPanelCols, v};  // rows of V are rows of B as they lie
     if (a.head_dim != padded_dim) {           // unless a whole panel of them would reach into the neighbour's
       for (size_t j = 0; j < a.k_len; ++j) {
         std::copy_n(v + j * a.v_stride, a.head_dim, scratch.values + j * padded_dim);
         std::fill_n(scratch.values + j * padded_dim + a.head_dim, padded_dim - a.head_dim, 0.0f);
       }
-      values = {scratch.values, padded_dim, kPanelCols};
+      values = {scratch.values, padded_dim, kPanelCols, scratch.values};
     }
     for (size_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
       for (size_t first = 0; first < a.q_len; first += kQueryBlock) {

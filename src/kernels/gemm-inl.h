@@ -41,6 +41,9 @@ struct TileB {
   const float* data;
   size_t row_stride;    // 16 in a packed panel
   size_t panel_stride;  // 16 k between packed panels, 16 in a plain row-major matrix
+  // What the tile pulls into the L2 cache while it computes: the columns that come next, else its own (which costs nothing). A small
+  // batch streams the weights from memory, and the hardware's prefetcher sees a new panel too late.
+  const float* ahead;
 };
 
 struct TileC {
@@ -63,7 +66,12 @@ void tile(const float* HWY_RESTRICT a, size_t lda, TileB b, size_t k, size_t col
   for (size_t i = 0; i < kRows * kVectors; ++i) acc[i] = hn::Zero(d);
 
   const float* HWY_RESTRICT b_row = b.data;
+  const ptrdiff_t ahead = b.ahead - b.data;
   for (size_t kk = 0; kk < k; ++kk, b_row += b.row_stride) {
+#pragma GCC unroll 16
+    for (size_t v = 0; v < kVectors; v += kPanelCols / kLanes) {
+      __builtin_prefetch(b_row + ahead + v * kLanes / kPanelCols * b.panel_stride, 0, 2);
+    }
     V bv[kVectors];
 #pragma GCC unroll 16
     for (size_t v = 0; v < kVectors; ++v) bv[v] = hn::LoadU(d, b_row + v * kLanes / kPanelCols * b.panel_stride + v * kLanes % kPanelCols);
@@ -121,8 +129,10 @@ HWY_INLINE void tile_rows(const float* a, size_t lda, TileB b, size_t m, size_t 
   const size_t tiles = (m + kTileRows - 1) / kTileRows;
   for (size_t col = 0; col < n; col += kTileCols) {
     const size_t cols = HWY_MIN(kTileCols, n - col);
-    const TileB b_tile{b.data + col / kPanelCols * b.panel_stride, b.row_stride, b.panel_stride};
+    TileB b_tile = b;
+    b_tile.data = b_tile.ahead = b.data + col / kPanelCols * b.panel_stride;
     for (size_t t = 0; t < tiles; ++t) {
+      if (t + 1 == tiles) b_tile.ahead = col + kTileCols < n ? b_tile.data + kTileCols / kPanelCols * b.panel_stride : b.ahead;
       const size_t row = share_begin(m, tiles, t), rows = share_begin(m, tiles, t + 1) - row;
       const TileC c_tile{c.data + row * c.stride + col, c.stride,
                          c.bias ? c.bias + col : nullptr,

@@ -21,7 +21,7 @@ void gemm_target(const float* a, size_t lda, const float* packed_b, float* c, si
   for (size_t block = 0; block < blocks; ++block) {
     const size_t row = share_begin(m, blocks, block), rows = share_begin(m, blocks, block + 1) - row;
     const TileC block_c{c + row * ldc, ldc, e.bias, e.residual ? e.residual + row * e.residual_stride : nullptr, e.residual_stride, nullptr};
-    const TileB b{packed_b, kPanelCols, kPanelCols * k};
+    const TileB b{packed_b, kPanelCols, kPanelCols * k, packed_b};
     if (e.activation == Activation::kNone) {
       tile_rows(a + row * lda, lda, b, rows, n, k, block_c);
       continue;
@@ -34,7 +34,10 @@ void gemm_target(const float* a, size_t lda, const float* packed_b, float* c, si
       c_cols.data += col;
       if (c_cols.bias) c_cols.bias += col;
       if (c_cols.residual) c_cols.residual += col;
-      tile_rows(a + row * lda, lda, TileB{b.data + col / kPanelCols * b.panel_stride, b.row_stride, b.panel_stride}, rows, cols, k, c_cols);
+      TileB b_cols = b;
+      b_cols.data = b.data + col / kPanelCols * b.panel_stride;
+      b_cols.ahead = col + kTileCols < n ? b_cols.data + kTileCols / kPanelCols * b.panel_stride : b_cols.data;
+      tile_rows(a + row * lda, lda, b_cols, rows, cols, k, c_cols);
       activate_rows(e.activation, c_cols.data, rows, cols, ldc);
     }
   }

@@ -23,14 +23,14 @@ PostNormEncoder::PostNormEncoder(const PostNormConfig& config, const PostNormNam
     const std::string layer_name = fmt::format("{}.{}.", names.stack, i);
     const auto name = [&](const std::string& rest) { return layer_name + rest; };
     Layer layer;
-    layer.qkv = Linear(hidden, 3 * hidden);
+    layer.qkv = Linear(hidden, 3 * hidden, arena_);
     layer.qkv.load(weights, name(names.q) + ".weight", name(names.q) + ".bias", 0, hidden);
     layer.qkv.load(weights, name(names.k) + ".weight", name(names.k) + ".bias", hidden, hidden);
     layer.qkv.load(weights, name(names.v) + ".weight", name(names.v) + ".bias", 2 * hidden, hidden);
-    layer.attention_out = Linear::from(weights, name(names.attention_out), hidden, hidden);
+    layer.attention_out = Linear::from(weights, arena_, name(names.attention_out), hidden, hidden);
     layer.attention_norm = LayerNorm(weights, name(names.attention_norm), hidden, config.eps);
-    layer.up = Linear::from(weights, name(names.up), hidden, config.intermediate_size);
-    layer.down = Linear::from(weights, name(names.down), config.intermediate_size, hidden);
+    layer.up = Linear::from(weights, arena_, name(names.up), hidden, config.intermediate_size);
+    layer.down = Linear::from(weights, arena_, name(names.down), config.intermediate_size, hidden);
     layer.output_norm = LayerNorm(weights, name(names.output_norm), hidden, config.eps);
     layers_.push_back(std::move(layer));
   }
@@ -40,14 +40,6 @@ AttentionMask PostNormEncoder::mask() const {
   AttentionMask mask;
   mask.scale = 1.0f / std::sqrt(static_cast<float>(heads_.head_dim));
   return mask;
-}
-
-size_t PostNormEncoder::weight_bytes() const {
-  size_t bytes = 0;
-  for (const Layer& l : layers_) {
-    bytes += l.qkv.bytes() + l.attention_out.bytes() + l.up.bytes() + l.down.bytes() + l.attention_norm.bytes() + l.output_norm.bytes();
-  }
-  return bytes;
 }
 
 size_t PostNormEncoder::arena_floats(size_t tokens, size_t max_seqlen, size_t team, const AttnBackend& backend) const {

@@ -31,7 +31,7 @@ class PostNormEncoder {
 
   HeadShape heads() const { return heads_; }
   AttentionMask mask() const;
-  size_t weight_bytes() const;
+  size_t weight_bytes() const { return arena_.bytes(); }
   size_t arena_floats(size_t tokens, size_t max_seqlen, size_t team, const AttnBackend& backend) const;
 
   // Where the embeddings of the input belong: the output itself, if all its rows are needed, else the arena.
@@ -51,6 +51,7 @@ class PostNormEncoder {
 
   PostNormConfig config_;
   HeadShape heads_;
+  WeightArena arena_;
   std::vector<Layer> layers_;
 };
 

@@ -5,11 +5,11 @@
 
 namespace wde {
 
-Linear::Linear(size_t in_features, size_t out_features)
+Linear::Linear(size_t in_features, size_t out_features, WeightArena& arena)
     : in_(in_features),
       out_(out_features),
-      packed_(kernels::packed_floats(in_features, out_features) * sizeof(float)),
-      bias_((out_features + kernels::kPanelCols) * 2 * sizeof(float)) {}
+      packed_(arena.take(kernels::packed_floats(in_features, out_features))),
+      bias_(arena.take(out_features + 2 * kernels::kPanelCols)) {}  // a whole tile may be read behind the last column
 
 void Linear::load(Weights& weights, const std::string& weight, const std::string& bias, size_t first, size_t rows, float scale) {
   const TensorView& tensor = weights.get(weight, {rows, in_});
@@ -18,17 +18,17 @@ void Linear::load(Weights& weights, const std::string& weight, const std::string
   for (size_t row = 0; row < rows; row += kernels::kPanelCols) {
     const size_t count = std::min(kernels::kPanelCols, rows - row);
     to_float32(tensor, row * in_, count * in_, chunk.data());
-    kernels::pack_weight(chunk.data(), count, in_, first + row, scale, packed_.floats());
+    kernels::pack_weight(chunk.data(), count, in_, first + row, scale, packed_);
   }
   SafetensorsFile::release_pages(tensor);
   if (bias.empty()) return;
   const TensorView& b = weights.get(bias, {rows});
-  to_float32(b, 0, rows, bias_.floats() + first);
-  for (size_t i = 0; i < rows; ++i) bias_.floats()[first + i] *= scale;
+  to_float32(b, 0, rows, bias_ + first);
+  for (size_t i = 0; i < rows; ++i) bias_[first + i] *= scale;
 }
 
-Linear Linear::from(Weights& weights, const std::string& name, size_t in_features, size_t out_features, bool bias) {
-  Linear linear(in_features, out_features);
+Linear Linear::from(Weights& weights, WeightArena& arena, const std::string& name, size_t in_features, size_t out_features, bool bias) {
+  Linear linear(in_features, out_features, arena);
   linear.load(weights, name + ".weight", bias ? name + ".bias" : "", 0, out_features);
   return linear;
 }
@@ -37,9 +37,9 @@ void Linear::run_columns(View<const float> x, View<float> y, kernels::GemmEpilog
   // Two panels: the widest tile.
   const Range columns = part.share(out_, 2 * kernels::kPanelCols);
   if (columns.size() == 0) return;
-  epilogue.bias = bias_.floats() + columns.begin;
+  epilogue.bias = bias_ + columns.begin;
   if (epilogue.residual != nullptr) epilogue.residual += columns.begin;
-  kernels::gemm(x.data, x.stride, packed_.floats() + columns.begin * in_, y.data + columns.begin, y.stride, x.rows, columns.size(), in_, epilogue);
+  kernels::gemm(x.data, x.stride, packed_ + columns.begin * in_, y.data + columns.begin, y.stride, x.rows, columns.size(), in_, epilogue);
 }
 
 void Linear::run(View<const float> x, View<float> y, Activation activation, const Part& part) const noexcept {

@@ -75,7 +75,7 @@ class EmbeddingOutput final : public OutputProcessor {
   }
 
  private:
-  Step make_step(const PostModule& module) const {
+  Step make_step(const PostModule& module) {
     Step step{module.kind, {}, Activation::kNone, {}, dimensions_};
     const auto expect = [&](size_t in, const std::string& where) {
       if (in != dimensions_) throw LoadError(fmt::format("{}: takes {} values, but {} arrive there", where, in, dimensions_));
@@ -84,7 +84,7 @@ class EmbeddingOutput final : public OutputProcessor {
       const DenseSpec& spec = module.dense;
       expect(spec.in_features, spec.directory);
       Weights weights = Weights::open(spec.directory);
-      step.dense = Linear::from(weights, "linear", spec.in_features, spec.out_features, spec.bias);
+      step.dense = Linear::from(weights, arena_, "linear", spec.in_features, spec.out_features, spec.bias);
       const auto activation = activation_from_name(spec.activation);
       if (!activation) throw LoadError(fmt::format("{}: the activation '{}' is not supported", spec.directory, spec.activation));
       step.activation = *activation;
@@ -98,6 +98,7 @@ class EmbeddingOutput final : public OutputProcessor {
   }
 
   PoolingSpec pooling_;
+  WeightArena arena_;
   std::vector<Step> steps_;
   size_t pooled_ = 0, dimensions_ = 0, widest_ = 0;
 };
