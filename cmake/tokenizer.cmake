@@ -11,13 +11,12 @@ set(wde_crate ${PROJECT_SOURCE_DIR}/rust/tokenizer)
 set(wde_cargo_dir ${PROJECT_SOURCE_DIR}/build/cargo)
 set(wde_tokenizer_library ${wde_cargo_dir}/release/libwde_tokenizer.a)
 file(GLOB wde_crate_sources CONFIGURE_DEPENDS ${wde_crate}/src/*.rs)
+list(REMOVE_ITEM wde_crate_sources ${wde_crate}/src/tests.rs)  # only cargo test compiles it
 
 # Always the release profile: a debug build of the crates is many times slower and of no use to those who debug C++.
-# RUSTONIG_SYSTEM_LIBONIG=0: the regular expression library in the crate, whatever the machine has.
 add_custom_command(
   OUTPUT ${wde_tokenizer_library}
-  COMMAND ${CMAKE_COMMAND} -E env RUSTONIG_SYSTEM_LIBONIG=0 CC=${CMAKE_C_COMPILER}
-          ${WDE_CARGO} build --release --locked --lib --manifest-path ${wde_crate}/Cargo.toml --target-dir ${wde_cargo_dir}
+  COMMAND ${WDE_CARGO} build --release --locked --lib --manifest-path ${wde_crate}/Cargo.toml --target-dir ${wde_cargo_dir}
   DEPENDS ${wde_crate_sources} ${wde_crate}/Cargo.toml ${wde_crate}/Cargo.lock
   COMMENT "Building the tokenizer crate (cargo)"
   USES_TERMINAL VERBATIM)

@@ -46,7 +46,7 @@ def section(results: dict[str, Any]) -> str:
         + "; ".join(f"{name}: {chosen}" for name, chosen in results["chosen"].items()),
         "- First vector: from process start. Worst cosine and largest difference: to sentence-transformers running "
         "each text alone, over all texts.",
-        "- PyPI's torch is the CUDA build: its libraries are part of the load time and memory of sentence-transformers.",
+        "- PyPI's torch is the CUDA build: its libraries count in sentence-transformers' load time and memory.",
     ]
     return "\n".join(lines)
 

@@ -61,7 +61,7 @@ def run_json(command: list[str], environment: dict[str, str], timeout: float | N
     """The object on the last line of standard output that is one (or all of it), and the others' share of the CPU."""
     watch = machine.Watch.start()
     output = run(command, environment, timeout)
-    others = watch.stop()
+    others, wall = watch.stop(), time.monotonic() - watch.wall
     try:
         result = json.loads(output)
     except json.JSONDecodeError:
@@ -69,4 +69,4 @@ def run_json(command: list[str], environment: dict[str, str], timeout: float | N
         if not lines:
             raise Failed(f"{command[0]} printed no JSON object: {output[:200]!r}") from None
         result = json.loads(lines[-1])
-    return {**result, "others_cpu_share": others}
+    return {**result, "others_cpu_share": others, "wall_seconds": wall}

@@ -13,7 +13,7 @@ MAX_LENGTH = 256
 
 
 def load_tokeniser(model: Path, max_length: int = MAX_LENGTH) -> Tokenizer:
-    """The Rust tokeniser of the model. The file asks for 128 tokens and fixed padding; the model's users ask for 256."""
+    """The Rust tokeniser of the model; its file asks for 128 tokens and fixed padding, the model for 256 and none."""
     tokeniser = Tokenizer.from_file(str(model / "tokenizer.json"))
     tokeniser.enable_truncation(max_length)
     tokeniser.no_padding()

@@ -74,8 +74,8 @@ def bulk(engine: engines.Engine, texts: list[str], batch_size: int, out: Path) -
     return {"seconds": seconds, "peak_rss_mb": memory}
 
 
-def single(engine: engines.Engine, shorts: list[str], loaded: float) -> dict[str, object]:
-    engine.encode(shorts[:1], 1)
+def single(engine: engines.Engine, texts: list[str], shorts: list[str], loaded: float) -> dict[str, object]:
+    engine.encode(texts[:1], 1)
     first = time.monotonic() - started()
     return {"load_seconds": loaded, "first_vector_seconds": first, **latencies_ms(engine, shorts)}
 
@@ -106,7 +106,7 @@ def main() -> None:
         case "bulk":
             result = bulk(engine, texts, a.batch_sizes[0], a.vectors)
         case _:
-            result = single(engine, shorts, loaded)
+            result = single(engine, texts, shorts, loaded)
     print(json.dumps(result))
 
 

@@ -84,6 +84,9 @@ int TextCommand::run() {
   if (task_.row_per_token && output_flags_.format == "npy") source = exactly_one(std::move(source), task_.command);
 
   const std::unique_ptr<Engine> engine = Engine::create(args);
+  if (!output_flags_.quiet) {
+    for (const std::string& warning : engine->info().warnings) fmt::print(stderr, "wde: note: {}\n", warning);
+  }
   OutputSink sink(output_flags_.output);
   const std::unique_ptr<RowWriter> writer = make_writer(sink, engine->info().dimensions);
   const bool shown = !output_flags_.quiet && !input_path.empty() && ::isatty(STDERR_FILENO) == 1 &&

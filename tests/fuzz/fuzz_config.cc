@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -51,6 +53,13 @@ struct Directory {
   }
 };
 
+void write_if_changed(const std::filesystem::path& file, std::string_view content,
+                      std::optional<std::string>& written) {
+  if (written == content) return;
+  std::ofstream(file, std::ios::binary).write(content.data(), static_cast<std::streamsize>(content.size()));
+  written = content;
+}
+
 template <class Call>
 void allow_load_error(Call&& call) {
   try {
@@ -77,12 +86,12 @@ void use_every_getter(const wde::ConfigView& config, int depth) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const Directory directory;
+  static std::optional<std::string> written[std::size(kFiles)];
   std::string_view rest(reinterpret_cast<const char*>(data), size);
   for (const File& file : kFiles) {
     const size_t end = std::min(rest.find(kSeparator), rest.size());
     const std::string_view part = end == 0 ? file.valid : rest.substr(0, end);
-    std::ofstream(directory.path / file.name, std::ios::binary)
-        .write(part.data(), static_cast<std::streamsize>(part.size()));
+    write_if_changed(directory.path / file.name, part, written[static_cast<size_t>(&file - kFiles)]);
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
 

@@ -77,7 +77,9 @@ pub fn encode_batch(tokenizer: &Tokenizer, inputs: &[Input], options: Options) -
     results.into_iter().map(|result| result.unwrap_or_else(lost)).collect()
 }
 
-/// The same tokens as `Tokenizer::encode` with truncation (longest first, right, stride 0) set in the tokenizer.
+/// The tokens that `truncate_encodings` (longest first, right, stride 0) leaves of the whole text, post-processed. That is
+/// what the Python wheels give; the crate 0.23.2 with truncation set in the tokenizer differs in one case: if both parts are
+/// longer than max_length and an odd number of tokens stays, it gives the odd one to a part by lengths that it has cut.
 pub fn encode_one(tokenizer: &Tokenizer, input: &Input, options: Options) -> Result<Encoded, Failure> {
     let text = utf8(input.text, if input.pair.is_some() { "the pair's first text" } else { "the text" })?;
     let pair = input.pair.map(|bytes| utf8(bytes, "the pair's second text")).transpose()?;
@@ -90,20 +92,25 @@ pub fn encode_one(tokenizer: &Tokenizer, input: &Input, options: Options) -> Res
         )));
     }
 
+    let part = |text, type_id, limit| encode_part(tokenizer, text, type_id, limit, options.want_offsets);
     let limit = (max_length != 0).then_some(max_length);
-    let mut first = encode_part(tokenizer, text, 0, limit, options.want_offsets)?;
-    let mut second = pair.map(|pair| encode_part(tokenizer, pair, 1, limit, options.want_offsets)).transpose()?;
+    let mut first = part(text, 0, limit)?;
+    let mut second = pair.map(|pair| part(pair, 1, limit)).transpose()?;
     let mut truncated = false;
     if max_length != 0 {
-        let lengths = (first.len(), second.as_ref().map_or(0, Encoding::len));
-        let keep = longest_first(lengths, max_length - special);
+        let room = max_length - special;
+        let mut lengths = (first.len(), second.as_ref().map_or(0, Encoding::len));
+        // A length of max_length or more may be that of a part that encode_part has cut already. Which one of two such
+        // parts is longer decides where the odd token goes.
+        if let (true, Some(pair)) = (room % 2 == 1 && lengths.0.min(lengths.1) >= max_length, pair) {
+            lengths = (part(text, 0, None)?.len(), part(pair, 1, None)?.len());
+        }
+        let keep = longest_first(lengths, room);
         truncated = keep != lengths;
-        // Where no special token needs room, a part that fills max_length may have been cut by encode_part already.
-        if !truncated && special == 0 && lengths.0 + lengths.1 == max_length {
-            let longer =
-                |part: &str| Ok(encode_part(tokenizer, part, 0, Some(max_length + 1), false)?.len() > max_length);
-            truncated = (lengths.0 == max_length && longer(text)?)
-                || (lengths.1 == max_length && pair.map_or(Ok(false), longer)?);
+        // Likewise where no special token needs room and one part fills all of it.
+        if !truncated && special == 0 && lengths.0.max(lengths.1) == max_length {
+            let longest = if lengths.0 == max_length { text } else { pair.unwrap_or("") };
+            truncated = part(longest, 0, Some(max_length + 1))?.len() > max_length;
         }
         first = head(first, keep.0);
         second = second.map(|second| head(second, keep.1));
@@ -144,9 +151,7 @@ fn internal(error: tokenizers::Error) -> Failure {
     Failure::Internal(format!("the tokenizer failed on this text: {error}"))
 }
 
-/// One part without special tokens. Stops after the word that reaches `limit` tokens, as the crate does when truncation is
-/// set in the tokenizer: of two parts that are both longer than the limit, the lengths seen here decide which one keeps the
-/// odd token, so stopping elsewhere would give other ids.
+/// One part without special tokens; stops after the word that reaches `limit` tokens, to spare the rest of a long text.
 fn encode_part(
     tokenizer: &Tokenizer,
     text: &str,

@@ -1,0 +1,136 @@
+// The yardstick of the benchmarks: how many float32 operations a second this machine does in a loop of nothing but
+// fused multiply-adds, on the instruction set that the kernels use and with as many cores busy as the benchmark keeps
+// busy. Measured in the same run, since clock, turbo and neighbours change from run to run.
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "kernels/dispatch.h"
+
+namespace wde::bench {
+
+using Clock = std::chrono::steady_clock;
+
+inline double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+// Chains of dependent operations: more than latency times ports of any core so far (4 x 2, 5 x 2), few enough for 16
+// registers.
+inline constexpr size_t kChains = 12;
+
+#if defined(__x86_64__)
+[[gnu::target("avx512f")]] inline double fma_loop_avx512(size_t rounds) {
+  __m512 sums[kChains];
+  const __m512 a = _mm512_set1_ps(0.9999f), b = _mm512_set1_ps(1e-4f);
+  for (__m512& s : sums) s = _mm512_set1_ps(1.0f);
+  for (size_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 16
+    for (size_t c = 0; c < kChains; ++c) sums[c] = _mm512_fmadd_ps(sums[c], a, b);
+  }
+  for (size_t c = 0; c < kChains; ++c) benchmark::DoNotOptimize(sums[c]);
+  return 16.0 * 2 * kChains * static_cast<double>(rounds);
+}
+
+[[gnu::target("avx2,fma")]] inline double fma_loop_avx2(size_t rounds) {
+  __m256 sums[kChains];
+  const __m256 a = _mm256_set1_ps(0.9999f), b = _mm256_set1_ps(1e-4f);
+  for (__m256& s : sums) s = _mm256_set1_ps(1.0f);
+  for (size_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 16
+    for (size_t c = 0; c < kChains; ++c) sums[c] = _mm256_fmadd_ps(sums[c], a, b);
+  }
+  for (size_t c = 0; c < kChains; ++c) benchmark::DoNotOptimize(sums[c]);
+  return 8.0 * 2 * kChains * static_cast<double>(rounds);
+}
+#endif
+
+// Four lanes of whatever the compiler was told to build for: NEON, SSE2.
+inline double fma_loop_generic(size_t rounds) {
+  typedef float Vector [[gnu::vector_size(16)]];
+  Vector sums[kChains];
+  const Vector a = {0.9999f, 0.9999f, 0.9999f, 0.9999f}, b = {1e-4f, 1e-4f, 1e-4f, 1e-4f};
+  for (Vector& s : sums) s = Vector{1, 1, 1, 1};
+  for (size_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 16
+    for (size_t c = 0; c < kChains; ++c) sums[c] = sums[c] * a + b;
+  }
+  for (size_t c = 0; c < kChains; ++c) benchmark::DoNotOptimize(sums[c]);
+  return 4.0 * 2 * kChains * static_cast<double>(rounds);
+}
+
+// Returns the floating-point operations that it did.
+using FmaLoop = double (*)(size_t rounds);
+inline FmaLoop fma_loop() {
+#if defined(__x86_64__)
+  const std::string target = kernels::active_target();
+  if (target.rfind("AVX3", 0) == 0) return fma_loop_avx512;  // Highway's name for AVX-512
+  if (target == "AVX2") return fma_loop_avx2;
+#endif
+  return fma_loop_generic;
+}
+
+// The best of several short stretches of one thread, in GFLOP/s, while the others run too.
+inline double best_stretch(FmaLoop loop, std::atomic<size_t>& missing) {
+  missing.fetch_sub(1);
+  while (missing.load() != 0) std::this_thread::yield();
+  double best = 0;
+  for (int i = 0; i < 20; ++i) {
+    const auto begin = Clock::now();
+    const double flops = loop(500'000);
+    best = std::max(best, flops / seconds_since(begin) * 1e-9);
+  }
+  return best;
+}
+
+// All threads together, in GFLOP/s; measured once for each number of threads.
+inline double peak_gflops(size_t threads) {
+  static std::mutex mutex;
+  static std::map<size_t, double> measured;
+  std::scoped_lock lock(mutex);
+  if (const auto it = measured.find(threads); it != measured.end()) return it->second;
+  std::atomic<size_t> missing = threads;
+  std::vector<double> best(threads);
+  std::vector<std::thread> others;
+  for (size_t t = 1; t < threads; ++t) others.emplace_back([&, t] { best[t] = best_stretch(fma_loop(), missing); });
+  best[0] = best_stretch(fma_loop(), missing);
+  for (std::thread& thread : others) thread.join();
+  double sum = 0;
+  for (double b : best) sum += b;
+  return measured[threads] = sum;
+}
+
+// Runs `pass`, which does `flops` operations, for the length of the benchmark and reports what was reached. Rates of
+// several threads add up; each is measured over its own time.
+template <class Pass>
+void measure_flops(benchmark::State& state, double flops, const Pass& pass) {
+  // The others wait at the start of the loop meanwhile.
+  const double peak = state.thread_index() == 0 ? peak_gflops(static_cast<size_t>(state.threads())) : 0;
+  pass();
+  Clock::time_point begin;
+  bool started = false;
+  for (auto _ : state) {
+    if (!started) begin = Clock::now(), started = true;
+    pass();
+  }
+  const double rate = flops * static_cast<double>(state.iterations()) / seconds_since(begin) * 1e-9;
+  state.counters["GFLOP/s"] = rate;
+  state.counters["percent_of_peak"] = 100 * rate / peak_gflops(static_cast<size_t>(state.threads()));
+  if (state.thread_index() == 0) state.counters["peak_GFLOP/s"] = peak;
+}
+
+}  // namespace wde::bench

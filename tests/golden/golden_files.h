@@ -1,0 +1,110 @@
+// The recorded answers of the reference implementation: golden.json (inputs, token ids, tolerance) and
+// golden.safetensors (vectors).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "loader/safetensors.h"
+#include "loader/weights.h"
+#include "wde/engine.h"
+
+namespace wde::test {
+
+struct Golden {
+  explicit Golden(const std::filesystem::path& directory)
+      : tensors(std::make_unique<SafetensorsFile>((directory / "golden.safetensors").string())) {
+    const auto json = nlohmann::json::parse(std::ifstream(directory / "golden.json"));
+    inputs = json.at("inputs").get<std::vector<std::string>>();
+    ids = json.at("ids").get<std::vector<std::vector<int32_t>>>();
+    max_length = json.at("max_length").get<size_t>();
+    tolerance = json.at("tolerance").get<double>();
+  }
+
+  // The recorded array and its shape; empty if it was not recorded ("hidden" is there for the first inputs only).
+  std::pair<std::vector<float>, std::vector<size_t>> array(const std::string& output, size_t input) const {
+    const auto it = tensors->tensors().find(output + "." + std::to_string(input));
+    if (it == tensors->tensors().end()) return {};
+    std::vector<float> values(it->second.elements());
+    to_float32(it->second, 0, values.size(), values.data());
+    return {std::move(values), it->second.shape};
+  }
+
+  std::vector<std::string> inputs;
+  std::vector<std::vector<int32_t>> ids;
+  size_t max_length = 0;
+  double tolerance = 0;
+  std::unique_ptr<SafetensorsFile> tensors;
+};
+
+// The checkpoints in WDE_TEST_DATA, by name.
+inline std::vector<std::string> checkpoints() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(WDE_TEST_DATA)) {
+    if (std::filesystem::exists(entry.path() / "golden.json")) names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+inline std::filesystem::path checkpoint(const std::string& name) { return std::filesystem::path(WDE_TEST_DATA) / name; }
+
+inline std::string test_name(std::string name) {
+  std::replace_if(
+      name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+  return name;
+}
+
+// The largest difference, as a fraction of the largest number wanted (at least 1): what tolerances are given in.
+inline double difference(const std::vector<float>& got, const std::vector<float>& want) {
+  if (got.size() != want.size()) return INFINITY;
+  double largest = 1, worst = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    largest = std::max(largest, std::abs(static_cast<double>(want[i])));
+    const double error = std::abs(static_cast<double>(got[i]) - want[i]);
+    if (!(error <= worst)) worst = error;
+    if (std::isnan(worst)) return INFINITY;
+  }
+  return worst / largest;
+}
+
+using Settings = std::vector<std::pair<std::string, std::string>>;
+
+inline std::unique_ptr<Engine> make_engine(const std::filesystem::path& model, const Settings& settings = {}) {
+  EngineArgs args;
+  args.set("model", model.string());
+  for (const auto& [name, value] : settings) args.set(name, value);
+  return Engine::create(args);
+}
+
+// The responses of all texts, submitted in groups of so many; a failed one fails the test and is left empty.
+inline std::vector<Response> respond(Engine& engine, const std::vector<std::string>& texts, size_t group = SIZE_MAX) {
+  std::vector<Response> responses;
+  for (size_t begin = 0; begin < texts.size(); begin += std::min(group, texts.size() - begin)) {
+    std::vector<std::future<Result<Response>>> futures;
+    for (size_t i = begin; i < texts.size() && i - begin < group; ++i) futures.push_back(engine.submit({texts[i], {}}));
+    for (auto& future : futures) {
+      auto result = future.get();
+      if (!result.ok()) ADD_FAILURE() << result.error().message;
+      responses.push_back(result.ok() ? std::move(result).value() : Response{{Output{}}, 0, false, {}, {}});
+    }
+  }
+  return responses;
+}
+
+inline std::vector<std::vector<float>> vectors(Engine& engine, const std::vector<std::string>& texts,
+                                               size_t group = SIZE_MAX) {
+  std::vector<std::vector<float>> out;
+  for (Response& response : respond(engine, texts, group)) out.push_back(std::move(response.outputs.at(0).values));
+  return out;
+}
+
+}  // namespace wde::test

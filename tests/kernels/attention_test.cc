@@ -1,0 +1,266 @@
+// flash_attention against naive_attention, the formula in double precision.
+#include "kernels/attention.h"
+
+#include "kernels/every_target.h"
+
+namespace wde::kernels {
+namespace {
+
+using test::kCanary;
+using test::kUnit;
+using test::Random;
+
+struct Shape {
+  size_t length, head_dim = 16, heads = 1, kv_heads = 1;
+};
+
+struct Mask {
+  bool causal = false;
+  int64_t left = kNoWindow, right = kNoWindow;
+};
+
+// Queries, keys and values of one sequence, in vectors just as long as the kernel may read (AddressSanitizer watches
+// their ends).
+class Case {
+ public:
+  explicit Case(const Shape& shape, const Mask& mask = {}, float scale = 0)
+      : length_(shape.length), q_width_(shape.heads * shape.head_dim), kv_width_(shape.kv_heads * shape.head_dim) {
+    args.num_heads = shape.heads;
+    args.num_kv_heads = shape.kv_heads;
+    args.head_dim = shape.head_dim;
+    args.q_len = args.k_len = length_;
+    args.q_stride = q_width_ + 3;
+    args.k_stride = kv_width_ + 5;
+    args.v_stride = kv_width_ + 7;
+    args.out_stride = q_width_ + 4;
+    args.scale = scale != 0 ? scale : 1.0f / std::sqrt(static_cast<float>(shape.head_dim));
+    args.causal = mask.causal;
+    args.window_left = mask.left;
+    args.window_right = mask.right;
+    Random random(shape.length * 131 + shape.head_dim);
+    q_ = random.floats((length_ - 1) * args.q_stride + q_width_, 2.0f);
+    k_ = random.floats((length_ - 1) * args.k_stride + kv_width_, 2.0f);
+    v_ = random.floats((length_ - 1) * args.v_stride + kv_width_);
+    args.q = q_.data();
+    args.k = k_.data();
+    args.v = v_.data();
+  }
+
+  void fill_values(float x) { std::fill(v_.begin(), v_.end(), x); }
+  size_t length() const { return length_; }
+  size_t width() const { return q_width_; }
+
+  // The rows of these queries (all of them if empty), each q_width_ long; checks that nothing else was written.
+  using Kernel = void (*)(const AttentionArgs&, float*);
+  std::vector<float> run(Kernel kernel, size_t scratch_floats, const std::vector<int32_t>& positions = {}) const {
+    AttentionArgs a = args;
+    std::vector<float> queries;
+    if (!positions.empty()) {
+      a.q_len = positions.size();
+      a.q_positions = positions.data();
+      queries.assign(positions.size() * a.q_stride, 0.0f);
+      for (size_t i = 0; i < positions.size(); ++i) {
+        std::copy_n(q_.data() + static_cast<size_t>(positions[i]) * a.q_stride, q_width_,
+                    queries.data() + i * a.q_stride);
+      }
+      a.q = queries.data();
+    }
+    std::vector<float> out((a.q_len + 1) * a.out_stride, kCanary), scratch(scratch_floats + 1, kCanary), rows;
+    a.out = out.data();
+    kernel(a, scratch.data());
+    EXPECT_EQ(scratch.back(), kCanary) << "written beyond the scratch";
+    size_t overwritten = 0;
+    for (size_t i = 0; i < out.size(); ++i) {
+      if (i / a.out_stride < a.q_len && i % a.out_stride < q_width_) {
+        rows.push_back(out[i]);
+      } else if (out[i] != kCanary) {
+        ++overwritten;
+      }
+    }
+    EXPECT_EQ(overwritten, 0u) << "written outside of the output";
+    return rows;
+  }
+
+  std::vector<float> flash(const std::vector<int32_t>& positions = {}) const {
+    return run([](const AttentionArgs& a, float* s) { flash_attention(a, s); },
+               flash_attention_scratch(length_, args.head_dim), positions);
+  }
+  std::vector<float> naive(const std::vector<int32_t>& positions = {}) const {
+    return run([](const AttentionArgs& a, float* s) { naive_attention(a, s); }, length_, positions);
+  }
+
+  std::vector<float> rows_of(const std::vector<float>& all, const std::vector<int32_t>& positions) const {
+    std::vector<float> out;
+    for (int32_t p : positions)
+      out.insert(out.end(), all.begin() + p * static_cast<std::ptrdiff_t>(q_width_),
+                 all.begin() + (p + 1) * static_cast<std::ptrdiff_t>(q_width_));
+    return out;
+  }
+
+  // A logit is head_dim fused multiply-adds of products up to 4, scaled: its error moves a weight by that fraction of
+  // itself, twice (numerator, sum). The weights' own error is exp's 2e-7 and the summation's; values are at most 1.
+  double tolerance() const {
+    const double logit_error = 8 * kUnit * args.scale * static_cast<double>(args.head_dim) * 1.0;  // mean |q k| is 1
+    return 2 * logit_error + 1e-6;
+  }
+
+  AttentionArgs args;
+
+ private:
+  size_t length_, q_width_, kv_width_;
+  std::vector<float> q_, k_, v_;
+};
+
+void expect_near(const std::vector<float>& got, const std::vector<float>& want, double tolerance) {
+  ASSERT_EQ(got.size(), want.size());
+  double worst = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    const double error = std::abs(static_cast<double>(got[i]) - want[i]);
+    if (!(error <= worst)) worst = error;
+    if (std::isnan(worst)) break;
+  }
+  EXPECT_LE(worst, tolerance);
+}
+
+// All rows of a short sequence; of a long one those at its ends, at the borders of query blocks (56) and of key blocks.
+std::vector<int32_t> sample(size_t length) {
+  std::vector<int32_t> out;
+  for (size_t i = 0; i < length; ++i) {
+    const bool border = i % 56 < 1 || i % 56 == 55 || i % 512 < 2 || i % 512 == 511;
+    if (length <= 140 || i < 3 || i + 3 >= length || (border && (length < 600 || i % 5 == 0 || i % 512 < 2)))
+      out.push_back(static_cast<int32_t>(i));
+  }
+  return out;
+}
+
+void compare(const Shape& shape, const Mask& mask = {}) {
+  SCOPED_TRACE("length " + std::to_string(shape.length) + ", head_dim " + std::to_string(shape.head_dim) + ", heads " +
+               std::to_string(shape.heads) + "/" + std::to_string(shape.kv_heads) + (mask.causal ? ", causal" : "") +
+               ", window " + std::to_string(mask.left) + ", " + std::to_string(mask.right));
+  const Case c(shape, mask);
+  const auto positions = sample(shape.length);
+  expect_near(c.rows_of(c.flash(), positions), c.naive(positions), c.tolerance());
+}
+
+class Attention : public test::EveryTarget {};
+WDE_FOR_EVERY_TARGET(Attention);
+
+TEST_P(Attention, HeadDimensions) {
+  for (size_t head_dim : {1, 2, 12, 16, 24, 32, 48, 64, 80, 128}) {
+    for (size_t length : {1, 2, 15, 16, 17, 61, 113}) compare({length, head_dim});
+  }
+}
+
+TEST_P(Attention, GroupedQueries) {
+  for (auto [heads, kv_heads] : {std::pair<size_t, size_t>{4, 4}, {4, 2}, {6, 2}, {4, 1}, {12, 3}}) {
+    for (size_t head_dim : {12, 16, 64}) compare({37, head_dim, heads, kv_heads});
+  }
+}
+
+// Primes, and both sides of the tile (14, 6, 3 rows), block (56 queries) and one-pass (1,024 keys) borders.
+TEST_P(Attention, Lengths) {
+  for (size_t length : {1, 2, 3, 5, 7, 11, 13, 14, 29, 55, 56, 57, 127, 251, 509, 513, 1019, 1023, 1024, 1025, 1031}) {
+    compare({length, 16});
+    compare({length, 16}, {.causal = true});
+    compare({length, 12}, {.causal = true});
+  }
+  compare({1031, 64});
+  compare({2049, 24});
+  compare({2049, 32}, {.causal = true});
+}
+
+TEST_P(Attention, Windows) {
+  for (int64_t left : {kNoWindow, int64_t{0}, int64_t{1}, int64_t{7}, int64_t{64}}) {
+    for (int64_t right : {kNoWindow, int64_t{0}, int64_t{3}, int64_t{64}}) {
+      for (bool causal : {false, true}) {
+        for (size_t length : {1, 17, 58, 131}) compare({length, 16}, {causal, left, right});
+        compare({1031, 12}, {causal, left, right});
+      }
+    }
+  }
+  compare({2049, 16}, {false, 600, 600});
+  compare({2049, 16}, {true, 700, kNoWindow});
+}
+
+// A model that needs single rows (cls, last token) gets the bits that it would have got among all.
+TEST_P(Attention, SingleRowsAreBitEqualToTheWhole) {
+  const std::vector<Mask> masks = {{}, {true}, {false, 5, 5}, {false, 300, 200}, {true, 600, kNoWindow}, {false, 0, 0}};
+  for (size_t length : {1, 2, 57, 131, 1024, 1031, 2049}) {
+    for (const Mask& mask : masks) {
+      SCOPED_TRACE("length " + std::to_string(length) + (mask.causal ? ", causal" : "") + ", window " +
+                   std::to_string(mask.left));
+      const Case c({length, 24, 2, 1}, mask);
+      const auto all = c.flash();
+      const auto last = static_cast<int32_t>(length - 1);
+      for (int32_t position : {0, last / 3, last / 2, last}) {
+        EXPECT_EQ(c.flash({position}), c.rows_of(all, {position})) << "row " << position;
+      }
+      EXPECT_EQ(c.flash({last, 0}), c.rows_of(all, {last, 0}));
+    }
+  }
+}
+
+// Queries behind all keys, with a window that does not reach back to them; some rows of a block see keys and some none.
+TEST_P(Attention, RowsThatSeeNoKeyAreZeros) {
+  for (size_t length : {20, 1100}) {
+    Case c({length, 16, 2, 1}, {false, 4, kNoWindow});
+    const auto n = static_cast<int32_t>(length);
+    std::vector<int32_t> positions;
+    std::vector<float> queries = Random(5).floats(60 * c.args.q_stride), out(60 * c.width(), kCanary), want(out);
+    for (int32_t i = 0; i < 60; ++i) positions.push_back(n - 3 + i);
+    c.args.q = queries.data();
+    c.args.q_len = positions.size();
+    c.args.q_positions = positions.data();
+    c.args.out_stride = c.width();
+    std::vector<float> scratch(flash_attention_scratch(length, 16));
+    c.args.out = out.data();
+    flash_attention(c.args, scratch.data());
+    c.args.out = want.data();
+    naive_attention(c.args, scratch.data());
+    expect_near(out, want, c.tolerance());
+    for (size_t row = 7; row < 60; ++row) {  // position n + 4 is the first without keys
+      for (size_t x = 0; x < c.width(); ++x) ASSERT_EQ(out[row * c.width() + x], 0.0f) << "row " << row;
+    }
+  }
+}
+
+// Values that are all alike come out as they went in, whatever the weights.
+TEST_P(Attention, WeightsSumToOne) {
+  for (size_t length : {1, 33, 1031}) {
+    for (float scale : {0.1f, 1.0f, 30.0f}) {
+      Case c({length, 32}, {.causal = true}, scale);
+      c.fill_values(3.0f);
+      expect_near(c.flash(), std::vector<float>(length * 32, 3.0f), 3 * 2e-6);
+    }
+  }
+}
+
+// Logits in the thousands, where e^x would be infinite, and equal ones far below zero.
+TEST_P(Attention, LargeLogitsStayFinite) {
+  for (size_t length : {31, 1031}) {
+    for (float scale : {100.0f, 1e6f, 1e30f}) {
+      const Case c({length, 16}, {}, scale);
+      const auto out = c.flash();
+      for (float x : out) {
+        ASSERT_TRUE(std::isfinite(x));
+        ASSERT_LE(std::abs(x), 1.0f + 1e-5f);  // a mean of values in [-1, 1]
+      }
+      // The logit's own rounding grows with the scale; beyond, ties make the comparison meaningless.
+      if (scale == 100.0f) expect_near(out, c.naive(), 2 * 8 * kUnit * 100.0 * 16);
+    }
+  }
+}
+
+TEST_P(Attention, ScratchGrowsWithTheLongestSequence) {
+  for (size_t head_dim : {1, 24, 64}) {
+    size_t last = 0;
+    for (size_t length = 1; length < 3000; length += 7) {
+      const size_t floats = flash_attention_scratch(length, head_dim);
+      EXPECT_GE(floats, last) << "what holds a longer sequence must hold this one: " << length;
+      last = floats;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace wde::kernels

@@ -1,0 +1,97 @@
+// A text's vector is the same, bit for bit, alone or in any company, under any setting that only decides who computes
+// it when.
+#include "golden/golden_files.h"
+#include "property/texts.h"
+
+namespace wde {
+namespace {
+
+using test::make_engine;
+using test::mixed_texts;
+using test::Settings;
+using test::vectors;
+
+std::string describe(const Settings& settings) {
+  std::string out;
+  for (const auto& [name, value] : settings) out += " --" + name + " " + value;
+  return out;
+}
+
+void expect_same(const std::vector<std::vector<float>>& got, const std::vector<std::vector<float>>& want,
+                 const std::string& what) {
+  ASSERT_EQ(got.size(), want.size());
+  for (size_t i = 0; i < got.size(); ++i) EXPECT_EQ(got[i], want[i]) << "text " << i << " differs" << what;
+}
+
+class Batching : public ::testing::TestWithParam<std::string> {
+ protected:
+  std::unique_ptr<Engine> engine(const Settings& settings) const {
+    return make_engine(test::checkpoint(GetParam()), settings);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Models, Batching, ::testing::ValuesIn(test::checkpoints()),
+                         [](const auto& test_info) { return test::test_name(test_info.param); });
+
+TEST_P(Batching, AloneInSevensAndAllTogether) {
+  const auto texts = mixed_texts(64);
+  for (const char* task : {"embed", "token_embed"}) {
+    auto e = engine({{"task", task}});
+    const auto alone = vectors(*e, texts, 1);
+    expect_same(vectors(*e, texts, 7), alone, " in batches of 7");
+    expect_same(vectors(*e, texts, 64), alone, " among 64");
+  }
+}
+
+TEST_P(Batching, EverySettingThatOnlySchedules) {
+  const auto texts = mixed_texts(64);
+  auto plain = engine({{"executor", "sync"}, {"scheduler", "fifo"}, {"max-batch-tokens", "1"}});
+  const auto want = vectors(*plain, texts);
+  for (const char* scheduler : {"fifo", "length_aware"}) {
+    for (const char* budget : {"1", "17", "170", "1024", "100000"}) {
+      Settings settings = {{"scheduler", scheduler}, {"max-batch-tokens", budget}, {"executor", "sync"}};
+      expect_same(vectors(*engine(settings), texts), want, describe(settings));
+      settings[2] = {"executor", "data_parallel"};
+      for (const char* workers : {"1", "2", "3"}) {
+        settings.resize(3);
+        settings.emplace_back("workers", workers);
+        expect_same(vectors(*engine(settings), texts), want, describe(settings));
+      }
+    }
+  }
+}
+
+TEST_P(Batching, OrderOfSubmissionDoesNotMatter) {
+  auto texts = mixed_texts(40);
+  auto e = engine({});
+  auto want = vectors(*e, texts);
+  std::reverse(texts.begin(), texts.end());
+  std::reverse(want.begin(), want.end());
+  expect_same(vectors(*e, texts), want, " in reverse order");
+}
+
+// Pooling that needs one row lets the last layer compute that row alone; the row itself must not notice.
+TEST_P(Batching, OneRowIsTheRowOfTheWholeSequence) {
+  const auto texts = mixed_texts(24);
+  auto hidden = engine({{"task", "token_embed"}});
+  const auto all = test::respond(*hidden, texts);
+  // Models whose files add no Dense or Normalize behind the pooling are compared as they are, others by direction.
+  for (const char* pooling : {"cls", "lasttoken"}) {
+    auto pooled = engine({{"pooling", pooling}});
+    const auto got = vectors(*pooled, texts);
+    for (size_t i = 0; i < texts.size(); ++i) {
+      const Output& h = all[i].outputs[0];
+      const size_t width = h.shape[1], row = std::string(pooling) == "cls" ? 0 : h.shape[0] - 1;
+      if (got[i].size() != width) GTEST_SKIP() << "this checkpoint has a Dense layer behind the pooling";
+      std::vector<float> want(h.values.begin() + static_cast<std::ptrdiff_t>(row * width),
+                              h.values.begin() + static_cast<std::ptrdiff_t>((row + 1) * width));
+      double squares = 0;
+      for (float x : want) squares += static_cast<double>(x) * x;
+      for (float& x : want) x = static_cast<float>(x / std::sqrt(squares));
+      EXPECT_LE(test::difference(got[i], want), 3e-7)
+          << pooling << " of text " << i;  // the normalisation's own rounding
+    }
+  }
+}
+
+}  // namespace
+}  // namespace wde
