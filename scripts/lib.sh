@@ -21,23 +21,19 @@ fuzz_packages=(clang-14 libclang-rt-14-dev)
 
 package_installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 
-# as_root COMMAND...: as it is for root, through sudo for others; sudo may ask for a password only on a terminal.
+can_ask() { { : </dev/tty; } 2>/dev/null; } # sudo asks for its password there
+
+# as_root COMMAND...: as it is for root, through sudo for others.
 as_root() {
-  if [[ $(id -u) == 0 ]]; then
-    "$@"
-  elif [[ -t 0 ]]; then
-    sudo "$@"
-  else
-    sudo -n "$@"
-  fi
+  if [[ $(id -u) == 0 ]]; then "$@"; else sudo "$@"; fi
 }
 
-# may_be_root: "" or the reason why not.
+# why_not_root: nothing, or the reason why as_root would fail.
 why_not_root() {
   [[ $(id -u) == 0 ]] && return
   if ! command -v sudo >/dev/null; then
     echo "you are not root and there is no sudo"
-  elif [[ ! -t 0 ]] && ! sudo -n true 2>/dev/null; then
+  elif ! sudo -n true 2>/dev/null && ! can_ask; then
     echo "you are not root, and sudo wants a password but there is no terminal to ask for it"
   fi
 }
@@ -164,7 +160,7 @@ model_checked() {
 from_hub() {
   local endpoint=${HF_ENDPOINT:-https://huggingface.co} file bar=--silent
   [[ ${HF_HUB_OFFLINE:-0} == 1 ]] && return 1
-  command -v curl >/dev/null || install_packages "to download the model" curl ca-certificates
+  command -v curl >/dev/null || (install_packages "to download the model from the Hub" curl) || true
   command -v curl >/dev/null || return 1
   [[ -t 2 ]] && bar=--progress-bar
   local get=(curl --fail --location --show-error --connect-timeout 5)

@@ -1,5 +1,7 @@
 #include "base/team.h"
 
+#include <sched.h>
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -23,6 +25,17 @@ void wait_for_change(const std::atomic<uint32_t>& value, uint32_t old) noexcept 
     pause();
   }
   value.wait(old, std::memory_order_acquire);
+}
+
+void poll_for_change(const std::atomic<uint32_t>& value, uint32_t old, std::chrono::microseconds patience) noexcept {
+  const auto end = std::chrono::steady_clock::now() + patience;
+  do {
+    for (int i = 0; i < 16; ++i) {
+      if (value.load(std::memory_order_acquire) != old) return;
+      pause();
+    }
+    sched_yield();
+  } while (std::chrono::steady_clock::now() < end);
 }
 
 void Barrier::arrive_and_wait() noexcept {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -27,8 +28,10 @@ class Barrier {
   alignas(128) std::atomic<uint32_t> generation_{0};
 };
 
-// Blocks until *value != old: spins for some microseconds, then sleeps.
+// Blocks until value != old: spins for some microseconds, then sleeps.
 void wait_for_change(const std::atomic<uint32_t>& value, uint32_t old) noexcept;
+// Returns when value != old, or after `patience`. Gives its core to any other thread that wants it.
+void poll_for_change(const std::atomic<uint32_t>& value, uint32_t old, std::chrono::microseconds patience) noexcept;
 
 // One member's place in the team.
 struct Part {

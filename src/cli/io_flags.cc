@@ -83,7 +83,7 @@ void OutputFlags::add_to(CLI::App& app, const std::vector<std::string>& formats)
       ->option_text("FILE")
       ->group("Input and output")
       ->take_last();
-  app.add_flag("--quiet", quiet, "No progress bar on the terminal.")->group("Input and output");
+  app.add_flag("--quiet", quiet, "No progress bar and no notes on the terminal.")->group("Input and output");
 }
 
 bool same_file(const std::string& input, const std::string& output) {

@@ -13,6 +13,10 @@
 namespace wde {
 namespace {
 
+// How long an idle worker looks out for work before it sleeps. Waking a sleeper costs 30 to 60 microseconds, three times for a
+// single text; the next text of a caller that waits for each answer comes within 200. An idle engine uses no CPU.
+constexpr std::chrono::microseconds kLookout{200};
+
 class DataParallelExecutor final : public Executor {
  public:
   explicit DataParallelExecutor(const ExecutorConfig& config) : done_(config.done) {
@@ -30,6 +34,7 @@ class DataParallelExecutor final : public Executor {
     {
       std::scoped_lock lock(mutex_);
       stopping_ = true;
+      signal();
       for (const auto& member : members_) member->wake.notify_one();
     }
     for (const auto& member : members_) member->thread.join();
@@ -42,6 +47,7 @@ class DataParallelExecutor final : public Executor {
   void submit(std::unique_ptr<Job> job) override {
     std::scoped_lock lock(mutex_);
     queue_.push_back(std::move(job));
+    signal();
     wake_idle();
   }
 
@@ -62,6 +68,12 @@ class DataParallelExecutor final : public Executor {
       {
         std::unique_lock lock(mutex_);
         idle_.push_back(&self);
+        if (self.helps == nullptr && queue_.empty() && !stopping_) {
+          const uint32_t seen = signals_.load(std::memory_order_relaxed);
+          lock.unlock();
+          poll_for_change(signals_, seen, kLookout);
+          lock.lock();
+        }
         self.wake.wait(lock, [&] { return self.helps != nullptr || !queue_.empty() || stopping_; });
         std::erase(idle_, &self);
         if (self.helps == nullptr) {
@@ -83,6 +95,8 @@ class DataParallelExecutor final : public Executor {
     }
   }
 
+  void signal() { signals_.fetch_add(1, std::memory_order_release); }
+
   void wake_idle() {
     if (!queue_.empty() && !idle_.empty()) idle_.back()->wake.notify_one();
   }
@@ -92,6 +106,7 @@ class DataParallelExecutor final : public Executor {
   void gather_idle(Member& leader) {
     if (!queue_.empty() || idle_.empty()) return;
     const uint32_t ticket = leader.crew.gather(idle_.size());
+    signal();
     for (size_t i = 0; i < idle_.size(); ++i) {
       idle_[i]->helps = &leader.crew;
       idle_[i]->rank = i + 1;
@@ -107,6 +122,7 @@ class DataParallelExecutor final : public Executor {
   std::deque<std::unique_ptr<Job>> queue_;
   std::vector<Member*> idle_;
   bool stopping_ = false;
+  alignas(128) std::atomic<uint32_t> signals_{0};  // changes, under the lock, whenever an idle member may have something to do
 };
 
 WDE_REGISTER(executors().add("data_parallel", {"async", [](const ExecutorConfig& c) { return std::make_unique<DataParallelExecutor>(c); }}));

@@ -9,6 +9,7 @@
 #include <hwy/highway.h>
 
 #include "kernels/activation.h"
+#include "kernels/partial-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace wde::kernels {
@@ -130,8 +131,7 @@ HWY_INLINE void activate_rows_as(float* HWY_RESTRICT x, size_t rows, size_t cols
     }
     for (; c + lanes <= cols; c += lanes) hn::StoreU(apply<kAct>(d, hn::LoadU(d, x + c)), d, x + c);
     if (c < cols) {
-      const auto mask = hn::FirstN(d, cols - c);
-      hn::BlendedStore(apply<kAct>(d, hn::MaskedLoad(mask, d, x + c)), mask, d, x + c);
+      store_first(apply<kAct>(d, load_first(d, x + c, cols - c)), d, x + c, cols - c);
     }
   }
 }

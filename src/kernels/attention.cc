@@ -67,7 +67,7 @@ HWY_INLINE float row_max(const float* HWY_RESTRICT s, size_t n) {
   for (; i + kLanes <= n; i += kLanes) m = hn::Max(m, hn::LoadU(d, s + i));
   if (i < n) {
     const auto mask = hn::FirstN(d, n - i);
-    m = hn::Max(m, hn::IfThenElse(mask, hn::MaskedLoad(mask, d, s + i), m));
+    m = hn::Max(m, hn::IfThenElse(mask, load_first(d, s + i, n - i), m));
   }
   return hn::GetLane(hn::MaxOfLanes(d, m));
 }
@@ -85,8 +85,8 @@ HWY_INLINE float row_exp(float* HWY_RESTRICT s, size_t n, float max, float scale
   }
   if (i < n) {
     const auto mask = hn::FirstN(d, n - i);
-    const auto p = hn::IfThenElseZero(mask, exp_bounded(d, hn::Mul(vs, hn::Sub(hn::MaskedLoad(mask, d, s + i), vm))));
-    hn::BlendedStore(p, mask, d, s + i);
+    const auto p = hn::IfThenElseZero(mask, exp_bounded(d, hn::Mul(vs, hn::Sub(load_first(d, s + i, n - i), vm))));
+    store_first(p, d, s + i, n - i);
     sum = hn::Add(sum, p);
   }
   return hn::GetLane(hn::SumOfLanes(d, sum));

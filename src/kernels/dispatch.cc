@@ -29,7 +29,7 @@ std::string active_target() {
 
 void force_target(const std::string& name) {
   hwy::SetSupportedTargetsForTest(0);
-  for (int64_t bit = 1; !name.empty() && bit < (int64_t{1} << 62); bit <<= 1) {
+  for (int64_t bit = 1; !name.empty() && bit > 0; bit <<= 1) {  // to 2^62, the scalar target
     if ((HWY_TARGETS & bit) != 0 && name == hwy::TargetName(bit)) hwy::SetSupportedTargetsForTest(bit);
   }
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());

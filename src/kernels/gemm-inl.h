@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "kernels/gemm.h"
+#include "kernels/partial-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace wde::kernels {
@@ -97,9 +98,8 @@ void tile(const float* HWY_RESTRICT a, size_t lda, TileB b, size_t k, size_t col
         if (c.residual != nullptr) x = hn::Add(x, hn::LoadU(d, c.residual + r * c.residual_stride + col));
         hn::StoreU(x, d, out);
       } else if (col < cols) {
-        const auto mask = hn::FirstN(d, cols - col);
-        if (c.residual != nullptr) x = hn::Add(x, hn::MaskedLoad(mask, d, c.residual + r * c.residual_stride + col));
-        hn::BlendedStore(x, mask, d, out);
+        if (c.residual != nullptr) x = hn::Add(x, load_first(d, c.residual + r * c.residual_stride + col, cols - col));
+        store_first(x, d, out, cols - col);
       }
     }
   }

@@ -7,7 +7,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/norm.cc"  // NOLINT
 #include <hwy/foreach_target.h>                // NOLINT(build/include_order)
-#include <hwy/highway.h>
+#include "kernels/partial-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace wde::kernels {
@@ -38,20 +38,20 @@ void layer_norm_target(const float* x, size_t x_stride, const float* gamma, cons
   const float inverse_n = 1.0f / static_cast<float>(cols);
   for (size_t r = 0; r < rows; ++r, x += x_stride, y += y_stride) {
     const float mean = inverse_n * reduce(cols, [&](size_t i, size_t n, auto acc) HWY_ATTR {
-      return hn::Add(acc, hn::MaskedLoad(hn::FirstN(d, n), d, x + i));
+      return hn::Add(acc, load_first(d, x + i, n));
     });
     const auto vmean = hn::Set(d, mean);
     const float variance = inverse_n * reduce(cols, [&](size_t i, size_t n, auto acc) HWY_ATTR {
       const auto mask = hn::FirstN(d, n);
-      const auto c = hn::IfThenElseZero(mask, hn::Sub(hn::MaskedLoad(mask, d, x + i), vmean));
+      const auto c = hn::IfThenElseZero(mask, hn::Sub(load_first(d, x + i, n), vmean));
       return hn::MulAdd(c, c, acc);
     });
     const auto inverse = hn::Set(d, 1.0f / std::sqrt(variance + eps));
     for (size_t i = 0; i < cols; i += lanes) {
-      const auto mask = hn::FirstN(d, HWY_MIN(lanes, cols - i));
-      const auto centred = hn::Mul(hn::Sub(hn::MaskedLoad(mask, d, x + i), vmean), inverse);
-      const auto b = beta ? hn::MaskedLoad(mask, d, beta + i) : hn::Zero(d);
-      hn::BlendedStore(hn::MulAdd(centred, hn::MaskedLoad(mask, d, gamma + i), b), mask, d, y + i);
+      const size_t n = HWY_MIN(lanes, cols - i);
+      const auto centred = hn::Mul(hn::Sub(load_first(d, x + i, n), vmean), inverse);
+      const auto b = beta ? load_first(d, beta + i, n) : hn::Zero(d);
+      store_first(hn::MulAdd(centred, load_first(d, gamma + i, n), b), d, y + i, n);
     }
   }
 }
@@ -59,7 +59,7 @@ void layer_norm_target(const float* x, size_t x_stride, const float* gamma, cons
 void l2_normalize_target(float* x, size_t n) {
   const Tag d;
   const float squares = reduce(n, [&](size_t i, size_t count, auto acc) HWY_ATTR {
-    const auto v = hn::MaskedLoad(hn::FirstN(d, count), d, x + i);
+    const auto v = load_first(d, x + i, count);
     return hn::MulAdd(v, v, acc);
   });
   const float norm = std::sqrt(squares);
