@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # What scripts/run, scripts/test and scripts/fuzz share: messages, Debian packages, cargo, the default model.
 # Sourced by bash. Everything said here goes to stderr, so that standard output belongs to the results.
 
