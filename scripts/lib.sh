@@ -73,7 +73,9 @@ rust_minimum=1.85 # the highest rust-version among the crates of rust/tokenizer/
 version_at_least() { [[ $(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1) == "$2" ]]; }
 
 # cargo_version CARGO: "1.95.0", or nothing if it does not run (a rustup without a toolchain).
-cargo_version() { "$1" --version 2>/dev/null </dev/null | sed -n 's/^cargo \([0-9.]*\).*/\1/p'; }
+cargo_version() {
+  { "$1" --version 2>/dev/null </dev/null || true; } | sed -n 's/^cargo \([0-9.]*\).*/\1/p'
+}
 
 # first_program NAME: where it is, on PATH or where rustup puts it.
 first_program() {

@@ -29,15 +29,16 @@ using RequestId = uint64_t;
 
 // What an engine is made of, for `doctor`, /info and logs.
 struct EngineInfo {
-  std::string architecture;   // "BertModel"
-  std::string task;           // "embed"
+  std::string architecture;  // "BertModel"
+  std::string task;          // "embed"
   std::string workflow;
-  std::vector<std::pair<std::string, std::string>> modules;  // seam -> name of the module that was created, in order of creation
-  std::vector<std::pair<std::string, std::string>> facts;    // "max_length" -> "256 (sentence_bert_config.json)", …
-  std::vector<std::string> unused_tensors;                   // in the checkpoint, but not part of the model
-  std::vector<std::string> warnings;                         // sentences that a user should see once
-  size_t max_length = 0;   // tokens, special ones included
-  size_t dimensions = 0;   // of an embedding or hidden row; 0 where the task has none
+  std::vector<std::pair<std::string, std::string>>
+      modules;  // seam -> name of the module that was created, in order of creation
+  std::vector<std::pair<std::string, std::string>> facts;  // "max_length" -> "256 (sentence_bert_config.json)", …
+  std::vector<std::string> unused_tensors;                 // in the checkpoint, but not part of the model
+  std::vector<std::string> warnings;                       // sentences that a user should see once
+  size_t max_length = 0;                                   // tokens, special ones included
+  size_t dimensions = 0;                                   // of an embedding or hidden row; 0 where the task has none
   size_t workers = 0;
   size_t weight_bytes = 0;  // packed, shared by all workers
 };

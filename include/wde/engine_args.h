@@ -27,8 +27,8 @@ struct ArgSpec {
 
 class EngineArgs {
  public:
-  // The built-in table: model, task, max-length, prompt, prompt-name, pooling, dtype, attention, attn-backend, executor, scheduler,
-  // workflow, workers, max-batch-tokens.
+  // The built-in table: model, task, max-length, prompt, prompt-name, pooling, dtype, attention, attn-backend,
+  // executor, scheduler, workflow, workers, max-batch-tokens.
   static const std::vector<ArgSpec>& table();
 
   // Throws UsageError: unknown name (with the list of known ones) or a value that its check refuses.
@@ -36,7 +36,7 @@ class EngineArgs {
   // Takes every WDE_… variable that is set and whose argument was not set by hand.
   EngineArgs& read_environment();
 
-  bool is_set(std::string_view name) const;           // by hand or environment
+  bool is_set(std::string_view name) const;             // by hand or environment
   const std::string& get(std::string_view name) const;  // the value set, else the default
   // nullopt where the value is "" (decided by the model or the machine).
   std::optional<int64_t> get_integer(std::string_view name) const;

@@ -28,13 +28,13 @@ struct Offset {
 
 // Only the tokenize workflow fills this.
 struct TokenDetails {
-  std::vector<std::string> tokens;          // as the vocabulary spells them
-  std::vector<int32_t> type_ids;            // segment ids
-  std::vector<Offset> offsets;              // into the prompted text; of the document for the pair's second part
+  std::vector<std::string> tokens;           // as the vocabulary spells them
+  std::vector<int32_t> type_ids;             // segment ids
+  std::vector<Offset> offsets;               // into the prompted text; of the document for the pair's second part
   std::vector<uint8_t> special_tokens_mask;  // 1: added by the post-processor
 };
 
-struct Timing {  // seconds
+struct Timing {          // seconds
   double waiting = 0;    // submit -> execution
   double inference = 0;  // execution of the batch that held the request
   double total = 0;      // submit -> response ready

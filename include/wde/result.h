@@ -10,10 +10,10 @@
 namespace wde {
 
 enum class ErrorCode {
-  kInvalidInput,   // the request itself is wrong: bad UTF-8, ids out of range, too long when truncation is off
-  kUnavailable,    // the engine is shutting down
-  kCancelled,      // cancel() came before the answer
-  kInternal,       // a module failed; the message is the exception's
+  kInvalidInput,  // the request itself is wrong: bad UTF-8, ids out of range, too long when truncation is off
+  kUnavailable,   // the engine is shutting down
+  kCancelled,     // cancel() came before the answer
+  kInternal,      // a module failed; the message is the exception's
 };
 
 struct Error {
@@ -24,8 +24,8 @@ struct Error {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}        // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}    // NOLINT(google-explicit-constructor)
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
+  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }

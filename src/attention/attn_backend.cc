@@ -7,8 +7,9 @@ Registry<AttnBackendFactory>& attn_backends() {
   return registry;
 }
 
-void AttnBackend::attend(View<const float> q, View<const float> k, View<const float> v, View<float> out, const HeadShape& heads,
-                         const AttentionMask& mask, const AttentionBatch& batch, float* scratch, const Part& part) const noexcept {
+void AttnBackend::attend(View<const float> q, View<const float> k, View<const float> v, View<float> out,
+                         const HeadShape& heads, const AttentionMask& mask, const AttentionBatch& batch, float* scratch,
+                         const Part& part) const noexcept {
   const Range kv_heads = part.share(heads.num_kv_heads);
   if (kv_heads.size() == 0) return;
   const size_t group = heads.num_heads / heads.num_kv_heads, first_head = kv_heads.begin * group;

@@ -1,5 +1,5 @@
-// AttnBackend seam: one instance serves all layers of an engine and carries the one switch between causal and bidirectional.
-// Layers pass a description of their mask, never a mask tensor.
+// AttnBackend seam: one instance serves all layers of an engine and carries the one switch between causal and
+// bidirectional. Layers pass a description of their mask, never a mask tensor.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,8 @@ struct HeadShape {
   size_t num_heads = 0, num_kv_heads = 0, head_dim = 0;
 };
 
-// Keys and values of sequence s are at rows [cu_seqlens[s], cu_seqlens[s + 1]); its queries at [cu_rows[s], cu_rows[s + 1]) with
-// their positions, where only some are needed, else at the same rows as the keys.
+// Keys and values of sequence s are at rows [cu_seqlens[s], cu_seqlens[s + 1]); its queries at [cu_rows[s], cu_rows[s +
+// 1]) with their positions, where only some are needed, else at the same rows as the keys.
 struct AttentionBatch {
   std::span<const int32_t> cu_seqlens;
   std::span<const int32_t> cu_rows;      // empty: all
@@ -44,15 +44,16 @@ class AttnBackend {
   void set_bidirectional(bool on) { bidirectional_ = on; }
   bool bidirectional() const { return bidirectional_; }
 
-  // "" if the backend honours everything that this mask asks for, else the feature that it does not ("logit soft cap"); a model whose
-  // layers need more is refused at load.
+  // "" if the backend honours everything that this mask asks for, else the feature that it does not ("logit soft cap");
+  // a model whose layers need more is refused at load.
   virtual std::string refuses(const AttentionMask& mask) const = 0;
   virtual size_t scratch_floats(size_t max_seqlen, const HeadShape& heads) const = 0;
 
-  // q [query rows, num_heads * head_dim], k and v [rows, num_kv_heads * head_dim], out like q. Thread-safe. With a part,
-  // the member computes its share of the heads; scratch is its own.
+  // q [query rows, num_heads * head_dim], k and v [rows, num_kv_heads * head_dim], out like q. Thread-safe. With a
+  // part, the member computes its share of the heads; scratch is its own.
   void attend(View<const float> q, View<const float> k, View<const float> v, View<float> out, const HeadShape& heads,
-              const AttentionMask& mask, const AttentionBatch& batch, float* scratch, const Part& part = {}) const noexcept;
+              const AttentionMask& mask, const AttentionBatch& batch, float* scratch,
+              const Part& part = {}) const noexcept;
 
  private:
   virtual void attend_sequence(const kernels::AttentionArgs& args, float* scratch) const noexcept = 0;

@@ -1,5 +1,6 @@
-// Arena: the activations of one forward pass. Matrices are handed out one behind the other and all taken back by reset(). Memory
-// comes once: what reserve() asked for, or, if a pass needed more, what that pass needed (so the second such pass allocates nothing).
+// Arena: the activations of one forward pass. Matrices are handed out one behind the other and all taken back by
+// reset(). Memory comes once: what reserve() asked for, or, if a pass needed more, what that pass needed (so the second
+// such pass allocates nothing).
 #pragma once
 
 #include <algorithm>

@@ -7,11 +7,11 @@
 namespace wde {
 
 struct CpuInfo {
-  std::string model;        // "AMD EPYC", from /proc/cpuinfo; "unknown" elsewhere
-  size_t online = 1;        // processors of the machine
-  size_t allowed = 1;       // of them, those in this process's affinity mask
-  double cgroup_quota = 0;  // cores by the cgroup's cpu.max (v2) or cfs quota (v1); 0: no limit
-  size_t granted = 1;       // what to use: min(allowed, ceil(quota)), at least 1
+  std::string model;               // "AMD EPYC", from /proc/cpuinfo; "unknown" elsewhere
+  size_t online = 1;               // processors of the machine
+  size_t allowed = 1;              // of them, those in this process's affinity mask
+  double cgroup_quota = 0;         // cores by the cgroup's cpu.max (v2) or cfs quota (v1); 0: no limit
+  size_t granted = 1;              // what to use: min(allowed, ceil(quota)), at least 1
   size_t l1d = 0, l2 = 0, l3 = 0;  // bytes; 0: unknown
 };
 

@@ -25,7 +25,8 @@ class Registry {
   // Throws LoadError if the name is taken.
   bool add(std::string name, Entry entry) {
     std::scoped_lock lock(mutex_);
-    if (!entries_.emplace(name, std::move(entry)).second) throw LoadError("the " + kind_ + " '" + name + "' is registered twice");
+    if (!entries_.emplace(name, std::move(entry)).second)
+      throw LoadError("the " + kind_ + " '" + name + "' is registered twice");
     return true;
   }
 

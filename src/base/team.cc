@@ -9,7 +9,8 @@
 namespace wde {
 
 namespace {
-// About 20 microseconds on a 3 GHz core: longer than the members of a team lag behind each other, shorter than a time slice.
+// About 20 microseconds on a 3 GHz core: longer than the members of a team lag behind each other, shorter than a time
+// slice.
 constexpr int kSpins = 1000;
 
 void pause() noexcept {

@@ -1,5 +1,6 @@
-// Team: threads that compute one thing together, all running the same function on their share (SPMD). A team of one, the default,
-// is the calling thread. Splitting never changes a result: an element is computed by one member, by the same operations.
+// Team: threads that compute one thing together, all running the same function on their share (SPMD). A team of one,
+// the default, is the calling thread. Splitting never changes a result: an element is computed by one member, by the
+// same operations.
 #pragma once
 
 #include <atomic>
@@ -14,8 +15,8 @@ struct Range {
   size_t size() const { return end - begin; }
 };
 
-// Meeting point of a fixed number of threads. Waits are short in a forward pass, so it spins for some microseconds; then it sleeps,
-// so that a thread that is not running does not cost its core.
+// Meeting point of a fixed number of threads. Waits are short in a forward pass, so it spins for some microseconds;
+// then it sleeps, so that a thread that is not running does not cost its core.
 class Barrier {
  public:
   explicit Barrier(size_t members = 1) { reset(members); }
@@ -24,7 +25,7 @@ class Barrier {
 
  private:
   uint32_t members_ = 1;
-  alignas(128) std::atomic<uint32_t> arrived_{0};     // 128: the adjacent-line prefetcher pulls two lines at a time
+  alignas(128) std::atomic<uint32_t> arrived_{0};  // 128: the adjacent-line prefetcher pulls two lines at a time
   alignas(128) std::atomic<uint32_t> generation_{0};
 };
 

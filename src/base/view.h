@@ -20,8 +20,9 @@ struct View {
   operator View<const T>() const { return {data, rows, cols, stride}; }  // NOLINT(google-explicit-constructor)
 };
 
-// Distance between rows, in floats, for a matrix of `cols` columns: whole 64-byte cache lines, and an odd number of them, so
-// that the rows of a GEMM tile fall into different sets of an L1 cache (a stride of 4096 bytes puts all of them into one).
+// Distance between rows, in floats, for a matrix of `cols` columns: whole 64-byte cache lines, and an odd number of
+// them, so that the rows of a GEMM tile fall into different sets of an L1 cache (a stride of 4096 bytes puts all of
+// them into one).
 constexpr size_t padded_stride(size_t cols) {
   size_t lines = (cols + 15) / 16;
   return (lines | 1) * 16;

@@ -15,7 +15,8 @@ namespace {
 class EncoderInputBuilder final : public ModelInputBuilder {
  public:
   void build(std::span<const Sequence> batch, RowsNeeded rows, ModelInput& input) const override {
-    for (auto* v : {&input.ids, &input.type_ids, &input.positions, &input.cu_seqlens, &input.row_indices, &input.row_positions, &input.cu_rows}) {
+    for (auto* v : {&input.ids, &input.type_ids, &input.positions, &input.cu_seqlens, &input.row_indices,
+                    &input.row_positions, &input.cu_rows}) {
       v->clear();
     }
     input.max_seqlen = 0;

@@ -1,4 +1,5 @@
-// ModelInputBuilder seam: a batch of sequences -> the packed ModelInput. Fills buffers that are reused from batch to batch.
+// ModelInputBuilder seam: a batch of sequences -> the packed ModelInput. Fills buffers that are reused from batch to
+// batch.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// The engine thread: takes submitted requests through input, tokenizer and scheduler, keeps the executor fed, and turns finished jobs into
-// responses. It never waits for an execution while there is other work; workers only execute.
+// The engine thread: takes submitted requests through input, tokenizer and scheduler, keeps the executor fed, and turns
+// finished jobs into responses. It never waits for an execution while there is other work; workers only execute.
 #include "wde/engine.h"
 
 #include <pthread.h>
@@ -46,7 +46,8 @@ class EngineImpl final : public Engine {
 
   using Engine::submit;
   RequestId submit(Request request, Callback done) override {
-    Submitted submitted{next_id_.fetch_add(1, std::memory_order_relaxed), std::move(request), std::move(done), Clock::now()};
+    Submitted submitted{next_id_.fetch_add(1, std::memory_order_relaxed), std::move(request), std::move(done),
+                        Clock::now()};
     const RequestId id = submitted.id;
     {
       std::unique_lock lock(mutex_);
@@ -109,7 +110,8 @@ class EngineImpl final : public Engine {
       {
         std::unique_lock lock(mutex_);
         wake_.wait(lock, [this] {
-          return !finished_.empty() || !cancelled_.empty() || can_dispatch(incoming_.empty()) || can_tokenize() || (stopping_ && idle());
+          return !finished_.empty() || !cancelled_.empty() || can_dispatch(incoming_.empty()) || can_tokenize() ||
+                 (stopping_ && idle());
         });
         if (stopping_ && idle() && finished_.empty() && cancelled_.empty()) return;
         finished.swap(finished_);
@@ -139,9 +141,11 @@ class EngineImpl final : public Engine {
            (!modules_->scheduler || modules_->scheduler->waiting_tokens() < kLookaheadBatches * modules_->batch_tokens);
   }
 
-  // A full batch may go whenever there is room; less than that only to a worker that would idle, when nothing more is at hand.
+  // A full batch may go whenever there is room; less than that only to a worker that would idle, when nothing more is
+  // at hand.
   bool can_dispatch(bool nothing_incoming) const {
-    if (!modules_->scheduler || modules_->scheduler->waiting() == 0 || in_flight_ >= modules_->executor->capacity()) return false;
+    if (!modules_->scheduler || modules_->scheduler->waiting() == 0 || in_flight_ >= modules_->executor->capacity())
+      return false;
     if (modules_->scheduler->waiting_tokens() >= modules_->batch_tokens) return true;
     return nothing_incoming && in_flight_ < modules_->executor->workers();
   }
@@ -173,7 +177,9 @@ class EngineImpl final : public Engine {
     return std::move(node.mapped());
   }
 
-  void fail(RequestId id, const Callback& done, Error error) { done(forget_waiting(id) ? std::move(error) : cancelled()); }
+  void fail(RequestId id, const Callback& done, Error error) {
+    done(forget_waiting(id) ? std::move(error) : cancelled());
+  }
 
   // Input processor and tokenizer for a chunk; what fails is answered here, the rest waits in the scheduler.
   void tokenize(std::vector<Submitted>& chunk) {
@@ -195,7 +201,8 @@ class EngineImpl final : public Engine {
       jobs.push_back(std::move(job).value());
       owners.push_back(&submitted);
     }
-    auto all = guarded([&]() -> Result<Encoded> { return m.tokenizer->encode(jobs, m.info.max_length, m.output->wants_offsets()); });
+    auto all = guarded(
+        [&]() -> Result<Encoded> { return m.tokenizer->encode(jobs, m.info.max_length, m.output->wants_offsets()); });
     if (!all.ok()) {
       for (Submitted* owner : owners) fail(owner->id, owner->done, all.error());
       return;
@@ -225,11 +232,13 @@ class EngineImpl final : public Engine {
 
   std::optional<Error> check(const Sequence& sequence) const {
     if (!modules_->model) return std::nullopt;
-    if (sequence.ids.empty()) return Error{ErrorCode::kInvalidInput, "the text has no tokens, and this model's tokenizer adds none"};
+    if (sequence.ids.empty())
+      return Error{ErrorCode::kInvalidInput, "the text has no tokens, and this model's tokenizer adds none"};
     const auto rows = modules_->model->shape().vocab_size;
     for (int32_t id : sequence.ids) {
       if (id < 0 || static_cast<size_t>(id) >= rows) {
-        return Error{ErrorCode::kInvalidInput, fmt::format("token id {} is outside the model's embedding table of {} rows", id, rows)};
+        return Error{ErrorCode::kInvalidInput,
+                     fmt::format("token id {} is outside the model's embedding table of {} rows", id, rows)};
       }
     }
     return std::nullopt;
@@ -262,7 +271,8 @@ class EngineImpl final : public Engine {
     Modules& m = *modules_;
     // What waits is shared among the workers that would idle.
     const size_t idle_workers = m.executor->workers() - std::min(m.executor->workers(), in_flight_);
-    const size_t share = idle_workers == 0 ? m.batch_tokens : (m.scheduler->waiting_tokens() + idle_workers - 1) / idle_workers;
+    const size_t share =
+        idle_workers == 0 ? m.batch_tokens : (m.scheduler->waiting_tokens() + idle_workers - 1) / idle_workers;
     {
       // Under the lock, so that a request is either cancelled or in the batch.
       std::unique_lock lock(mutex_);

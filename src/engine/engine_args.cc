@@ -33,7 +33,8 @@ void check(const ArgSpec& s, std::string_view value, std::string_view where) {
     int64_t number = 0;
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
     if (error != std::errc() || end != value.data() + value.size() || number < s.minimum || number > s.maximum) {
-      throw UsageError(fmt::format("{} is '{}', expected a whole number from {} to {}", where, value, s.minimum, s.maximum));
+      throw UsageError(
+          fmt::format("{} is '{}', expected a whole number from {} to {}", where, value, s.minimum, s.maximum));
     }
   }
 }
@@ -48,12 +49,22 @@ std::string ArgSpec::environment_variable() const {
 
 const std::vector<ArgSpec>& EngineArgs::table() {
   static const std::vector<ArgSpec> specs = {
-      {"model", "", "directory of the model: config.json, tokenizer.json, model.safetensors and, for an embedder, modules.json"},
+      {"model", "",
+       "directory of the model: config.json, tokenizer.json, model.safetensors and, for an embedder, modules.json"},
       {"task", "embed", "what the engine answers: embed, token_embed, tokenize"},
-      {"max-length", "", "cut texts to this many tokens, special ones included (default: what the model's files say)", Kind::kInteger, {}, 1, 1 << 24},
+      {"max-length",
+       "",
+       "cut texts to this many tokens, special ones included (default: what the model's files say)",
+       Kind::kInteger,
+       {},
+       1,
+       1 << 24},
       {"prompt", "", "text put before every input"},
       {"prompt-name", "", "the same, by its name in config_sentence_transformers.json (query, passage, ...)"},
-      {"pooling", "auto", "how token vectors become one; auto: what the model's files say", Kind::kChoice,
+      {"pooling",
+       "auto",
+       "how token vectors become one; auto: what the model's files say",
+       Kind::kChoice,
        {"auto", "cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"}},
       {"dtype", "float32", "number format of the weights and the computation", Kind::kChoice, {"float32"}},
       {"attention", "auto", "auto: what the model's config says", Kind::kChoice, {"auto", "causal", "bidirectional"}},
@@ -62,7 +73,13 @@ const std::vector<ArgSpec>& EngineArgs::table() {
       {"executor", "", "how batches are spread over workers (default: the workflow's)"},
       {"workflow", "", "the list of modules to use (default: the one that the model's architecture has for the task)"},
       {"workers", "", "worker threads (default: the cores that this process may use)", Kind::kInteger, {}, 1, 1024},
-      {"max-batch-tokens", "1024", "tokens that a worker computes together; a longer text is a batch of its own", Kind::kInteger, {}, 1, 1 << 24},
+      {"max-batch-tokens",
+       "1024",
+       "tokens that a worker computes together; a longer text is a batch of its own",
+       Kind::kInteger,
+       {},
+       1,
+       1 << 24},
   };
   return specs;
 }

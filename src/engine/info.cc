@@ -40,13 +40,17 @@ std::vector<std::pair<std::string, std::vector<std::string>>> registered_modules
 
 std::vector<std::pair<std::string, std::string>> machine_facts() {
   const CpuInfo cpu = cpu_info();
-  const auto kib = [](size_t bytes) { return bytes == 0 ? std::string("unknown") : fmt::format("{} KiB", bytes / 1024); };
+  const auto kib = [](size_t bytes) {
+    return bytes == 0 ? std::string("unknown") : fmt::format("{} KiB", bytes / 1024);
+  };
   return {{"cpu", cpu.model},
           {"cores", fmt::format("{} online, {} allowed by affinity, {}, {} used", cpu.online, cpu.allowed,
-                                cpu.cgroup_quota > 0 ? fmt::format("{:.1f} by the cgroup's quota", cpu.cgroup_quota) : "no cgroup quota", cpu.granted)},
+                                cpu.cgroup_quota > 0 ? fmt::format("{:.1f} by the cgroup's quota", cpu.cgroup_quota)
+                                                     : "no cgroup quota",
+                                cpu.granted)},
           {"caches", fmt::format("L1d {}, L2 {}, L3 {}", kib(cpu.l1d), kib(cpu.l2), kib(cpu.l3))},
-          {"kernels", fmt::format("{} (compiled for {}; this CPU runs {})", kernels::active_target(), join_names(kernels::compiled_targets()),
-                                  join_names(kernels::runnable_targets()))}};
+          {"kernels", fmt::format("{} (compiled for {}; this CPU runs {})", kernels::active_target(),
+                                  join_names(kernels::compiled_targets()), join_names(kernels::runnable_targets()))}};
 }
 
 std::string version() { return WDE_VERSION; }

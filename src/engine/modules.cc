@@ -18,7 +18,8 @@ size_t hidden_size_of(const ConfigView& config) {
 
 // Longest sequence that the config's position table allows, for the tokenizer alone (the model's file knows better).
 size_t positions_of(const ConfigView& config) {
-  const int64_t positions = config.integer_or(config.first_of({"max_position_embeddings", "n_positions"}), 1 << 24, 1, 1 << 24);
+  const int64_t positions =
+      config.integer_or(config.first_of({"max_position_embeddings", "n_positions"}), 1 << 24, 1, 1 << 24);
   return static_cast<size_t>(positions);
 }
 
@@ -42,8 +43,9 @@ void load_model(Modules& m, const EngineArgs& args, const ConfigView& config, co
   m.info.modules.emplace_back("model", m.info.architecture);
   m.info.unused_tensors = m.weights->unused();
   if (!m.info.unused_tensors.empty()) {
-    m.info.warnings.push_back(fmt::format("{} of the checkpoint's tensors are not part of {} and were not used: {}", m.info.unused_tensors.size(),
-                                          m.info.architecture, join_names(m.info.unused_tensors)));
+    m.info.warnings.push_back(fmt::format("{} of the checkpoint's tensors are not part of {} and were not used: {}",
+                                          m.info.unused_tensors.size(), m.info.architecture,
+                                          join_names(m.info.unused_tensors)));
   }
   m.info.weight_bytes = m.model->weight_bytes();
   m.info.facts.emplace_back("dtype", fmt::format("{} on disk, float32 in memory", config_dtype(config)));
@@ -53,13 +55,15 @@ void load_model(Modules& m, const EngineArgs& args, const ConfigView& config, co
   for (const AttentionMask& mask : m.model->masks()) {
     const std::string refused = m.backend->refuses(mask);
     if (!refused.empty()) {
-      throw UsageError(fmt::format("the attention backend '{}' does not honour {}, which {} needs; try --attn-backend naive",
-                                   m.workflow.attn_backend, refused, m.info.architecture));
+      throw UsageError(
+          fmt::format("the attention backend '{}' does not honour {}, which {} needs; try --attn-backend naive",
+                      m.workflow.attn_backend, refused, m.info.architecture));
     }
   }
   const Causality causality = resolve_causality(args.get("attention"), config, spec.causal);
   m.backend->set_bidirectional(causality.bidirectional);
-  m.info.facts.emplace_back("attention", fmt::format("{} ({})", causality.bidirectional ? "bidirectional" : "causal", causality.rule));
+  m.info.facts.emplace_back(
+      "attention", fmt::format("{} ({})", causality.bidirectional ? "bidirectional" : "causal", causality.rule));
 }
 
 void load_max_length(Modules& m, const EngineArgs& args, size_t positions) {
@@ -68,7 +72,8 @@ void load_max_length(Modules& m, const EngineArgs& args, size_t positions) {
   std::string source = limit.source;
   if (const auto wanted = args.get_integer("max-length")) {
     if (static_cast<size_t>(*wanted) > positions) {
-      throw UsageError(fmt::format("--max-length is {}, but the model has positions for {} tokens", *wanted, positions));
+      throw UsageError(
+          fmt::format("--max-length is {}, but the model has positions for {} tokens", *wanted, positions));
     }
     m.info.max_length = static_cast<size_t>(*wanted);
     source = "--max-length";
@@ -83,7 +88,8 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
   const ExecutorEntry& executor = executors().get(w.executor);
   const auto feeds = m.scheduler->feeds();
   if (std::find(feeds.begin(), feeds.end(), executor.accepts) == feeds.end()) {
-    throw UsageError(fmt::format("the scheduler '{}' feeds {} executors, but '{}' is {}", w.scheduler, join_names(feeds), w.executor, executor.accepts));
+    throw UsageError(fmt::format("the scheduler '{}' feeds {} executors, but '{}' is {}", w.scheduler,
+                                 join_names(feeds), w.executor, executor.accepts));
   }
   m.builder = model_input_builders().get(w.model_input_builder)();
   m.info.modules.emplace_back("model_input_builder", w.model_input_builder);
@@ -129,13 +135,16 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, Completion done) {
     if (found == spec.workflows.end()) {
       std::vector<std::string> known;
       for (const auto& [task, workflow] : spec.workflows) known.push_back(task);
-      throw UsageError(fmt::format("{} does not answer the task '{}'; it answers: {}", m->info.architecture, m->info.task, join_names(known)));
+      throw UsageError(fmt::format("{} does not answer the task '{}'; it answers: {}", m->info.architecture,
+                                   m->info.task, join_names(known)));
     }
     m->info.workflow = found->second;
   }
   m->workflow = workflows().get(m->info.workflow);
   if (m->workflow.needs_model()) {
-    for (auto [name, field] : {std::pair{"attn-backend", &m->workflow.attn_backend}, {"scheduler", &m->workflow.scheduler}, {"executor", &m->workflow.executor}}) {
+    for (auto [name, field] : {std::pair{"attn-backend", &m->workflow.attn_backend},
+                               {"scheduler", &m->workflow.scheduler},
+                               {"executor", &m->workflow.executor}}) {
       if (!args.get(name).empty()) *field = args.get(name);
     }
   }
@@ -157,7 +166,9 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, Completion done) {
   m->info.modules.emplace_back("output_processor", m->workflow.output_processor);
   m->info.dimensions = m->output->dimensions();
   if (m->info.task == "embed" && !m->spec.present && output.pooling.empty()) {
-    m->info.warnings.push_back(directory + " has no modules.json: mean pooling without normalising, as sentence-transformers does; --pooling chooses another");
+    m->info.warnings.push_back(directory +
+                               " has no modules.json: mean pooling without normalising, as sentence-transformers does; "
+                               "--pooling chooses another");
   }
   if (m->workflow.needs_model()) load_execution(*m, args, std::move(done));
   return m;

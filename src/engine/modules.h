@@ -1,4 +1,5 @@
-// The modules of one engine, made by name from a workflow, and the record of what was made. Only what the task needs is created.
+// The modules of one engine, made by name from a workflow, and the record of what was made. Only what the task needs is
+// created.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// Crew: a leader and the helpers that it has for one job. Made once a worker and used again and again, so that a helper that leaves
-// late never touches freed memory.
+// Crew: a leader and the helpers that it has for one job. Made once a worker and used again and again, so that a helper
+// that leaves late never touches freed memory.
 #pragma once
 
 #include "base/team.h"

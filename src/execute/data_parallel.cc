@@ -1,5 +1,6 @@
-// data_parallel: one worker thread a core, each with whole batches, all reading the same weights: no barriers while there is work for
-// everyone. A worker whose batch is the only one takes the idle workers into its crew, so that a single text uses all cores.
+// data_parallel: one worker thread a core, each with whole batches, all reading the same weights: no barriers while
+// there is work for everyone. A worker whose batch is the only one takes the idle workers into its crew, so that a
+// single text uses all cores.
 #include <pthread.h>
 
 #include <condition_variable>
@@ -13,8 +14,9 @@
 namespace wde {
 namespace {
 
-// How long an idle worker looks out for work before it sleeps. Waking a sleeper costs 30 to 60 microseconds, three times for a
-// single text; the next text of a caller that waits for each answer comes within 200. An idle engine uses no CPU.
+// How long an idle worker looks out for work before it sleeps. Waking a sleeper costs 30 to 60 microseconds, three
+// times for a single text; the next text of a caller that waits for each answer comes within 200. An idle engine uses
+// no CPU.
 constexpr std::chrono::microseconds kLookout{200};
 
 class DataParallelExecutor final : public Executor {
@@ -55,9 +57,9 @@ class DataParallelExecutor final : public Executor {
   struct Member {
     std::unique_ptr<Worker> worker;
     std::thread thread;
-    Crew crew;                     // when it leads
+    Crew crew;  // when it leads
     std::condition_variable wake;
-    Crew* helps = nullptr;         // when it helps; set by the leader
+    Crew* helps = nullptr;  // when it helps; set by the leader
     size_t rank = 0;
     uint32_t ticket = 0;
   };
@@ -101,8 +103,8 @@ class DataParallelExecutor final : public Executor {
     if (!queue_.empty() && !idle_.empty()) idle_.back()->wake.notify_one();
   }
 
-  // Under the lock, so that every member is idle, leading or helping, never two of them. With more jobs waiting, or one that an idle
-  // member has been woken for, everyone is better off alone.
+  // Under the lock, so that every member is idle, leading or helping, never two of them. With more jobs waiting, or one
+  // that an idle member has been woken for, everyone is better off alone.
   void gather_idle(Member& leader) {
     if (!queue_.empty() || idle_.empty()) return;
     const uint32_t ticket = leader.crew.gather(idle_.size());
@@ -122,10 +124,13 @@ class DataParallelExecutor final : public Executor {
   std::deque<std::unique_ptr<Job>> queue_;
   std::vector<Member*> idle_;
   bool stopping_ = false;
-  alignas(128) std::atomic<uint32_t> signals_{0};  // changes, under the lock, whenever an idle member may have something to do
+  alignas(128) std::atomic<uint32_t> signals_{
+      0};  // changes, under the lock, whenever an idle member may have something to do
 };
 
-WDE_REGISTER(executors().add("data_parallel", {"async", [](const ExecutorConfig& c) { return std::make_unique<DataParallelExecutor>(c); }}));
+WDE_REGISTER(executors().add("data_parallel", {"async", [](const ExecutorConfig& c) {
+                                                 return std::make_unique<DataParallelExecutor>(c);
+                                               }}));
 
 }  // namespace
 }  // namespace wde

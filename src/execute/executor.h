@@ -1,4 +1,5 @@
-// Worker seam: runs jobs one after the other on a Runner of its own. Executor seam: which worker runs which job, on which thread.
+// Worker seam: runs jobs one after the other on a Runner of its own. Executor seam: which worker runs which job, on
+// which thread.
 #pragma once
 
 #include <functional>
@@ -14,7 +15,8 @@ namespace wde {
 class Worker {
  public:
   virtual ~Worker() = default;
-  // Times the job and runs it on the team, whose first member is the calling thread; an exception of the pass becomes Job::error.
+  // Times the job and runs it on the team, whose first member is the calling thread; an exception of the pass becomes
+  // Job::error.
   virtual void execute(Job& job, Team& team) noexcept = 0;
 };
 using WorkerFactory = std::function<std::unique_ptr<Worker>(std::unique_ptr<Runner>)>;

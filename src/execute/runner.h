@@ -15,7 +15,7 @@ struct RunnerConfig {
   const AttnBackend* backend = nullptr;
   size_t max_tokens = 0;  // largest batch
   size_t max_seqlen = 0;
-  size_t max_team = 1;    // threads that may compute one batch together
+  size_t max_team = 1;  // threads that may compute one batch together
 };
 
 class Runner {

@@ -20,7 +20,8 @@ class SyncExecutor final : public Executor {
   Completion done_;
 };
 
-WDE_REGISTER(executors().add("sync", {"sync", [](const ExecutorConfig& c) { return std::make_unique<SyncExecutor>(c); }}));
+WDE_REGISTER(executors().add("sync",
+                             {"sync", [](const ExecutorConfig& c) { return std::make_unique<SyncExecutor>(c); }}));
 
 }  // namespace
 }  // namespace wde

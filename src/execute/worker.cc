@@ -35,7 +35,9 @@ class CpuWorker final : public Worker {
   std::unique_ptr<Runner> runner_;
 };
 
-WDE_REGISTER(workers().add("cpu", [](std::unique_ptr<Runner> runner) { return std::make_unique<CpuWorker>(std::move(runner)); }));
+WDE_REGISTER(workers().add("cpu", [](std::unique_ptr<Runner> runner) {
+  return std::make_unique<CpuWorker>(std::move(runner));
+}));
 
 }  // namespace
 }  // namespace wde

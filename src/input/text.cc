@@ -1,5 +1,5 @@
-// text: single texts, pairs and token ids, with sentence-transformers' rule for prompts: explicit prompt, else prompt name, else the
-// model's default prompt name, else none.
+// text: single texts, pairs and token ids, with sentence-transformers' rule for prompts: explicit prompt, else prompt
+// name, else the model's default prompt name, else none.
 #include <fmt/format.h>
 
 #include "input/input_processor.h"
@@ -29,7 +29,8 @@ class TextInput final : public InputProcessor {
     const std::string& prompt = request.prompt ? *request.prompt : prompt_;
     TokenizeJob job;
     if (auto* ids = std::get_if<TokenIds>(&request.input)) {
-      if (request.prompt && !request.prompt->empty()) return Error{ErrorCode::kInvalidInput, "a prompt cannot be put before token ids; send the text instead"};
+      if (request.prompt && !request.prompt->empty())
+        return Error{ErrorCode::kInvalidInput, "a prompt cannot be put before token ids; send the text instead"};
       job.has_ids = true;
       job.ids = std::move(ids->ids);
     } else if (auto* pair = std::get_if<TextPair>(&request.input)) {
@@ -59,7 +60,8 @@ class TextInput final : public InputProcessor {
   std::string prompt_;
 };
 
-WDE_REGISTER(input_processors().add("text", [](const InputConfig& config) { return std::make_unique<TextInput>(config); }));
+WDE_REGISTER(input_processors().add("text",
+                                    [](const InputConfig& config) { return std::make_unique<TextInput>(config); }));
 
 }  // namespace
 }  // namespace wde

@@ -38,9 +38,9 @@ HWY_INLINE V exp_bounded(D d, V x) {
   return hn::BitCast(d, hn::Add(hn::BitCast(di, p), exponent));
 }
 
-// 0.5 x (1 + erf(x / sqrt 2)). erf(t) = t P(t^2) / Q(t^2) on |t| <= 4, both of degree 5, fitted by Lawson-weighted least squares
-// to 2.1e-8; in float32 the rounding leaves 3.2e-7. The coefficients hold the sqrt 2. One division and no exp: on a store
-// path the exp formula is a serial chain that halves the speed of the GEMM before it.
+// 0.5 x (1 + erf(x / sqrt 2)). erf(t) = t P(t^2) / Q(t^2) on |t| <= 4, both of degree 5, fitted by Lawson-weighted
+// least squares to 2.1e-8; in float32 the rounding leaves 3.2e-7. The coefficients hold the sqrt 2. One division and no
+// exp: on a store path the exp formula is a serial chain that halves the speed of the GEMM before it.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V gelu(D d, V x) {
   const V bound = hn::Set(d, 5.65685425f);  // 4 sqrt 2: 1 - erf there is 1.5e-8
@@ -80,7 +80,8 @@ HWY_INLINE V tanh(D d, V x) {
   const V a = hn::Min(hn::Abs(x), hn::Set(d, 10.0f));  // tanh 10 rounds to 1
   const V e = exp_bounded(d, hn::Add(a, a));
   const V large = hn::Sub(one, hn::Div(hn::Set(d, 2.0f), hn::Add(e, one)));
-  const V u = hn::Mul(a, a);  // |x| < 0.55: x + x^3 (-1/3 + 2/15 x^2 - 17/315 x^4 + 62/2835 x^6 - 1382/155925 x^8 + 21844/6081075 x^10)
+  const V u = hn::Mul(
+      a, a);  // |x| < 0.55: x + x^3 (-1/3 + 2/15 x^2 - 17/315 x^4 + 62/2835 x^6 - 1382/155925 x^8 + 21844/6081075 x^10)
   V s = hn::Set(d, 21844.0f / 6081075.0f);
   s = hn::MulAdd(s, u, hn::Set(d, -1382.0f / 155925.0f));
   s = hn::MulAdd(s, u, hn::Set(d, 62.0f / 2835.0f));
@@ -99,7 +100,8 @@ HWY_INLINE V gelu_tanh(D d, V x) {
   return hn::Mul(x, sigmoid(d, inner));
 }
 
-// NaN stays NaN: x86's min and max, which bound the arguments above, would make a number of it and hide it from the output's check.
+// NaN stays NaN: x86's min and max, which bound the arguments above, would make a number of it and hide it from the
+// output's check.
 template <Activation kAct, class D, class V = hn::Vec<D>>
 HWY_INLINE V apply(D d, V x) {
   if constexpr (kAct == Activation::kGelu) return gelu(d, x);
@@ -111,8 +113,9 @@ HWY_INLINE V apply(D d, V x) {
   return x;
 }
 
-// The whole-vector part goes four vectors side by side, which hides the latency of the polynomial chains. The tail computes the
-// same operations on a partly filled vector, so an element's value does not depend on its place in the row.
+// The whole-vector part goes four vectors side by side, which hides the latency of the polynomial chains. The tail
+// computes the same operations on a partly filled vector, so an element's value does not depend on its place in the
+// row.
 template <Activation kAct>
 HWY_INLINE void activate_rows_as(float* HWY_RESTRICT x, size_t rows, size_t cols, size_t stride) {
   const hn::CappedTag<float, 16> d;
@@ -138,13 +141,20 @@ HWY_INLINE void activate_rows_as(float* HWY_RESTRICT x, size_t rows, size_t cols
 
 HWY_INLINE void activate_rows(Activation act, float* x, size_t rows, size_t cols, size_t stride) {
   switch (act) {
-    case Activation::kNone: return;
-    case Activation::kGelu: return activate_rows_as<Activation::kGelu>(x, rows, cols, stride);
-    case Activation::kGeluTanh: return activate_rows_as<Activation::kGeluTanh>(x, rows, cols, stride);
-    case Activation::kRelu: return activate_rows_as<Activation::kRelu>(x, rows, cols, stride);
-    case Activation::kSilu: return activate_rows_as<Activation::kSilu>(x, rows, cols, stride);
-    case Activation::kTanh: return activate_rows_as<Activation::kTanh>(x, rows, cols, stride);
-    case Activation::kSigmoid: return activate_rows_as<Activation::kSigmoid>(x, rows, cols, stride);
+    case Activation::kNone:
+      return;
+    case Activation::kGelu:
+      return activate_rows_as<Activation::kGelu>(x, rows, cols, stride);
+    case Activation::kGeluTanh:
+      return activate_rows_as<Activation::kGeluTanh>(x, rows, cols, stride);
+    case Activation::kRelu:
+      return activate_rows_as<Activation::kRelu>(x, rows, cols, stride);
+    case Activation::kSilu:
+      return activate_rows_as<Activation::kSilu>(x, rows, cols, stride);
+    case Activation::kTanh:
+      return activate_rows_as<Activation::kTanh>(x, rows, cols, stride);
+    case Activation::kSigmoid:
+      return activate_rows_as<Activation::kSigmoid>(x, rows, cols, stride);
   }
 }
 

@@ -2,7 +2,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/activation.cc"  // NOLINT
-#include <hwy/foreach_target.h>                      // NOLINT(build/include_order)
+#include <hwy/foreach_target.h>                     // NOLINT(build/include_order)
 
 #include "kernels/activation-inl.h"
 

@@ -7,7 +7,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/attention.cc"  // NOLINT
-#include <hwy/foreach_target.h>                     // NOLINT(build/include_order)
+#include <hwy/foreach_target.h>                    // NOLINT(build/include_order)
 
 #include "kernels/activation-inl.h"
 #include "kernels/gemm-inl.h"
@@ -15,9 +15,10 @@
 #ifndef WDE_ATTENTION_BLOCKS
 #define WDE_ATTENTION_BLOCKS
 namespace wde::kernels {
-inline constexpr size_t kQueryBlock = 56;   // four tiles of 14 rows
-inline constexpr size_t kOnePassKeys = 1024;  // 56 x 1,024 scores are 224 KiB: they stay in the L2 cache between the three steps
-inline constexpr size_t kKeyBlock = 512;    // beyond, in blocks of so many keys
+inline constexpr size_t kQueryBlock = 56;  // four tiles of 14 rows
+inline constexpr size_t kOnePassKeys =
+    1024;  // 56 x 1,024 scores are 224 KiB: they stay in the L2 cache between the three steps
+inline constexpr size_t kKeyBlock = 512;  // beyond, in blocks of so many keys
 constexpr size_t round_up_16(size_t n) { return (n + 15) / 16 * 16; }
 constexpr size_t key_block(size_t k_len) { return k_len <= kOnePassKeys ? k_len : kKeyBlock; }
 }  // namespace wde::kernels
@@ -27,8 +28,10 @@ HWY_BEFORE_NAMESPACE();
 namespace wde::kernels {
 namespace HWY_NAMESPACE {
 
-// K[count, head_dim] -> panels of 16 keys, [panel][head_dim][16], the last one padded with zeros: the packed B of Q K^T.
-HWY_INLINE void pack_keys(const float* HWY_RESTRICT k, size_t stride, size_t count, size_t head_dim, float* HWY_RESTRICT out) {
+// K[count, head_dim] -> panels of 16 keys, [panel][head_dim][16], the last one padded with zeros: the packed B of Q
+// K^T.
+HWY_INLINE void pack_keys(const float* HWY_RESTRICT k, size_t stride, size_t count, size_t head_dim,
+                          float* HWY_RESTRICT out) {
   for (size_t base = 0; base < count; base += kPanelCols, out += kPanelCols * head_dim) {
     const size_t keys = HWY_MIN(kPanelCols, count - base);
     if (keys < kPanelCols) std::fill_n(out, kPanelCols * head_dim, 0.0f);
@@ -117,8 +120,8 @@ struct Scratch {
 };
 
 // One block of queries of one head.
-HWY_INLINE void attend_block(const AttentionArgs& a, const Scratch& scratch, TileB values, const float* q, float* out, size_t first,
-                             size_t rows) {
+HWY_INLINE void attend_block(const AttentionArgs& a, const Scratch& scratch, TileB values, const float* q, float* out,
+                             size_t first, size_t rows) {
   KeyRange seen[kQueryBlock];
   size_t begin = a.k_len, end = 0;  // of all rows
   for (size_t r = 0; r < rows; ++r) {
@@ -131,7 +134,8 @@ HWY_INLINE void attend_block(const AttentionArgs& a, const Scratch& scratch, Til
   begin = begin / kPanelCols * kPanelCols;  // whole panels of keys
   float max[kQueryBlock], sum[kQueryBlock], inverse[kQueryBlock];
   const size_t block = key_block(a.k_len);
-  // Blocks begin at multiples of their size, wherever `begin` is: a row's bits must not depend on the queries beside it.
+  // Blocks begin at multiples of their size, wherever `begin` is: a row's bits must not depend on the queries beside
+  // it.
   const bool one_pass = end <= (begin / block + 1) * block;
   for (size_t r = 0; r < rows; ++r) {
     max[r] = sum[r] = 0.0f;
@@ -140,7 +144,8 @@ HWY_INLINE void attend_block(const AttentionArgs& a, const Scratch& scratch, Til
   for (size_t k0 = begin, keys; k0 < end; k0 += keys) {
     keys = HWY_MIN((k0 / block + 1) * block, end) - k0;
     const TileB packed{scratch.keys + k0 * a.head_dim, kPanelCols, kPanelCols * a.head_dim, scratch.keys};
-    tile_rows(q, a.q_stride, packed, rows, keys, a.head_dim, TileC{scratch.scores, scratch.scores_stride, nullptr, nullptr, 0, nullptr});
+    tile_rows(q, a.q_stride, packed, rows, keys, a.head_dim,
+              TileC{scratch.scores, scratch.scores_stride, nullptr, nullptr, 0, nullptr});
     for (size_t r = 0; r < rows; ++r) {
       float* s = scratch.scores + r * scratch.scores_stride;
       const size_t lo = HWY_MIN(HWY_MAX(seen[r].begin, k0) - k0, keys);
@@ -182,7 +187,7 @@ void flash_attention_target(const AttentionArgs& a, float* scratch_floats) {
     pack_keys(a.k + kv_head * a.head_dim, a.k_stride, a.k_len, a.head_dim, scratch.keys);
     const float* v = a.v + kv_head * a.head_dim;
     TileB values{v, a.v_stride, kPanelCols, v};  // rows of V are rows of B as they lie
-    if (a.head_dim != padded_dim) {           // unless a whole panel of them would reach into the neighbour's
+    if (a.head_dim != padded_dim) {              // unless a whole panel of them would reach into the neighbour's
       for (size_t j = 0; j < a.k_len; ++j) {
         std::copy_n(v + j * a.v_stride, a.head_dim, scratch.values + j * padded_dim);
         std::fill_n(scratch.values + j * padded_dim + a.head_dim, padded_dim - a.head_dim, 0.0f);

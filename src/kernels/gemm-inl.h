@@ -1,4 +1,5 @@
-// The GEMM tile of one instruction set, shared by gemm.cc and attention.cc; included once per target by Highway's foreach_target.
+// The GEMM tile of one instruction set, shared by gemm.cc and attention.cc; included once per target by Highway's
+// foreach_target.
 #if defined(WDE_KERNELS_GEMM_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef WDE_KERNELS_GEMM_INL_H_
 #undef WDE_KERNELS_GEMM_INL_H_
@@ -21,17 +22,17 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using TileTag = hn::CappedTag<float, 16>;
 
-// Tile shape by register file. The accumulators (rows x vectors) plus the vectors of a B row plus one broadcast fit the registers,
-// and there are at least latency x FMA-ports chains.
+// Tile shape by register file. The accumulators (rows x vectors) plus the vectors of a B row plus one broadcast fit the
+// registers, and there are at least latency x FMA-ports chains.
 #if HWY_TARGET == HWY_SCALAR
 inline constexpr size_t kLanes = 1, kTileVectors = 16, kTileRows = 1;
 #elif HWY_MAX_BYTES == 64  // AVX-512: 14 x 32, 28 of 32 registers
 inline constexpr size_t kLanes = 16, kTileVectors = 2, kTileRows = 14;
 #elif HWY_MAX_BYTES == 32  // AVX2: 6 x 16, 12 of 16 registers
 inline constexpr size_t kLanes = 8, kTileVectors = 2, kTileRows = 6;
-#elif HWY_ARCH_X86  // SSE4: 3 x 16, 12 of 16 registers
+#elif HWY_ARCH_X86         // SSE4: 3 x 16, 12 of 16 registers
 inline constexpr size_t kLanes = 4, kTileVectors = 4, kTileRows = 3;
-#else  // NEON: 6 x 16, 24 of 32 registers
+#else                      // NEON: 6 x 16, 24 of 32 registers
 inline constexpr size_t kLanes = 4, kTileVectors = 4, kTileRows = 6;
 #endif
 inline constexpr size_t kTileCols = kTileVectors * kLanes;  // 32 on AVX-512 (two panels), else 16
@@ -42,8 +43,8 @@ struct TileB {
   const float* data;
   size_t row_stride;    // 16 in a packed panel
   size_t panel_stride;  // 16 k between packed panels, 16 in a plain row-major matrix
-  // What the tile pulls into the L2 cache while it computes: the columns that come next, else its own (which costs nothing). A small
-  // batch streams the weights from memory, and the hardware's prefetcher sees a new panel too late.
+  // What the tile pulls into the L2 cache while it computes: the columns that come next, else its own (which costs
+  // nothing). A small batch streams the weights from memory, and the hardware's prefetcher sees a new panel too late.
   const float* ahead;
 };
 
@@ -56,8 +57,8 @@ struct TileC {
   const float* row_scale;  // [rows] or nullptr: the product is multiplied by it, before bias and residual
 };
 
-// C[kRows, cols] of one tile, cols <= kVectors * kLanes. The loops over the accumulators must be unrolled wholly: GCC 12 keeps an
-// array that any rolled loop touches in memory, and the tile loses a quarter of its speed.
+// C[kRows, cols] of one tile, cols <= kVectors * kLanes. The loops over the accumulators must be unrolled wholly: GCC
+// 12 keeps an array that any rolled loop touches in memory, and the tile loses a quarter of its speed.
 template <size_t kRows, size_t kVectors>
 void tile(const float* HWY_RESTRICT a, size_t lda, TileB b, size_t k, size_t cols, const TileC& c) {
   const TileTag d;
@@ -75,7 +76,8 @@ void tile(const float* HWY_RESTRICT a, size_t lda, TileB b, size_t k, size_t col
     }
     V bv[kVectors];
 #pragma GCC unroll 16
-    for (size_t v = 0; v < kVectors; ++v) bv[v] = hn::LoadU(d, b_row + v * kLanes / kPanelCols * b.panel_stride + v * kLanes % kPanelCols);
+    for (size_t v = 0; v < kVectors; ++v)
+      bv[v] = hn::LoadU(d, b_row + v * kLanes / kPanelCols * b.panel_stride + v * kLanes % kPanelCols);
 #pragma GCC unroll 16
     for (size_t r = 0; r < kRows; ++r) {
       const V av = hn::Set(d, a[r * lda + kk]);
@@ -132,11 +134,14 @@ HWY_INLINE void tile_rows(const float* a, size_t lda, TileB b, size_t m, size_t 
     TileB b_tile = b;
     b_tile.data = b_tile.ahead = b.data + col / kPanelCols * b.panel_stride;
     for (size_t t = 0; t < tiles; ++t) {
-      if (t + 1 == tiles) b_tile.ahead = col + kTileCols < n ? b_tile.data + kTileCols / kPanelCols * b.panel_stride : b.ahead;
+      if (t + 1 == tiles)
+        b_tile.ahead = col + kTileCols < n ? b_tile.data + kTileCols / kPanelCols * b.panel_stride : b.ahead;
       const size_t row = share_begin(m, tiles, t), rows = share_begin(m, tiles, t + 1) - row;
-      const TileC c_tile{c.data + row * c.stride + col, c.stride,
+      const TileC c_tile{c.data + row * c.stride + col,
+                         c.stride,
                          c.bias ? c.bias + col : nullptr,
-                         c.residual ? c.residual + row * c.residual_stride + col : nullptr, c.residual_stride,
+                         c.residual ? c.residual + row * c.residual_stride + col : nullptr,
+                         c.residual_stride,
                          c.row_scale ? c.row_scale + row : nullptr};
       tile_for(rows, cols)(a + row * lda, lda, b_tile, k, cols, c_tile);
     }

@@ -2,7 +2,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/gemm.cc"  // NOLINT
-#include <hwy/foreach_target.h>                // NOLINT(build/include_order)
+#include <hwy/foreach_target.h>               // NOLINT(build/include_order)
 
 #include "kernels/activation-inl.h"
 #include "kernels/gemm-inl.h"
@@ -20,14 +20,15 @@ void gemm_target(const float* a, size_t lda, const float* packed_b, float* c, si
   const size_t blocks = (m + kBlockRows - 1) / kBlockRows;
   for (size_t block = 0; block < blocks; ++block) {
     const size_t row = share_begin(m, blocks, block), rows = share_begin(m, blocks, block + 1) - row;
-    const TileC block_c{c + row * ldc, ldc, e.bias, e.residual ? e.residual + row * e.residual_stride : nullptr, e.residual_stride, nullptr};
+    const TileC block_c{c + row * ldc,     ldc,    e.bias, e.residual ? e.residual + row * e.residual_stride : nullptr,
+                        e.residual_stride, nullptr};
     const TileB b{packed_b, kPanelCols, kPanelCols * k, packed_b};
     if (e.activation == Activation::kNone) {
       tile_rows(a + row * lda, lda, b, rows, n, k, block_c);
       continue;
     }
-    // Store first, then activate while the columns are in the L1 cache: on the accumulators themselves the activation is a
-    // serial chain behind every tile.
+    // Store first, then activate while the columns are in the L1 cache: on the accumulators themselves the activation
+    // is a serial chain behind every tile.
     for (size_t col = 0; col < n; col += kTileCols) {
       const size_t cols = HWY_MIN(kTileCols, n - col);
       TileC c_cols = block_c;

@@ -1,9 +1,9 @@
 // float32 GEMM on packed weights: C[m, n] = epilogue(A[m, k] * B[k, n]).
 //
-// B is packed once, at load, into panels of 16 columns: panel p holds B[0..k)[16 p .. 16 p + 16), row after row, the last one
-// padded with zeros. A is read in place; give it a stride from padded_stride(), or its rows alias in the L1 cache.
-// Every element is one chain of fused multiply-adds over k in ascending order, whatever m, n or the tile: results do not depend on what
-// else is in the batch.
+// B is packed once, at load, into panels of 16 columns: panel p holds B[0..k)[16 p .. 16 p + 16), row after row, the
+// last one padded with zeros. A is read in place; give it a stride from padded_stride(), or its rows alias in the L1
+// cache. Every element is one chain of fused multiply-adds over k in ascending order, whatever m, n or the tile:
+// results do not depend on what else is in the batch.
 #pragma once
 
 #include <cstddef>

@@ -6,7 +6,7 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/norm.cc"  // NOLINT
-#include <hwy/foreach_target.h>                // NOLINT(build/include_order)
+#include <hwy/foreach_target.h>               // NOLINT(build/include_order)
 #include "kernels/partial-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -31,21 +31,20 @@ HWY_INLINE float reduce(size_t n, const F& f) {
   return hn::GetLane(hn::SumOfLanes(d, hn::Add(s0, s1)));
 }
 
-void layer_norm_target(const float* x, size_t x_stride, const float* gamma, const float* beta, float eps, float* y, size_t y_stride,
-                       size_t rows, size_t cols) {
+void layer_norm_target(const float* x, size_t x_stride, const float* gamma, const float* beta, float eps, float* y,
+                       size_t y_stride, size_t rows, size_t cols) {
   const Tag d;
   const size_t lanes = hn::Lanes(d);
   const float inverse_n = 1.0f / static_cast<float>(cols);
   for (size_t r = 0; r < rows; ++r, x += x_stride, y += y_stride) {
-    const float mean = inverse_n * reduce(cols, [&](size_t i, size_t n, auto acc) HWY_ATTR {
-      return hn::Add(acc, load_first(d, x + i, n));
-    });
+    const float mean = inverse_n * reduce(cols, [&](size_t i, size_t n, auto acc)
+                                                    HWY_ATTR { return hn::Add(acc, load_first(d, x + i, n)); });
     const auto vmean = hn::Set(d, mean);
     const float variance = inverse_n * reduce(cols, [&](size_t i, size_t n, auto acc) HWY_ATTR {
-      const auto mask = hn::FirstN(d, n);
-      const auto c = hn::IfThenElseZero(mask, hn::Sub(load_first(d, x + i, n), vmean));
-      return hn::MulAdd(c, c, acc);
-    });
+                             const auto mask = hn::FirstN(d, n);
+                             const auto c = hn::IfThenElseZero(mask, hn::Sub(load_first(d, x + i, n), vmean));
+                             return hn::MulAdd(c, c, acc);
+                           });
     const auto inverse = hn::Set(d, 1.0f / std::sqrt(variance + eps));
     for (size_t i = 0; i < cols; i += lanes) {
       const size_t n = HWY_MIN(lanes, cols - i);
@@ -95,13 +94,15 @@ HWY_EXPORT(add_scaled_target);
 HWY_EXPORT(scale_target);
 HWY_EXPORT(maximum_target);
 
-void layer_norm(const float* x, size_t x_stride, const float* gamma, const float* beta, float eps, float* y, size_t y_stride,
-                size_t rows, size_t cols) noexcept {
+void layer_norm(const float* x, size_t x_stride, const float* gamma, const float* beta, float eps, float* y,
+                size_t y_stride, size_t rows, size_t cols) noexcept {
   HWY_DYNAMIC_DISPATCH(layer_norm_target)(x, x_stride, gamma, beta, eps, y, y_stride, rows, cols);
 }
 void l2_normalize(float* x, size_t n) noexcept { HWY_DYNAMIC_DISPATCH(l2_normalize_target)(x, n); }
 void add(const float* x, float* y, size_t n) noexcept { HWY_DYNAMIC_DISPATCH(add_target)(x, y, n); }
-void add_scaled(const float* x, float a, float* y, size_t n) noexcept { HWY_DYNAMIC_DISPATCH(add_scaled_target)(x, a, y, n); }
+void add_scaled(const float* x, float a, float* y, size_t n) noexcept {
+  HWY_DYNAMIC_DISPATCH(add_scaled_target)(x, a, y, n);
+}
 void scale(float a, float* y, size_t n) noexcept { HWY_DYNAMIC_DISPATCH(scale_target)(a, y, n); }
 void maximum(const float* x, float* y, size_t n) noexcept { HWY_DYNAMIC_DISPATCH(maximum_target)(x, y, n); }
 }  // namespace wde::kernels

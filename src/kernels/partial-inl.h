@@ -1,6 +1,6 @@
 // The last, partly filled vector of a row; included once per target by Highway's foreach_target.
-// Highway's own MaskedLoad and BlendedStore are used where they are masked instructions. Elsewhere (SSE4, NEON in 1.0) the first is
-// an aligned load of a whole vector and the second reads and writes one: both touch memory behind the row.
+// Highway's own MaskedLoad and BlendedStore are used where they are masked instructions. Elsewhere (SSE4, NEON in 1.0)
+// the first is an aligned load of a whole vector and the second reads and writes one: both touch memory behind the row.
 #if defined(WDE_KERNELS_PARTIAL_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef WDE_KERNELS_PARTIAL_INL_H_
 #undef WDE_KERNELS_PARTIAL_INL_H_

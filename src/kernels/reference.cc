@@ -12,20 +12,26 @@ namespace reference {
 float activate(Activation act, float x32) {
   const double x = x32;
   switch (act) {
-    case Activation::kNone: return x32;
-    case Activation::kGelu: return static_cast<float>(0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0))));
+    case Activation::kNone:
+      return x32;
+    case Activation::kGelu:
+      return static_cast<float>(0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0))));
     case Activation::kGeluTanh:
       return static_cast<float>(0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x))));
-    case Activation::kRelu: return std::max(x32, 0.0f);
-    case Activation::kSilu: return static_cast<float>(x / (1.0 + std::exp(-x)));
-    case Activation::kTanh: return static_cast<float>(std::tanh(x));
-    case Activation::kSigmoid: return static_cast<float>(1.0 / (1.0 + std::exp(-x)));
+    case Activation::kRelu:
+      return std::max(x32, 0.0f);
+    case Activation::kSilu:
+      return static_cast<float>(x / (1.0 + std::exp(-x)));
+    case Activation::kTanh:
+      return static_cast<float>(std::tanh(x));
+    case Activation::kSigmoid:
+      return static_cast<float>(1.0 / (1.0 + std::exp(-x)));
   }
   return x32;
 }
 
-void linear(const float* a, size_t lda, const float* w, const float* bias, const float* residual, size_t residual_stride,
-            Activation act, float* c, size_t ldc, size_t m, size_t n, size_t k) {
+void linear(const float* a, size_t lda, const float* w, const float* bias, const float* residual,
+            size_t residual_stride, Activation act, float* c, size_t ldc, size_t m, size_t n, size_t k) {
   for (size_t i = 0; i < m; ++i) {
     for (size_t j = 0; j < n; ++j) {
       double sum = 0;
@@ -85,7 +91,8 @@ void naive_attention(const AttentionArgs& a, float* scratch) noexcept {
       }
       for (size_t x = 0; x < a.head_dim; ++x) {
         double value = 0;
-        for (size_t j = 0; j < a.k_len; ++j) value += static_cast<double>(scratch[j]) * a.v[j * a.v_stride + kv_head * a.head_dim + x];
+        for (size_t j = 0; j < a.k_len; ++j)
+          value += static_cast<double>(scratch[j]) * a.v[j * a.v_stride + kv_head * a.head_dim + x];
         out[x] = sum > 0 ? static_cast<float>(value / sum) : 0.0f;
       }
     }

@@ -8,8 +8,8 @@
 namespace wde::kernels::reference {
 
 // C = act(A W^T + bias + residual), W[n, k] as checkpoints store it. bias, residual may be nullptr.
-void linear(const float* a, size_t lda, const float* w, const float* bias, const float* residual, size_t residual_stride,
-            Activation act, float* c, size_t ldc, size_t m, size_t n, size_t k);
+void linear(const float* a, size_t lda, const float* w, const float* bias, const float* residual,
+            size_t residual_stride, Activation act, float* c, size_t ldc, size_t m, size_t n, size_t k);
 
 float activate(Activation act, float x);
 

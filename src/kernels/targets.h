@@ -1,6 +1,6 @@
 // Which instruction sets the kernels are compiled for. Include before any Highway header.
-// SVE is left out: its sizeless vectors cannot be the accumulator arrays of the GEMM tile (NEON serves those machines). SSSE3
-// and AVX3_DL add nothing for float32.
+// SVE is left out: its sizeless vectors cannot be the accumulator arrays of the GEMM tile (NEON serves those machines).
+// SSSE3 and AVX3_DL add nothing for float32.
 #pragma once
 
 #include <hwy/detect_targets.h>

@@ -18,7 +18,8 @@ class BertModel : public Model {
   size_t arena_floats(size_t tokens, size_t max_seqlen, size_t team, const AttnBackend& backend) const override {
     return encoder_.arena_floats(tokens, max_seqlen, team, backend);
   }
-  void forward(const ModelInput& input, const AttnBackend& backend, Arena& arena, Team& team, ModelOutput& output) const override;
+  void forward(const ModelInput& input, const AttnBackend& backend, Arena& arena, Team& team,
+               ModelOutput& output) const override;
 
  protected:
   // Row of the position table for each token of one sequence; BERT: 0, 1, 2, ….

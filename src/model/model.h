@@ -1,5 +1,5 @@
-// Model seam: one architecture's forward pass on packed tokens. Immutable after load and shared by all workers; what a pass
-// needs besides comes from the worker's arena. Also the registry that finds a model by its config.
+// Model seam: one architecture's forward pass on packed tokens. Immutable after load and shared by all workers; what a
+// pass needs besides comes from the worker's arena. Also the registry that finds a model by its config.
 #pragma once
 
 #include <functional>
@@ -33,8 +33,10 @@ class Model {
   // Bound of the arena for batches of up to `tokens` tokens in sequences of up to `max_seqlen`, by a
   // team of up to `team`.
   virtual size_t arena_floats(size_t tokens, size_t max_seqlen, size_t team, const AttnBackend& backend) const = 0;
-  // Precondition: ids, positions and lengths are within shape(). Writes output.resize(input.output_rows(), hidden_size).
-  virtual void forward(const ModelInput& input, const AttnBackend& backend, Arena& arena, Team& team, ModelOutput& output) const = 0;
+  // Precondition: ids, positions and lengths are within shape(). Writes output.resize(input.output_rows(),
+  // hidden_size).
+  virtual void forward(const ModelInput& input, const AttnBackend& backend, Arena& arena, Team& team,
+                       ModelOutput& output) const = 0;
 };
 
 using ModelFactory = std::function<std::unique_ptr<Model>(const ConfigView& config, Weights& weights)>;

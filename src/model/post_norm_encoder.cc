@@ -8,11 +8,11 @@
 namespace wde {
 
 namespace {
-// Rows that go through the second half of a layer together: their intermediate activations (168 x 1,536 floats = 1 MiB on
-// MiniLM) stay in the L2 cache, and the memory for them does not grow with the batch.
+// Rows that go through the second half of a layer together: their intermediate activations (168 x 1,536 floats = 1 MiB
+// on MiniLM) stay in the L2 cache, and the memory for them does not grow with the batch.
 constexpr size_t kChunkRows = 168;
-// From so many rows a member on, members take rows: then they meet only around the attention. Below, they take columns, so that
-// each streams only its share of the weights from memory.
+// From so many rows a member on, members take rows: then they meet only around the attention. Below, they take columns,
+// so that each streams only its share of the weights from memory.
 constexpr size_t kRowsAMember = 28;
 }  // namespace
 
@@ -45,7 +45,9 @@ AttentionMask PostNormEncoder::mask() const {
 size_t PostNormEncoder::arena_floats(size_t tokens, size_t max_seqlen, size_t team, const AttnBackend& backend) const {
   const size_t hidden = padded_stride(config_.hidden_size);
   return tokens * (padded_stride(3 * config_.hidden_size) + 3 * hidden) +
-         team * (std::min(tokens, kChunkRows) * padded_stride(config_.intermediate_size) + backend.scratch_floats(max_seqlen, heads_) + 64) + 256;
+         team * (std::min(tokens, kChunkRows) * padded_stride(config_.intermediate_size) +
+                 backend.scratch_floats(max_seqlen, heads_) + 64) +
+         256;
 }
 
 View<float> PostNormEncoder::embeddings(const ModelInput& input, Arena& arena, ModelOutput& output) const {
@@ -53,7 +55,8 @@ View<float> PostNormEncoder::embeddings(const ModelInput& input, Arena& arena, M
   return input.rows == RowsNeeded::kAll ? out : arena.matrix(input.tokens(), config_.hidden_size);
 }
 
-void PostNormEncoder::finish_rows(const Layer& layer, View<const float> context, View<float> x, View<float> inner) const {
+void PostNormEncoder::finish_rows(const Layer& layer, View<const float> context, View<float> x,
+                                  View<float> inner) const {
   for (size_t row = 0; row < x.rows; row += kChunkRows) {
     const size_t rows = std::min(kChunkRows, x.rows - row);
     const View<float> x_chunk = x.slice_rows(row, rows), inner_chunk = inner.slice_rows(0, rows);
@@ -81,15 +84,16 @@ void PostNormEncoder::finish_columns(const Layer& layer, View<const float> conte
   part.sync();
 }
 
-void PostNormEncoder::forward(View<float> x, const ModelInput& input, const AttnBackend& backend, Arena& arena, Team& team,
-                              ModelOutput& output) const {
+void PostNormEncoder::forward(View<float> x, const ModelInput& input, const AttnBackend& backend, Arena& arena,
+                              Team& team, ModelOutput& output) const {
   const size_t hidden = config_.hidden_size, tokens = input.tokens(), inner_rows = std::min(tokens, kChunkRows);
   const View<float> qkv = arena.matrix(tokens, 3 * hidden);
   const View<float> context = arena.matrix(tokens, hidden);
   const View<float> inners = arena.matrix(inner_rows * team.size(), config_.intermediate_size);
   const size_t scratch_floats = (backend.scratch_floats(input.max_seqlen, heads_) + 15) / 16 * 16;
   float* const scratches = arena.floats(scratch_floats * team.size());
-  const View<const float> q = qkv.slice_cols(0, hidden), k = qkv.slice_cols(hidden, hidden), v = qkv.slice_cols(2 * hidden, hidden);
+  const View<const float> q = qkv.slice_cols(0, hidden), k = qkv.slice_cols(hidden, hidden),
+                          v = qkv.slice_cols(2 * hidden, hidden);
   const bool all_rows = input.rows == RowsNeeded::kAll;
   const View<float> needed = output.hidden();
   const View<float> needed_q = all_rows ? View<float>{} : arena.matrix(needed.rows, hidden);
@@ -137,8 +141,8 @@ void PostNormEncoder::forward(View<float> x, const ModelInput& input, const Attn
       if (needed.rows <= inner_rows) {
         finish_columns(layer, needed_context, needed, inners, part);
       } else {
-        finish_rows(layer, needed_context.slice_rows(mine.begin, mine.size()), needed.slice_rows(mine.begin, mine.size()),
-                    inners.slice_rows(part.rank * inner_rows, inner_rows));
+        finish_rows(layer, needed_context.slice_rows(mine.begin, mine.size()),
+                    needed.slice_rows(mine.begin, mine.size()), inners.slice_rows(part.rank * inner_rows, inner_rows));
       }
     }
   });

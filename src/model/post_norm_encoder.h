@@ -1,5 +1,5 @@
-// The encoder stack of the original Transformer, as BERT and its relatives have it: attention, add, LayerNorm, feed-forward, add,
-// LayerNorm. Knows nothing of embeddings; tensor names come from the architecture's file.
+// The encoder stack of the original Transformer, as BERT and its relatives have it: attention, add, LayerNorm,
+// feed-forward, add, LayerNorm. Knows nothing of embeddings; tensor names come from the architecture's file.
 #pragma once
 
 #include <string>
@@ -45,9 +45,11 @@ class PostNormEncoder {
     Linear qkv, attention_out, up, down;
     LayerNorm attention_norm, output_norm;
   };
-  // What the second half of a layer works in: `inner` is one member's where members have rows of their own, else everybody's.
+  // What the second half of a layer works in: `inner` is one member's where members have rows of their own, else
+  // everybody's.
   void finish_rows(const Layer& layer, View<const float> context, View<float> x, View<float> inner) const;
-  void finish_columns(const Layer& layer, View<const float> context, View<float> x, View<float> inner, const Part& part) const;
+  void finish_columns(const Layer& layer, View<const float> context, View<float> x, View<float> inner,
+                      const Part& part) const;
 
   PostNormConfig config_;
   HeadShape heads_;

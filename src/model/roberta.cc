@@ -20,11 +20,13 @@ class RobertaModel final : public BertModel {
 };
 
 std::unique_ptr<Model> create(const ConfigView& config, Weights& weights) {
-  return std::make_unique<RobertaModel>(config, weights, static_cast<size_t>(config.integer_or("pad_token_id", 1, 0, 1 << 20)));
+  return std::make_unique<RobertaModel>(config, weights,
+                                        static_cast<size_t>(config.integer_or("pad_token_id", 1, 0, 1 << 20)));
 }
 
 bool add(const std::string& family, const std::string& model_type) {
-  return ModelRegistry::instance().add({{family + "Model", family + "ForMaskedLM", family + "ForSequenceClassification", family + "ForTokenClassification"},
+  return ModelRegistry::instance().add({{family + "Model", family + "ForMaskedLM", family + "ForSequenceClassification",
+                                         family + "ForTokenClassification"},
                                         model_type,
                                         false,
                                         encoder_workflows(),

@@ -1,5 +1,5 @@
-// Embedding: rows of a table, read where the checkpoint file lies (any float dtype), so that the rows of tokens that never occur
-// cost no memory. The Weights that it came from must outlive it.
+// Embedding: rows of a table, read where the checkpoint file lies (any float dtype), so that the rows of tokens that
+// never occur cost no memory. The Weights that it came from must outlive it.
 #pragma once
 
 #include <string>
@@ -28,7 +28,8 @@ class Embedding {
 class AddedEmbedding {
  public:
   AddedEmbedding() = default;
-  AddedEmbedding(Weights& weights, const std::string& name, size_t rows, size_t cols) : table_(rows * cols), cols_(cols) {
+  AddedEmbedding(Weights& weights, const std::string& name, size_t rows, size_t cols)
+      : table_(rows * cols), cols_(cols) {
     to_float32(weights.get(name, {rows, cols}), 0, table_.size(), table_.data());
   }
 

@@ -1,5 +1,6 @@
-// WeightArena: memory of a model's packed weights, handed out from large chunks, so that all of them lie in huge pages. A small batch
-// streams every weight from memory once; 4 KiB pages cost it 8 % (TLB misses, and hardware prefetching that stops at each page's end).
+// WeightArena: memory of a model's packed weights, handed out from large chunks, so that all of them lie in huge pages.
+// A small batch streams every weight from memory once; 4 KiB pages cost it 8 % (TLB misses, and hardware prefetching
+// that stops at each page's end).
 #pragma once
 
 #include <algorithm>

@@ -56,8 +56,12 @@ class EmbeddingOutput final : public OutputProcessor {
     size_t size = pooled_;
     for (const Step& step : steps_) {
       switch (step.kind) {
-        case PostModule::Kind::kNormalize: kernels::l2_normalize(x.data(), size); break;
-        case PostModule::Kind::kLayerNorm: step.norm.run({x.data(), 1, size, size}, {x.data(), 1, size, size}); break;
+        case PostModule::Kind::kNormalize:
+          kernels::l2_normalize(x.data(), size);
+          break;
+        case PostModule::Kind::kLayerNorm:
+          step.norm.run({x.data(), 1, size, size}, {x.data(), 1, size, size});
+          break;
         case PostModule::Kind::kDense:
           step.dense.run({x.data(), 1, size, size}, {y.data(), 1, step.out, step.out}, step.activation);
           std::swap(x, y);
@@ -78,7 +82,8 @@ class EmbeddingOutput final : public OutputProcessor {
   Step make_step(const PostModule& module) {
     Step step{module.kind, {}, Activation::kNone, {}, dimensions_};
     const auto expect = [&](size_t in, const std::string& where) {
-      if (in != dimensions_) throw LoadError(fmt::format("{}: takes {} values, but {} arrive there", where, in, dimensions_));
+      if (in != dimensions_)
+        throw LoadError(fmt::format("{}: takes {} values, but {} arrive there", where, in, dimensions_));
     };
     if (module.kind == PostModule::Kind::kDense) {
       const DenseSpec& spec = module.dense;
@@ -86,7 +91,8 @@ class EmbeddingOutput final : public OutputProcessor {
       Weights weights = Weights::open(spec.directory);
       step.dense = Linear::from(weights, arena_, "linear", spec.in_features, spec.out_features, spec.bias);
       const auto activation = activation_from_name(spec.activation);
-      if (!activation) throw LoadError(fmt::format("{}: the activation '{}' is not supported", spec.directory, spec.activation));
+      if (!activation)
+        throw LoadError(fmt::format("{}: the activation '{}' is not supported", spec.directory, spec.activation));
       step.activation = *activation;
       step.out = spec.out_features;
     } else if (module.kind == PostModule::Kind::kLayerNorm) {
@@ -103,7 +109,9 @@ class EmbeddingOutput final : public OutputProcessor {
   size_t pooled_ = 0, dimensions_ = 0, widest_ = 0;
 };
 
-WDE_REGISTER(output_processors().add("embedding", [](const OutputConfig& config) { return std::make_unique<EmbeddingOutput>(config); }));
+WDE_REGISTER(output_processors().add("embedding", [](const OutputConfig& config) {
+  return std::make_unique<EmbeddingOutput>(config);
+}));
 
 }  // namespace
 }  // namespace wde

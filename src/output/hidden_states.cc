@@ -15,7 +15,8 @@ class HiddenStatesOutput final : public OutputProcessor {
 
   Result<Response> process(const Sequence&, View<const float> hidden) const override {
     Output output{"hidden", {hidden.rows, hidden.cols}, std::vector<float>(hidden.rows * hidden.cols), {}};
-    for (size_t r = 0; r < hidden.rows; ++r) std::copy_n(hidden.row(r), hidden.cols, output.values.data() + r * hidden.cols);
+    for (size_t r = 0; r < hidden.rows; ++r)
+      std::copy_n(hidden.row(r), hidden.cols, output.values.data() + r * hidden.cols);
     if (!std::all_of(output.values.begin(), output.values.end(), [](float v) { return std::isfinite(v); })) {
       return Error{ErrorCode::kInternal, "the model's output is not finite for this input"};
     }
@@ -28,7 +29,9 @@ class HiddenStatesOutput final : public OutputProcessor {
   size_t hidden_size_;
 };
 
-WDE_REGISTER(output_processors().add("hidden_states", [](const OutputConfig& config) { return std::make_unique<HiddenStatesOutput>(config); }));
+WDE_REGISTER(output_processors().add("hidden_states", [](const OutputConfig& config) {
+  return std::make_unique<HiddenStatesOutput>(config);
+}));
 
 }  // namespace
 }  // namespace wde

@@ -18,7 +18,7 @@ class Tokenizer;
 struct OutputConfig {
   const SentenceTransformersSpec* spec = nullptr;  // the model's pooling, Dense, Normalize
   size_t hidden_size = 0;
-  std::string pooling;              // --pooling; "" : the model's
+  std::string pooling;  // --pooling; "" : the model's
   const Tokenizer* tokenizer = nullptr;
 };
 

@@ -14,8 +14,12 @@ void pool(Pooling mode, View<const float> rows, size_t skip, float* out) noexcep
   skip = std::min(skip, n);
   if (skip == n) return;
   switch (mode) {
-    case Pooling::kCls: std::copy_n(rows.row(skip), d, out); return;
-    case Pooling::kLastToken: std::copy_n(rows.row(n - 1), d, out); return;
+    case Pooling::kCls:
+      std::copy_n(rows.row(skip), d, out);
+      return;
+    case Pooling::kLastToken:
+      std::copy_n(rows.row(n - 1), d, out);
+      return;
     case Pooling::kMax:
       std::copy_n(rows.row(skip), d, out);
       for (size_t r = skip + 1; r < n; ++r) kernels::maximum(rows.row(r), out, d);

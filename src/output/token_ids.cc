@@ -26,7 +26,9 @@ class TokenIdsOutput final : public OutputProcessor {
   const Tokenizer& tokenizer_;
 };
 
-WDE_REGISTER(output_processors().add("token_ids", [](const OutputConfig& config) { return std::make_unique<TokenIdsOutput>(config); }));
+WDE_REGISTER(output_processors().add("token_ids", [](const OutputConfig& config) {
+  return std::make_unique<TokenIdsOutput>(config);
+}));
 
 }  // namespace
 }  // namespace wde

@@ -1,5 +1,6 @@
-// length_aware: every batch holds the request that has waited longest, then those nearest to it in length. Texts of a batch take
-// about as long as each other, and nobody waits for more batches than stood before it: the oldest always goes next.
+// length_aware: every batch holds the request that has waited longest, then those nearest to it in length. Texts of a
+// batch take about as long as each other, and nobody waits for more batches than stood before it: the oldest always
+// goes next.
 #include <map>
 #include <set>
 #include <unordered_map>

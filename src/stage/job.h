@@ -30,8 +30,8 @@ struct ModelInput {
   size_t output_rows() const { return rows == RowsNeeded::kAll ? tokens() : sequences(); }
 };
 
-// Last hidden states, [output_rows, hidden_size]: sequence s has rows [cu[s], cu[s + 1]) of cu_seqlens, or row s where one row was
-// needed. The buffer grows and is reused.
+// Last hidden states, [output_rows, hidden_size]: sequence s has rows [cu[s], cu[s + 1]) of cu_seqlens, or row s where
+// one row was needed. The buffer grows and is reused.
 class ModelOutput {
  public:
   // Allocates only if an earlier call did not ask for as much.

@@ -15,13 +15,14 @@ using Clock = std::chrono::steady_clock;
 
 // InputProcessor -> Tokenizer: what is to be tokenized. Either texts or ready ids.
 struct TokenizeJob {
-  std::string text;        // prompt already put before it
-  std::string text_pair;   // second part of a pair
+  std::string text;       // prompt already put before it
+  std::string text_pair;  // second part of a pair
   bool is_pair = false;
-  bool has_ids = false;    // `ids` are given and used as they are
+  bool has_ids = false;  // `ids` are given and used as they are
   std::vector<int32_t> ids;
-  std::string prompt;        // what was put before `text`
-  size_t prompt_tokens = 0;  // leading tokens that belong to it (special ones before it included); counted only for outputs that ask
+  std::string prompt;  // what was put before `text`
+  size_t prompt_tokens =
+      0;  // leading tokens that belong to it (special ones before it included); counted only for outputs that ask
 };
 
 // Tokenizer -> Scheduler: one tokenized request.

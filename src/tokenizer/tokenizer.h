@@ -24,9 +24,10 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
 
   // One result a job, in order. A job with ready ids is checked against the vocabulary and passed through.
-  // Longer than max_length (in tokens, special ones included): cut as the reference does (the special tokens stay; of a pair
-  // the longer part is cut first), `truncated` set. Invalid UTF-8: an error that gives the byte's position.
-  virtual std::vector<Result<Sequence>> encode(std::span<const TokenizeJob> jobs, size_t max_length, bool want_offsets) const = 0;
+  // Longer than max_length (in tokens, special ones included): cut as the reference does (the special tokens stay; of a
+  // pair the longer part is cut first), `truncated` set. Invalid UTF-8: an error that gives the byte's position.
+  virtual std::vector<Result<Sequence>> encode(std::span<const TokenizeJob> jobs, size_t max_length,
+                                               bool want_offsets) const = 0;
 
   virtual std::string token(int32_t id) const = 0;  // as the vocabulary spells it; "" if there is no such id
   virtual size_t vocabulary_size() const = 0;       // added tokens included

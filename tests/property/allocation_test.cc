@@ -3,10 +3,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <thread>
 
 #include "attention/attn_backend.h"
 #include "build/model_input_builder.h"
+#include "execute/crew.h"
 #include "execute/runner.h"
 #include "golden/golden_files.h"
 #include "loader/config.h"
@@ -94,6 +97,7 @@ TEST_P(RunnerAllocations, NoneOnceTheLargestBatchHasPassed) {
       runner_config.backend = backend.get();
       runner_config.max_tokens = 512;
       runner_config.max_seqlen = 500;
+      runner_config.max_team = 3;
       const auto runner = runners().get("cpu")(runner_config);
       const std::vector<std::vector<size_t>> batches = {{500, 4, 4, 4}, {128, 128, 128, 128}, {300}, {1}, {17, 3, 60},
                                                         {500}};
@@ -104,6 +108,25 @@ TEST_P(RunnerAllocations, NoneOnceTheLargestBatchHasPassed) {
       runner->run(inputs[0], output, team);
       for (size_t i = 0; i < inputs.size(); ++i)
         EXPECT_EQ(count([&] { runner->run(inputs[i], output, team); }), 0u) << "batch " << i;
+
+      // A crew of three: the leader counts its own, each helper too.
+      Crew crew;
+      std::atomic<size_t> helpers_allocated = 0;
+      const auto with_crew = [&](const ModelInput& batch) {
+        const uint32_t ticket = crew.gather(2);
+        std::vector<std::thread> helpers;
+        for (size_t rank : {1, 2}) {
+          helpers.emplace_back([&, rank] { helpers_allocated += count([&] { crew.help(rank, ticket); }); });
+        }
+        const size_t leader_allocated = count([&] { runner->run(batch, output, crew); });
+        crew.dismiss();
+        for (std::thread& helper : helpers) helper.join();
+        return leader_allocated;
+      };
+      with_crew(inputs[0]);
+      helpers_allocated = 0;
+      for (size_t i = 0; i < inputs.size(); ++i) EXPECT_EQ(with_crew(inputs[i]), 0u) << "batch " << i << ", crew of 3";
+      EXPECT_EQ(helpers_allocated, 0u);
 
       // A batch above the promise (a caller's mistake) is computed all the same, and taken into account from then on.
       const ModelInput larger = input_of({500, 400, 300}, rows);

@@ -38,7 +38,9 @@ TEST(EngineArgsTable, HoldsEverySettingOnce) {
     EXPECT_TRUE(names.insert(spec.name).second) << spec.name;
     EXPECT_FALSE(spec.help.empty()) << spec.name;
     EXPECT_EQ(spec.kind == ArgSpec::Kind::kChoice, !spec.choices.empty()) << spec.name;
-    if (spec.kind == ArgSpec::Kind::kInteger) EXPECT_LT(spec.minimum, spec.maximum) << spec.name;
+    if (spec.kind == ArgSpec::Kind::kInteger) {
+      EXPECT_LT(spec.minimum, spec.maximum) << spec.name;
+    }
     EngineArgs args;
     EXPECT_NO_THROW(args.set(spec.name, spec.default_value))
         << "the default of " << spec.name << " must be a legal value";
@@ -53,8 +55,12 @@ TEST(EngineArgsTable, HoldsEverySettingOnce) {
 
 TEST(EngineArgsTable, EnvironmentVariables) {
   for (const ArgSpec& spec : EngineArgs::table()) {
-    if (spec.name == "max-batch-tokens") EXPECT_EQ(spec.environment_variable(), "WDE_MAX_BATCH_TOKENS");
-    if (spec.name == "model") EXPECT_EQ(spec.environment_variable(), "WDE_MODEL");
+    if (spec.name == "max-batch-tokens") {
+      EXPECT_EQ(spec.environment_variable(), "WDE_MAX_BATCH_TOKENS");
+    }
+    if (spec.name == "model") {
+      EXPECT_EQ(spec.environment_variable(), "WDE_MODEL");
+    }
   }
 }
 

@@ -227,8 +227,12 @@ TEST_P(ThrowingModules, RunnerFailsItsBatchAlone) {
   for (size_t i = 0; i < futures.size(); ++i) {
     const auto result = futures[i].get();
     failed += result.ok() ? 0 : 1;
-    if (i == 20) EXPECT_FALSE(result.ok());
-    if (!result.ok()) EXPECT_EQ(result.error().message, "the test's runner threw");
+    if (i == 20) {
+      EXPECT_FALSE(result.ok());
+    }
+    if (!result.ok()) {
+      EXPECT_EQ(result.error().message, "the test's runner threw");
+    }
   }
   EXPECT_LE(failed, 2u) << "8 tokens are two requests of 4";
 }
