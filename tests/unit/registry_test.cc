@@ -47,7 +47,7 @@ TEST(Registry, ListsTheKnownNames) {
 }
 
 TEST(JoinNames, SeparatesByCommas) {
-  EXPECT_EQ(join_names({}), "");
+  EXPECT_EQ(join_names({}), "none");
   EXPECT_EQ(join_names({"a"}), "a");
   EXPECT_EQ(join_names({"a", "b", "c"}), "a, b, c");
 }
