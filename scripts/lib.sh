@@ -125,6 +125,8 @@ find_cargo() {
 use_ccache() {
   if command -v ccache >/dev/null; then
     export CMAKE_CXX_COMPILER_LAUNCHER=ccache
+    # The same sources in another checkout are the same.
+    export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
   fi
 }
 
