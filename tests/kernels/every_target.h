@@ -58,6 +58,17 @@ class Random {
 // Rounding unit of float32: one operation is off by at most this fraction of its result.
 inline constexpr double kUnit = 0x1p-24;
 
+// A sanitizer makes the kernels some fifty times slower, most of all the one-lane ones, on which the longest shapes are
+// left out then.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
+inline bool too_slow_for(const std::string& target, size_t length) {
+  return kSanitized && target == "SCALAR" && length > 600;
+}
+
 // What no kernel computes; found again, it was not written to.
 inline constexpr float kCanary = -7.25e33f;
 
