@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <future>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -41,7 +42,22 @@ struct EngineInfo {
   size_t dimensions = 0;                                   // of an embedding or hidden row; 0 where the task has none
   size_t workers = 0;
   size_t weight_bytes = 0;  // packed, shared by all workers
+  std::vector<std::string> labels;             // of classify and token_classify, by number
+  std::map<std::string, std::string> prompts;  // the model's, by name
+  bool normalizes = false;                     // embeddings have length 1
+  bool matryoshka = false;                     // the model's files say that Request::dimensions is meant for it
 };
+
+// What a model's files say that it is, without loading its weights.
+struct ModelSummary {
+  std::string architecture;
+  std::string model_type;          // config.json's
+  std::vector<std::string> tasks;  // that it can answer
+  std::string default_task;        // what it was made for: "embed", "score", "classify", "token_classify", "sparse", …
+  std::vector<std::string> labels;
+};
+// Throws LoadError, UsageError. `args` as for Engine::create; the task is not read.
+ModelSummary inspect_model(const EngineArgs& args);
 
 class Engine {
  public:
@@ -65,6 +81,9 @@ class Engine {
   virtual void shutdown() = 0;
 
   virtual const EngineInfo& info() const = 0;
+
+  // The text of token ids, special ones left out unless asked for. kInvalidInput for an id outside the vocabulary.
+  virtual Result<std::string> decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const = 0;
 };
 
 // For `wde models`: what is registered.

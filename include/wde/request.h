@@ -1,6 +1,8 @@
 // What a caller submits: one text, one (query, document) pair, or one sequence of token ids.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -19,11 +21,27 @@ struct TokenIds {
   std::vector<int32_t> ids;
 };
 
+// What becomes of an input that is longer than the maximum length.
+enum class Truncation {
+  kRight,   // its end is cut off; special tokens and, of a template, the suffix stay. The default
+  kLeft,    // its beginning is cut off
+  kRefuse,  // kInvalidInput
+};
+
 struct Request {
   std::variant<std::string, TextPair, TokenIds> input;  // texts are UTF-8; NUL bytes are allowed
   // Text put before the input (not allowed for TokenIds). Unset: the engine's --prompt / --prompt-name / the model's
   // default_prompt_name; set to "": no prompt at all.
-  std::optional<std::string> prompt;
+  std::optional<std::string> prompt = {};
+  // One of the model's prompts by name, where `prompt` is not set.
+  std::optional<std::string> prompt_name = {};
+  Truncation truncation = Truncation::kRight;
+  size_t max_length = 0;  // tokens, special ones included; 0: the engine's, which is also the most that is allowed
+  // Embeddings only. Keep this many values (matryoshka), renormalised if the vector was normalised; 0: all.
+  size_t dimensions = 0;
+  std::optional<bool> normalize = {};  // unset: as the model's files say
+  // kDeadline if the execution has not begun by then.
+  std::optional<std::chrono::steady_clock::time_point> deadline = {};
 };
 
 }  // namespace wde

@@ -10,9 +10,15 @@
 namespace wde {
 
 // One array of a response. The workflow decides which there are:
-//   embed        "embedding" [dim]
-//   token_embed  "hidden"    [tokens, hidden_size]
-//   tokenize     "ids"       [tokens]          (in `ids`; `values` is empty)
+//   embed           "embedding" [dim]
+//   token_embed     "hidden"    [tokens, hidden_size]
+//   score           "score"     []  behind the model's activation, "logit" [] before it
+//   classify        "probs"     [labels]  behind the model's activation, "logits" [labels] before it
+//   token_classify  "probs"     [tokens, labels], "logits" [tokens, labels]; `details` has the offsets
+//   sparse          "sparse"    [n]: ids, ascending, and their weights > 0 in `values`
+//   multi_vector    "vectors"   [vectors, dim]
+//   all             of a model that gives several in one pass (bge-m3): "embedding", "sparse", "vectors"
+//   tokenize        "ids"       [tokens]          (in `ids`; `values` is empty)
 struct Output {
   std::string name;
   std::vector<size_t> shape;
@@ -26,7 +32,7 @@ struct Offset {
   uint32_t end = 0;
 };
 
-// Only the tokenize workflow fills this.
+// Only the tokenize and token_classify workflows fill this.
 struct TokenDetails {
   std::vector<std::string> tokens;           // as the vocabulary spells them
   std::vector<int32_t> type_ids;             // segment ids

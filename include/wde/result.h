@@ -13,6 +13,7 @@ enum class ErrorCode {
   kInvalidInput,  // the request itself is wrong: bad UTF-8, ids out of range, too long when truncation is off
   kUnavailable,   // the engine is shutting down
   kCancelled,     // cancel() came before the answer
+  kDeadline,      // the request's deadline came before its execution
   kInternal,      // a module failed; the message is the exception's
 };
 
