@@ -81,7 +81,10 @@ void load_model(Modules& m, const EngineArgs& args, const ConfigView& config, co
   m.info.facts.emplace_back("dtype", fmt::format("{} on disk, float32 in memory", config_dtype(config)));
 
   m.backend = attn_backends().get(m.workflow.attn_backend)();
-  m.info.modules.emplace_back("attn_backend", m.workflow.attn_backend);
+  const std::string alias_of = m.backend->alias_of();
+  m.info.modules.emplace_back(
+      "attn_backend", alias_of.empty() ? m.workflow.attn_backend
+                                       : fmt::format("{} (asked for as {})", alias_of, m.workflow.attn_backend));
   for (const AttentionMask& mask : m.model->masks()) {
     const std::string refused = m.backend->refuses(mask);
     if (!refused.empty()) {
