@@ -41,7 +41,7 @@ struct EngineInfo {
   size_t max_length = 0;                                   // tokens, special ones included
   size_t dimensions = 0;                                   // of an embedding or hidden row; 0 where the task has none
   size_t workers = 0;
-  size_t weight_bytes = 0;  // packed, shared by all workers
+  size_t weight_bytes = 0;                     // packed, shared by all workers
   std::vector<std::string> labels;             // of classify and token_classify, by number
   std::map<std::string, std::string> prompts;  // the model's, by name
   bool normalizes = false;                     // embeddings have length 1
@@ -53,7 +53,7 @@ struct ModelSummary {
   std::string architecture;
   std::string model_type;          // config.json's
   std::vector<std::string> tasks;  // that it can answer
-  std::string default_task;        // what it was made for: "embed", "score", "classify", "token_classify", "sparse", …
+  std::string default_task;  // what it was made for: "embed", "score", "classify", "token_classify", "sparse", …
   std::vector<std::string> labels;
 };
 // Throws LoadError, UsageError. `args` as for Engine::create; the task is not read.

@@ -37,7 +37,8 @@ struct Submitted {
 class EngineImpl final : public Engine {
  public:
   EngineImpl(const EngineArgs& args, const EngineImpl* sibling) {
-    modules_ = load_modules(args, sibling ? sibling->modules_->loaded : nullptr, [this](std::unique_ptr<Job> job) { finish(std::move(job)); });
+    modules_ = load_modules(args, sibling ? sibling->modules_->loaded : nullptr,
+                            [this](std::unique_ptr<Job> job) { finish(std::move(job)); });
     thread_ = std::thread([this] { run(); });
     pthread_setname_np(thread_.native_handle(), "wde-engine");
   }
@@ -243,8 +244,8 @@ class EngineImpl final : public Engine {
     const auto rows = modules_->model->shape().vocab_size;
     const size_t limit = sequence.options.max_length;
     if (limit > modules_->info.max_length) {
-      return Error{ErrorCode::kInvalidInput, fmt::format("a maximum length of {} was asked for, the model's is {}", limit,
-                                                         modules_->info.max_length)};
+      return Error{ErrorCode::kInvalidInput, fmt::format("a maximum length of {} was asked for, the model's is {}",
+                                                         limit, modules_->info.max_length)};
     }
     for (int32_t id : sequence.ids) {
       if (id < 0 || static_cast<size_t>(id) >= rows) {

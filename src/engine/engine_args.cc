@@ -51,7 +51,9 @@ const std::vector<ArgSpec>& EngineArgs::table() {
   static const std::vector<ArgSpec> specs = {
       {"model", "",
        "directory of the model: config.json, tokenizer.json, model.safetensors and, for an embedder, modules.json"},
-      {"task", "embed", "what the engine answers: embed, token_embed, score, classify, token_classify, sparse, multi_vector, all, tokenize"},
+      {"task", "embed",
+       "what the engine answers: embed, token_embed, score, classify, token_classify, sparse, multi_vector, all, "
+       "tokenize"},
       {"max-length",
        "",
        "cut texts to this many tokens, special ones included (default: what the model's files say)",

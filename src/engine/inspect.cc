@@ -7,12 +7,14 @@
 namespace wde {
 namespace {
 
-std::string default_task(const std::string& architecture, const SentenceTransformersSpec& st, const ConfigView& config) {
+std::string default_task(const std::string& architecture, const SentenceTransformersSpec& st,
+                         const ConfigView& config) {
   if (st.logit_score) return "score";
   if (st.sparse) return "sparse";
   if (architecture.ends_with("ForSequenceClassification")) {
     const auto labels = config.object_if_exists("id2label");
-    const size_t count = labels ? labels->keys().size() : static_cast<size_t>(config.integer_or("num_labels", 2, 1, 1 << 20));
+    const size_t count =
+        labels ? labels->keys().size() : static_cast<size_t>(config.integer_or("num_labels", 2, 1, 1 << 20));
     return count == 1 ? "score" : "classify";
   }
   if (architecture.ends_with("ForTokenClassification")) return "token_classify";

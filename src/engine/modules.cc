@@ -219,8 +219,8 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
   m->info.modules.emplace_back("output_processor", m->workflow.output_processor);
   m->info.dimensions = m->output->dimensions();
   m->info.normalizes = !m->spec.post.empty() && m->spec.post.back().kind == PostModule::Kind::kNormalize;
-  m->info.matryoshka = config.boolean_or("is_matryoshka", false) || config.has("matryoshka_dimensions") ||
-                       config.has("matryoshka_dims");
+  m->info.matryoshka =
+      config.boolean_or("is_matryoshka", false) || config.has("matryoshka_dimensions") || config.has("matryoshka_dims");
   if (m->info.task == "embed" && !m->spec.present && output.pooling.empty()) {
     m->info.warnings.push_back(directory +
                                " has no modules.json: mean pooling without normalising, as sentence-transformers does; "

@@ -11,9 +11,14 @@
 namespace wde {
 namespace {
 
-const PostNormNames kNames = {"attention.self.query_proj",  "attention.self.key_proj",    "attention.self.value_proj",
-                              "attention.output.dense",     "attention.output.LayerNorm", "intermediate.dense",
-                              "output.dense",               "output.LayerNorm"};
+const PostNormNames kNames = {"attention.self.query_proj",
+                              "attention.self.key_proj",
+                              "attention.self.value_proj",
+                              "attention.output.dense",
+                              "attention.output.LayerNorm",
+                              "intermediate.dense",
+                              "output.dense",
+                              "output.LayerNorm"};
 
 class DebertaModel final : public TransformerModel {
  public:
@@ -21,11 +26,12 @@ class DebertaModel final : public TransformerModel {
     if (!config.boolean_or("relative_attention", false))
       throw LoadError(config.file() + ": relative_attention must be true, other DeBERTa models are not supported");
     if (config.integer_or("conv_kernel_size", 0, 0, 1 << 10) > 0)
-      throw LoadError(config.file() + ": conv_kernel_size is above 0: the convolution of DeBERTa-v2-xlarge is not supported");
+      throw LoadError(config.file() +
+                      ": conv_kernel_size is above 0: the convolution of DeBERTa-v2-xlarge is not supported");
     const Sizes sizes = read_sizes(config, {});
     const HeadShape heads = equal_heads(sizes.hidden, sizes.heads);
-    const auto own_head_dim = static_cast<size_t>(
-        config.integer_or("attention_head_size", static_cast<int64_t>(heads.head_dim), 1, 1 << 12));
+    const auto own_head_dim =
+        static_cast<size_t>(config.integer_or("attention_head_size", static_cast<int64_t>(heads.head_dim), 1, 1 << 12));
     if (own_head_dim != heads.head_dim)
       throw LoadError(config.file() + ": attention_head_size must be hidden_size / num_attention_heads");
     begin(sizes, heads);
@@ -40,8 +46,8 @@ class DebertaModel final : public TransformerModel {
     const bool shared = config.boolean_or("share_att_key", false);
     for (size_t i = 0; i < sizes.layers; ++i) {
       const std::string name = fmt::format("encoder.layer.{}.", i), self = name + "attention.self.";
-      TransformerLayer& layer = add_post_norm_layer(transformer_, weights, name, kNames, sizes.hidden, sizes.intermediate,
-                                                    sizes.activation, sizes.eps);
+      TransformerLayer& layer = add_post_norm_layer(transformer_, weights, name, kNames, sizes.hidden,
+                                                    sizes.intermediate, sizes.activation, sizes.eps);
       layer.mask.scale = 1.0f / std::sqrt(static_cast<float>(heads.head_dim) * static_cast<float>(1 + c2p_ + p2c_));
       Matrix keys, queries;
       if (c2p_) keys = project(weights, self + (shared ? "key_proj" : "pos_key_proj"), relative);
@@ -150,7 +156,8 @@ std::unique_ptr<Head> token_classifier(const HeadContext& context) {
 
 WDE_REGISTER(ModelRegistry::instance().add(
     {architecture_names({"DebertaV2"}, {"Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"}),
-     "deberta-v2", false,
+     "deberta-v2",
+     false,
      [](const ConfigView& config, Weights& weights) { return std::make_unique<DebertaModel>(config, weights); },
      {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}}}));
 

@@ -75,7 +75,8 @@ void Transformer::project(const TransformerLayer& layer, View<const float> x, Vi
   layer.qkv.run(x, qkv, Activation::kNone, part);
   if (!layer.q_norm && layer.rope == nullptr) return;
   part.sync();
-  const size_t head_dim = heads_.head_dim, q_cols = heads_.num_heads * head_dim, k_cols = heads_.num_kv_heads * head_dim;
+  const size_t head_dim = heads_.head_dim, q_cols = heads_.num_heads * head_dim,
+               k_cols = heads_.num_kv_heads * head_dim;
   const Range rows = part.share(x.rows);
   if (layer.q_norm) {
     for (size_t row = rows.begin; row < rows.end; ++row) {

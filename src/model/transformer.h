@@ -3,7 +3,6 @@
 // tensor names: an architecture's file fills the layers.
 #pragma once
 
-
 #include <memory>
 #include <optional>
 #include <vector>
@@ -31,7 +30,7 @@ struct TransformerLayer {
   Linear out;
 
   Norm mlp_in, mlp_out, mlp_sum;
-  Linear up;          // ... or
+  Linear up;  // ... or
   GatedLinear gated;
   Linear down;
   Activation activation = Activation::kGelu;

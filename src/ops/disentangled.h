@@ -1,5 +1,6 @@
 // Disentangled: the relative positions of one DeBERTa layer (He et al. 2021): what each query scores with the keys of
-// all relative positions, and each key with their queries. Those are constants, so they are computed and packed at load.
+// all relative positions, and each key with their queries. Those are constants, so they are computed and packed at
+// load.
 #pragma once
 
 #include <vector>
@@ -48,8 +49,8 @@ class Disentangled {
              size_t last_head, size_t first, size_t last) const noexcept {
     first = first / kernels::kPanelCols * kernels::kPanelCols;
     for (size_t h = first_head; h < last_head; ++h) {
-      kernels::gemm(x.data + h * head_dim_, x.stride, packed[h] + first * head_dim_,
-                    out.data + h * positions_ + first, out.stride, x.rows, last - first, head_dim_, {});
+      kernels::gemm(x.data + h * head_dim_, x.stride, packed[h] + first * head_dim_, out.data + h * positions_ + first,
+                    out.stride, x.rows, last - first, head_dim_, {});
     }
   }
 
