@@ -13,7 +13,7 @@ std::string placeholder(const ArgSpec& spec) {
   if (spec.kind == ArgSpec::Kind::kInteger) return "N";
   if (spec.name == "model") return "DIR";
   if (spec.name == "prompt") return "TEXT";
-  if (spec.name == "plugin") return "FILE";
+  if (spec.name == "plugin" || spec.name == "trace") return "FILE";
   if (spec.kind == ArgSpec::Kind::kChoice) return fmt::format("{}", fmt::join(spec.choices, "|"));
   return "NAME";
 }

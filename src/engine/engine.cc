@@ -189,6 +189,7 @@ class EngineImpl final : public Engine {
   // Input processor and tokenizer for a chunk; what fails is answered here, the rest waits in the scheduler.
   void tokenize(std::vector<Submitted>& chunk) {
     const Modules& m = *modules_;
+    const Trace::Span span(m.trace.get(), "tokenize", chunk.size());
     std::vector<TokenizeJob> jobs;
     std::vector<Submitted*> owners;
     for (Submitted& submitted : chunk) {
@@ -298,6 +299,7 @@ class EngineImpl final : public Engine {
       return;
     }
     ++in_flight_;
+    const Trace::Span span(m.trace.get(), "build", job->batch.size());
     const auto built = guarded([&]() -> Result<bool> {
       m.builder->build(job->batch, m.head ? m.head->rows_needed() : m.output->rows_needed(), job->input);
       return true;
@@ -326,6 +328,7 @@ class EngineImpl final : public Engine {
 
   void respond(std::unique_ptr<Job> job) {
     const Modules& m = *modules_;
+    const Trace::Span span(m.trace.get(), "respond", job->batch.size());
     const bool ok = job->error.empty();
     const View<float> rows = !ok ? View<float>{} : m.head ? job->output.result() : job->output.hidden();
     const bool per_token = m.head ? !m.head->result().per_sequence : job->input.rows == RowsNeeded::kAll;

@@ -76,6 +76,7 @@ const std::vector<ArgSpec>& EngineArgs::table() {
       {"executor", "", "how batches are spread over workers (default: the workflow's)"},
       {"workflow", "", "the list of modules to use (default: the one that the model's architecture has for the task)"},
       {"workers", "", "worker threads (default: the cores that this process may use)", Kind::kInteger, {}, 1, 1024},
+      {"trace", "", "write what every thread did when to this file, in Chrome's trace format"},
       {"max-batch-tokens",
        "1024",
        "tokens that a worker computes together; a longer text is a batch of its own",

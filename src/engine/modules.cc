@@ -149,7 +149,8 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
   runner.max_team = config.workers;
   const RunnerFactory& make_runner = runners().get(w.runner);
   const WorkerFactory& make_worker = workers().get(w.worker);
-  config.make_worker = [&] { return make_worker(make_runner(runner)); };
+  if (!args.get("trace").empty()) m.trace = std::make_unique<Trace>(args.get("trace"));
+  config.make_worker = [&] { return make_worker(make_runner(runner), m.trace.get()); };
   config.done = std::move(done);
   m.executor = executor.create(config);
   m.info.modules.emplace_back("executor", w.executor);

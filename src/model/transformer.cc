@@ -92,7 +92,7 @@ void Transformer::project(const TransformerLayer& layer, View<const float> x, Vi
   if (layer.rope != nullptr) {
     // Row numbers are the batch's.
     const View<float> batch_rows{qkv.data - first_row * qkv.stride, first_row + qkv.rows, qkv.cols, qkv.stride};
-    layer.rope->apply(batch_rows, heads_.num_heads + heads_.num_kv_heads, head_dim, input,
+    layer.rope->apply(batch_rows, heads_.num_heads + heads_.num_kv_heads, head_dim, input.positions, input.cu_seqlens,
                       {first_row + rows.begin, first_row + rows.end});
   }
 }

@@ -144,15 +144,15 @@ void Rope::reserve(size_t max_seqlen) {
   positions_ = max_seqlen;
 }
 
-void Rope::apply(View<float> x, size_t heads, size_t head_dim, const ModelInput& input, Range rows) const noexcept {
-  const auto first =
-      std::upper_bound(input.cu_seqlens.begin(), input.cu_seqlens.end(), static_cast<int32_t>(rows.begin));
-  auto sequence = static_cast<size_t>(first - input.cu_seqlens.begin()) - 1;
+void Rope::apply(View<float> x, size_t heads, size_t head_dim, std::span<const int32_t> positions,
+                 std::span<const int32_t> cu_seqlens, Range rows) const noexcept {
+  const auto first = std::upper_bound(cu_seqlens.begin(), cu_seqlens.end(), static_cast<int32_t>(rows.begin));
+  auto sequence = static_cast<size_t>(first - cu_seqlens.begin()) - 1;
   float own[2 * kMaxHalf];
   for (size_t row = rows.begin; row < rows.end; ++row) {
-    while (static_cast<size_t>(input.cu_seqlens[sequence + 1]) <= row) ++sequence;
-    const auto length = static_cast<size_t>(input.cu_seqlens[sequence + 1] - input.cu_seqlens[sequence]);
-    const auto position = static_cast<size_t>(input.positions[row]);
+    while (static_cast<size_t>(cu_seqlens[sequence + 1]) <= row) ++sequence;
+    const auto length = static_cast<size_t>(cu_seqlens[sequence + 1] - cu_seqlens[sequence]);
+    const auto position = static_cast<size_t>(positions[row]);
     const float *cosines = own, *sines = own + half_;
     if (position < positions_ && !stretched(length)) {
       cosines = &table_[2 * position * half_];
