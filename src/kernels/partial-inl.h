@@ -15,14 +15,14 @@ namespace wde::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// The first n floats at p (all lanes if there are fewer), zeros behind them.
+// The first n elements at p (all lanes if there are fewer), zeros behind them.
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE V load_first(D d, const float* p, size_t n) {
+HWY_INLINE V load_first(D d, const hn::TFromD<D>* p, size_t n) {
 #if HWY_ARCH_X86 && HWY_MAX_BYTES >= 32
   return hn::MaskedLoad(hn::FirstN(d, n), d, p);
 #else
   if (n >= hn::Lanes(d)) return hn::LoadU(d, p);
-  HWY_ALIGN float lanes[HWY_MAX_BYTES / sizeof(float)] = {};
+  HWY_ALIGN hn::TFromD<D> lanes[HWY_MAX_BYTES / sizeof(hn::TFromD<D>)] = {};
   for (size_t i = 0; i < n; ++i) lanes[i] = p[i];
   return hn::Load(d, lanes);
 #endif

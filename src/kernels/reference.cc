@@ -56,33 +56,44 @@ void layer_norm(const float* x, const float* gamma, const float* beta, float eps
 
 }  // namespace reference
 
+namespace {
+
+// The logit of query i, which is at `position`, and key j.
+double logit(const AttentionArgs& a, size_t head, size_t i, int64_t position, size_t j) {
+  const float* q = a.q + i * a.q_stride + head * a.head_dim;
+  const float* k = a.k + j * a.k_stride + head / (a.num_heads / a.num_kv_heads) * a.head_dim;
+  const int64_t distance = static_cast<int64_t>(j) - position;
+  const int64_t place = distance + static_cast<int64_t>(a.relative_span) - 1;  // in the tables
+  double x = 0;
+  for (size_t d = 0; d < a.head_dim; ++d) x += static_cast<double>(q[d]) * k[d];
+  if (a.c2p || a.p2c) {
+    const size_t column = head * a.positions + static_cast<size_t>(a.relative_index[place]);
+    if (a.c2p) x += a.c2p[i * a.c2p_stride + column];
+    if (a.p2c) x += a.p2c[j * a.p2c_stride + column];
+  }
+  x *= a.scale;
+  if (a.soft_cap > 0) x = a.soft_cap * std::tanh(x / a.soft_cap);
+  if (a.alibi_slopes) x -= a.alibi_slopes[head] * static_cast<double>(std::abs(distance));
+  if (a.relative_bias) x += a.relative_bias[static_cast<int64_t>(head * (2 * a.relative_span - 1)) + place];
+  return x;
+}
+
+}  // namespace
+
 void naive_attention(const AttentionArgs& a, float* scratch) noexcept {
   for (size_t head = 0; head < a.num_heads; ++head) {
     const size_t kv_head = head / (a.num_heads / a.num_kv_heads);
     for (size_t i = 0; i < a.q_len; ++i) {
-      const float* q = a.q + i * a.q_stride + head * a.head_dim;
       float* out = a.out + i * a.out_stride + head * a.head_dim;
-      const int64_t position = a.q_positions ? a.q_positions[i] : static_cast<int64_t>(i);
+      const int64_t position = a.q_positions ? a.q_positions[i] : static_cast<int64_t>(a.q_begin + i);
       double max = -INFINITY;
       for (size_t j = 0; j < a.k_len; ++j) {
         const int64_t distance = static_cast<int64_t>(j) - position;
         const bool hidden = (a.causal && distance > 0) || (a.window_left >= 0 && -distance > a.window_left) ||
                             (a.window_right >= 0 && distance > a.window_right);
-        double s = -INFINITY;
-        if (!hidden) {
-          const float* k = a.k + j * a.k_stride + kv_head * a.head_dim;
-          s = 0;
-          for (size_t x = 0; x < a.head_dim; ++x) s += static_cast<double>(q[x]) * k[x];
-          s *= a.scale;
-          if (a.soft_cap > 0) s = a.soft_cap * std::tanh(s / a.soft_cap);
-          if (a.alibi_slopes) s -= a.alibi_slopes[head] * static_cast<double>(std::abs(distance));
-          if (a.relative_bias) {
-            const int64_t span = static_cast<int64_t>(a.relative_span);
-            s += a.relative_bias[static_cast<int64_t>(head) * (2 * span - 1) + distance + span - 1];
-          }
-        }
-        scratch[j] = static_cast<float>(s);
-        max = std::max(max, s);
+        const double x = hidden ? -INFINITY : logit(a, head, i, position, j);
+        scratch[j] = static_cast<float>(x);
+        max = std::max(max, x);
       }
       double sum = 0;
       for (size_t j = 0; j < a.k_len; ++j) {

@@ -50,8 +50,8 @@ constexpr std::array kWeights = {
     WeightFile{"pytorch_model.bin", false}, WeightFile{"pytorch_model.bin.index.json", true}};
 constexpr std::array kAdapterWeights = {WeightFile{"adapter_model.safetensors", false},
                                         WeightFile{"adapter_model.bin", false}};
-// Modules that have no files, or need none.
-constexpr std::array<std::string_view, 2> kBareModules = {"Normalize", "Dropout"};
+// Modules that cannot be without a config.json; the transformer's is looked for by itself.
+constexpr std::array<std::string_view, 4> kConfiguredModules = {"Pooling", "SpladePooling", "Dense", "LayerNorm"};
 
 constexpr size_t kMaxListed = 12;
 
@@ -215,9 +215,10 @@ std::string find_gap(const std::set<std::string>& names, const ReadLocal& read_l
     const std::vector<Module> modules = modules_of(*json, "modules.json");
     if (!modules.empty()) transformer = modules.front().folder;
     for (const Module& module : modules) {
-      const bool bare = std::find(kBareModules.begin(), kBareModules.end(), module.type) != kBareModules.end();
+      const bool configured =
+          std::find(kConfiguredModules.begin(), kConfiguredModules.end(), module.type) != kConfiguredModules.end();
       const std::string config = in_folder(module.folder, "config.json");
-      if (!bare && !names.contains(config)) return config;
+      if (configured && !names.contains(config)) return config;
     }
   }
   const auto has = [&](std::string_view name) { return names.contains(in_folder(transformer, name)); };
