@@ -37,6 +37,9 @@ std::unique_ptr<Command> make_sparse_command();
 std::unique_ptr<Command> make_multi_vector_command();
 std::unique_ptr<Command> make_tokenize_command();
 std::unique_ptr<Command> make_bench_command();
+std::unique_ptr<Command> make_pull_command();
+std::unique_ptr<Command> make_ls_command();
+std::unique_ptr<Command> make_rm_command();
 std::unique_ptr<Command> make_models_command();
 std::unique_ptr<Command> make_doctor_command();
 

@@ -14,6 +14,9 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   commands.push_back(make_multi_vector_command());
   commands.push_back(make_tokenize_command());
   commands.push_back(make_bench_command());
+  commands.push_back(make_pull_command());
+  commands.push_back(make_ls_command());
+  commands.push_back(make_rm_command());
   commands.push_back(make_models_command());
   commands.push_back(make_doctor_command());
   return commands;

@@ -108,7 +108,8 @@ std::unique_ptr<RowWriter> TextCommand::make_writer(OutputSink& sink, const Engi
 }
 
 int TextCommand::run() {
-  const EngineArgs args = engine_flags_.args(task_.task);
+  EngineArgs args = engine_flags_.args(task_.task);
+  if (output_flags_.quiet) args.on_download({});
   const std::string input_path = input_flags_.path();
   const bool to_stdout = output_flags_.output.empty() || output_flags_.output == "-";
   if (!to_stdout && !input_path.empty() && same_file(input_path, output_flags_.output)) {

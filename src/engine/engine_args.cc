@@ -6,6 +6,7 @@
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
+#include <utility>
 
 #include "base/registry.h"
 #include "wde/result.h"
@@ -50,7 +51,8 @@ std::string ArgSpec::environment_variable() const {
 const std::vector<ArgSpec>& EngineArgs::table() {
   static const std::vector<ArgSpec> specs = {
       {"model", "",
-       "directory of the model: config.json, tokenizer.json, model.safetensors and, for an embedder, modules.json"},
+       "directory of the model (config.json, tokenizer.json, model.safetensors and, for an embedder, modules.json), or "
+       "its name on the Hugging Face Hub: owner/name[@revision], downloaded once"},
       {"task", "embed",
        "what the engine answers: embed, token_embed, score, classify, token_classify, sparse, multi_vector, all, "
        "tokenize"},
@@ -104,6 +106,11 @@ EngineArgs& EngineArgs::read_environment() {
       values_[s.name] = value;
     }
   }
+  return *this;
+}
+
+EngineArgs& EngineArgs::on_download(DownloadCallback callback) {
+  download_callback_ = std::move(callback);
   return *this;
 }
 

@@ -3,6 +3,7 @@
 
 #include "engine/modules.h"
 #include "loader/json_file.h"
+#include "wde/hub.h"
 
 namespace wde {
 namespace {
@@ -24,8 +25,8 @@ std::string default_task(const std::string& architecture, const SentenceTransfor
 }  // namespace
 
 ModelSummary inspect_model(const EngineArgs& args) {
-  const std::string& directory = args.get("model");
-  if (directory.empty()) throw UsageError("no model given: use --model DIRECTORY or set WDE_MODEL");
+  if (args.get("model").empty()) throw UsageError("no model given: use --model DIRECTORY|REPO or set WDE_MODEL");
+  const std::string directory = resolve_model(args.get("model"), args.download_callback()).directory;
   require_model_directory(directory);
   const ConfigView config = ConfigView::read(join_path(find_transformer_directory(directory), "config.json"));
   const ModelSpec& spec = ModelRegistry::instance().find(config);

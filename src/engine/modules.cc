@@ -6,6 +6,7 @@
 
 #include "base/cpu.h"
 #include "model/causality.h"
+#include "wde/hub.h"
 
 namespace wde {
 
@@ -162,10 +163,12 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
 }  // namespace
 
 std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<LoadedModel> shared, Completion done) {
-  const std::string& directory = args.get("model");
-  if (directory.empty()) throw UsageError("no model given: use --model DIRECTORY or set WDE_MODEL");
+  if (args.get("model").empty()) throw UsageError("no model given: use --model DIRECTORY|REPO or set WDE_MODEL");
+  const ResolvedModel resolved = resolve_model(args.get("model"), args.download_callback());
+  const std::string& directory = resolved.directory;
   require_model_directory(directory);
   auto m = std::make_unique<Modules>();
+  m->info.warnings = resolved.warnings;
   m->info.task = args.get("task");
 
   // modules.json says where the transformer is; its sizes are checked against the transformer's config.
