@@ -41,7 +41,7 @@ struct EngineInfo {
   size_t max_length = 0;                                   // tokens, special ones included
   size_t dimensions = 0;                                   // of an embedding or hidden row; 0 where the task has none
   size_t workers = 0;
-  size_t weight_bytes = 0;  // packed, shared by all workers
+  size_t weight_bytes = 0;                     // packed, shared by all workers
   std::vector<std::string> labels;             // of classify and token_classify, by number
   std::map<std::string, std::string> prompts;  // the model's, by name
   bool normalizes = false;                     // embeddings have length 1
@@ -53,7 +53,7 @@ struct ModelSummary {
   std::string architecture;
   std::string model_type;          // config.json's
   std::vector<std::string> tasks;  // that it can answer
-  std::string default_task;        // what it was made for: "embed", "score", "classify", "token_classify", "sparse", …
+  std::string default_task;  // what it was made for: "embed", "score", "classify", "token_classify", "sparse", …
   std::vector<std::string> labels;
 };
 // Throws LoadError, UsageError. `args` as for Engine::create; the task is not read.
@@ -85,6 +85,10 @@ class Engine {
   // The text of token ids, special ones left out unless asked for. kInvalidInput for an id outside the vocabulary.
   virtual Result<std::string> decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const = 0;
 };
+
+// Loads a plug-in (docs/plugins.md), a shared object, for the life of the process; again: does nothing. Throws
+// LoadError. Engine::create does it for those that the setting "plugin" names.
+void load_plugin(const std::string& file);
 
 // For `wde models`: what is registered.
 struct ModelEntry {

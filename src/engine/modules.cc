@@ -120,6 +120,7 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
 }  // namespace
 
 std::unique_ptr<Modules> load_modules(const EngineArgs& args, Completion done) {
+  load_plugins(args);
   const std::string& directory = args.get("model");
   if (directory.empty()) throw UsageError("no model given: use --model DIRECTORY or set WDE_MODEL");
   require_model_directory(directory);
