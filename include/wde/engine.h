@@ -64,7 +64,9 @@ class Engine {
   // Called exactly once a request, from a thread of the engine: return soon, do not block, do not throw.
   using Callback = std::function<void(Result<Response>)>;
 
-  static std::unique_ptr<Engine> create(const EngineArgs& args);
+  // `sibling`: an engine of another task on the same model, whose weights are then shared, or nullptr. It may be
+  // destroyed before this one.
+  static std::unique_ptr<Engine> create(const EngineArgs& args, const Engine* sibling = nullptr);
 
   // Finishes what was submitted, then stops (as shutdown()).
   virtual ~Engine() = default;

@@ -36,8 +36,8 @@ struct Submitted {
 
 class EngineImpl final : public Engine {
  public:
-  explicit EngineImpl(const EngineArgs& args) {
-    modules_ = load_modules(args, [this](std::unique_ptr<Job> job) { finish(std::move(job)); });
+  EngineImpl(const EngineArgs& args, const EngineImpl* sibling) {
+    modules_ = load_modules(args, sibling ? sibling->modules_->loaded : nullptr, [this](std::unique_ptr<Job> job) { finish(std::move(job)); });
     thread_ = std::thread([this] { run(); });
     pthread_setname_np(thread_.native_handle(), "wde-engine");
   }
@@ -84,6 +84,10 @@ class EngineImpl final : public Engine {
   }
 
   const EngineInfo& info() const override { return modules_->info; }
+
+  Result<std::string> decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const override {
+    return modules_->tokenizer->decode(ids, skip_special_tokens);
+  }
 
  private:
   using Encoded = std::vector<Result<Sequence>>;
@@ -217,7 +221,9 @@ class EngineImpl final : public Engine {
       Sequence sequence = std::move(encoded[i]).value();
       sequence.id = owner.id;
       sequence.arrival = owner.arrival;
-      if (auto error = check(sequence)) {
+      if (expired(sequence)) {
+        fail(owner.id, owner.done, late());
+      } else if (auto error = check(sequence)) {
         fail(owner.id, owner.done, std::move(*error));
       } else if (m.scheduler) {
         active_.emplace(owner.id, Active{std::move(owner.done), owner.arrival});
@@ -235,6 +241,11 @@ class EngineImpl final : public Engine {
     if (sequence.ids.empty())
       return Error{ErrorCode::kInvalidInput, "the text has no tokens, and this model's tokenizer adds none"};
     const auto rows = modules_->model->shape().vocab_size;
+    const size_t limit = sequence.options.max_length;
+    if (limit > modules_->info.max_length) {
+      return Error{ErrorCode::kInvalidInput, fmt::format("a maximum length of {} was asked for, the model's is {}", limit,
+                                                         modules_->info.max_length)};
+    }
     for (int32_t id : sequence.ids) {
       if (id < 0 || static_cast<size_t>(id) >= rows) {
         return Error{ErrorCode::kInvalidInput,
@@ -280,13 +291,14 @@ class EngineImpl final : public Engine {
       m.scheduler->next_batch(std::min(m.batch_tokens, share), job->batch);
       for (const Sequence& s : job->batch) waiting_.erase(s.id);
     }
+    drop_expired(*job);
     if (job->batch.empty()) {
       free_jobs_.push_back(std::move(job));
       return;
     }
     ++in_flight_;
     const auto built = guarded([&]() -> Result<bool> {
-      m.builder->build(job->batch, m.output->rows_needed(), job->input);
+      m.builder->build(job->batch, m.head ? m.head->rows_needed() : m.output->rows_needed(), job->input);
       return true;
     });
     if (built.ok()) {
@@ -297,18 +309,34 @@ class EngineImpl final : public Engine {
     }
   }
 
+  static bool expired(const Sequence& sequence) {
+    return sequence.options.deadline && Clock::now() >= *sequence.options.deadline;
+  }
+  static Error late() { return {ErrorCode::kDeadline, "the request's deadline passed before its execution began"}; }
+
+  // Nobody waits for these any more: they cost no computing.
+  void drop_expired(Job& job) {
+    std::erase_if(job.batch, [this](const Sequence& sequence) {
+      if (!expired(sequence)) return false;
+      take_active(sequence.id).done(late());
+      return true;
+    });
+  }
+
   void respond(std::unique_ptr<Job> job) {
-    const View<float> hidden = job->error.empty() ? job->output.hidden() : View<float>{};
-    const bool all_rows = job->input.rows == RowsNeeded::kAll;
+    const Modules& m = *modules_;
+    const bool ok = job->error.empty();
+    const View<float> rows = !ok ? View<float>{} : m.head ? job->output.result() : job->output.hidden();
+    const bool per_token = m.head ? !m.head->result().per_sequence : job->input.rows == RowsNeeded::kAll;
     for (size_t s = 0; s < job->batch.size(); ++s) {
       Active active = take_active(job->batch[s].id);
-      if (!job->error.empty()) {
+      if (!ok) {
         active.done(Error{ErrorCode::kInternal, job->error});
         continue;
       }
-      const size_t begin = all_rows ? static_cast<size_t>(job->input.cu_seqlens[s]) : s;
-      const size_t count = all_rows ? job->batch[s].size() : 1;
-      answer(std::move(active), job->batch[s], hidden.slice_rows(begin, count), job.get());
+      const size_t begin = per_token ? static_cast<size_t>(job->input.cu_seqlens[s]) : s;
+      const size_t count = per_token ? job->batch[s].size() : 1;
+      answer(std::move(active), job->batch[s], rows.slice_rows(begin, count), job.get());
     }
     job->batch.clear();
     free_jobs_.push_back(std::move(job));
@@ -373,7 +401,9 @@ class EngineImpl final : public Engine {
 
 }  // namespace
 
-std::unique_ptr<Engine> Engine::create(const EngineArgs& args) { return std::make_unique<EngineImpl>(args); }
+std::unique_ptr<Engine> Engine::create(const EngineArgs& args, const Engine* sibling) {
+  return std::make_unique<EngineImpl>(args, dynamic_cast<const EngineImpl*>(sibling));
+}
 
 std::future<Result<Response>> Engine::submit(Request request) {
   auto promise = std::make_shared<std::promise<Result<Response>>>();  // std::function must be copyable

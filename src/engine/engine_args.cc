@@ -51,7 +51,7 @@ const std::vector<ArgSpec>& EngineArgs::table() {
   static const std::vector<ArgSpec> specs = {
       {"model", "",
        "directory of the model: config.json, tokenizer.json, model.safetensors and, for an embedder, modules.json"},
-      {"task", "embed", "what the engine answers: embed, token_embed, tokenize"},
+      {"task", "embed", "what the engine answers: embed, token_embed, score, classify, token_classify, sparse, multi_vector, all, tokenize"},
       {"max-length",
        "",
        "cut texts to this many tokens, special ones included (default: what the model's files say)",
@@ -61,6 +61,7 @@ const std::vector<ArgSpec>& EngineArgs::table() {
        1 << 24},
       {"prompt", "", "text put before every input"},
       {"prompt-name", "", "the same, by its name in config_sentence_transformers.json (query, passage, ...)"},
+      {"template", "auto", "how a language model that reranks is asked: auto, none, qwen3, gemma"},
       {"pooling",
        "auto",
        "how token vectors become one; auto: what the model's files say",

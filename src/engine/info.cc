@@ -11,7 +11,8 @@ std::vector<ModelEntry> registered_models() {
   std::vector<ModelEntry> out;
   for (const auto& spec : ModelRegistry::instance().all()) {
     for (const std::string& architecture : spec->architectures) {
-      out.push_back({architecture, spec->model_type, {spec->workflows.begin(), spec->workflows.end()}});
+      const auto tasks = workflows_of(*spec);
+      out.push_back({architecture, spec->model_type, {tasks.begin(), tasks.end()}});
     }
   }
   return out;

@@ -11,11 +11,6 @@ namespace wde {
 
 namespace {
 
-// The hidden size under any family's name, for the sentence-transformers files; the model's own file checks it.
-size_t hidden_size_of(const ConfigView& config) {
-  return static_cast<size_t>(config.integer(config.first_of({"hidden_size", "dim", "d_model"}), 1, 1 << 20));
-}
-
 // Longest sequence that the config's position table allows, for the tokenizer alone (the model's file knows better).
 size_t positions_of(const ConfigView& config) {
   const int64_t positions =
@@ -25,6 +20,9 @@ size_t positions_of(const ConfigView& config) {
 
 void load_input(Modules& m, const EngineArgs& args, const std::string& directory) {
   InputConfig input;
+  input.template_name = args.get("template");
+  input.architecture = m.info.architecture;
+  input.scores_by_tokens = m.info.task == "score" && m.info.architecture.ends_with("ForCausalLM");
   input.prompts = m.spec.prompts;
   input.default_prompt_name = m.spec.default_prompt_name;
   input.prompt_name = args.get("prompt-name");
@@ -34,20 +32,52 @@ void load_input(Modules& m, const EngineArgs& args, const std::string& directory
 
   m.tokenizer = tokenizers().get(m.workflow.tokenizer)({directory, m.spec.do_lower_case, 1});
   m.info.modules.emplace_back("tokenizer", m.workflow.tokenizer);
+  m.info.prompts = m.spec.prompts;
   m.info.facts.emplace_back("vocabulary", fmt::format("{} tokens", m.tokenizer->vocabulary_size()));
 }
 
+// Rerankers that are language models say yes or no. Files that do not say which tokens these are have the ones that
+// their model cards name.
+void find_score_tokens(Modules& m, const ConfigView& config) {
+  if (m.spec.logit_score || !m.info.architecture.ends_with("ForCausalLM")) return;
+  const std::string type = config_model_type(config);
+  const auto id = [&](const char* token) -> std::optional<size_t> {
+    const auto found = m.tokenizer->id(token);
+    return found ? std::optional<size_t>(static_cast<size_t>(*found)) : std::nullopt;
+  };
+  if (type == "qwen3" && id("yes") && id("no")) m.spec.logit_score = LogitScoreSpec{*id("yes"), id("no")};
+  if (type == "gemma" && id("Yes")) m.spec.logit_score = LogitScoreSpec{*id("Yes"), std::nullopt};
+}
+
+void load_head(Modules& m, const ConfigView& config, const ModelSpec& spec) {
+  const auto factory = spec.heads.find(m.info.task);
+  if (factory == spec.heads.end()) return;
+  if (m.info.task == "score") find_score_tokens(m, config);
+  const ModelShape shape = m.model->shape();
+  m.head = factory->second({config, *m.loaded->weights, m.spec, m.info.task, shape.hidden_size, shape.vocab_size});
+  m.info.modules.emplace_back("head", m.info.task);
+}
+
 void load_model(Modules& m, const EngineArgs& args, const ConfigView& config, const ModelSpec& spec) {
-  m.weights.emplace(Weights::open(m.spec.transformer_directory));
-  m.model = spec.create(config, *m.weights);
+  if (!m.loaded) {
+    m.loaded = std::make_shared<LoadedModel>();
+    m.loaded->directory = m.spec.transformer_directory;
+    m.loaded->weights.emplace(Weights::open(m.spec.transformer_directory));
+    m.loaded->model = spec.create(config, *m.loaded->weights);
+  }
+  m.model = m.loaded->model.get();
   m.info.modules.emplace_back("model", m.info.architecture);
-  m.info.unused_tensors = m.weights->unused();
+  {
+    std::scoped_lock lock(m.loaded->mutex);
+    load_head(m, config, spec);
+    m.info.unused_tensors = m.loaded->weights->unused();
+  }
   if (!m.info.unused_tensors.empty()) {
     m.info.warnings.push_back(fmt::format("{} of the checkpoint's tensors are not part of {} and were not used: {}",
                                           m.info.unused_tensors.size(), m.info.architecture,
                                           join_names(m.info.unused_tensors)));
   }
-  m.info.weight_bytes = m.model->weight_bytes();
+  m.info.weight_bytes = m.model->weight_bytes() + (m.head ? m.head->weight_bytes() : 0);
   m.info.facts.emplace_back("dtype", fmt::format("{} on disk, float32 in memory", config_dtype(config)));
 
   m.backend = attn_backends().get(m.workflow.attn_backend)();
@@ -81,6 +111,15 @@ void load_max_length(Modules& m, const EngineArgs& args, size_t positions) {
     m.info.max_length = static_cast<size_t>(*wanted);
     source = "--max-length";
   }
+  if (m.model != nullptr) {
+    std::scoped_lock lock(m.loaded->mutex);
+    if (m.loaded->reserved == 0) {
+      m.loaded->reserved = m.info.max_length;
+      m.loaded->model->reserve(m.info.max_length);
+    }
+    // Another engine computes with the tables already: they stay as they are.
+    m.info.max_length = std::min(m.info.max_length, m.loaded->reserved);
+  }
   m.info.facts.emplace_back("max_length", fmt::format("{} ({})", m.info.max_length, source));
 }
 
@@ -99,12 +138,14 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
 
   m.batch_tokens = static_cast<size_t>(*args.get_integer("max-batch-tokens"));
   RunnerConfig runner;
-  runner.model = m.model.get();
+  runner.model = m.model;
+  runner.head = m.head.get();
   runner.backend = m.backend.get();
   runner.max_tokens = std::max(m.batch_tokens, m.info.max_length);
   runner.max_seqlen = m.info.max_length;
   ExecutorConfig config;
   config.workers = static_cast<size_t>(args.get_integer("workers").value_or(static_cast<int64_t>(cpu_info().granted)));
+  config.layers = m.model->layers();
   runner.max_team = config.workers;
   const RunnerFactory& make_runner = runners().get(w.runner);
   const WorkerFactory& make_worker = workers().get(w.worker);
@@ -119,7 +160,7 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
 
 }  // namespace
 
-std::unique_ptr<Modules> load_modules(const EngineArgs& args, Completion done) {
+std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<LoadedModel> shared, Completion done) {
   load_plugins(args);
   const std::string& directory = args.get("model");
   if (directory.empty()) throw UsageError("no model given: use --model DIRECTORY or set WDE_MODEL");
@@ -131,14 +172,15 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, Completion done) {
   const ConfigView config = ConfigView::read(find_transformer_directory(directory) + "/config.json");
   const ModelSpec& spec = ModelRegistry::instance().find(config);
   m->info.architecture = config_architecture(config).empty() ? spec.architectures.front() : config_architecture(config);
-  m->spec = read_sentence_transformers(directory, hidden_size_of(config));
+  m->spec = read_sentence_transformers(directory, config_hidden_size(config));
 
   m->info.workflow = args.get("workflow");
   if (m->info.workflow.empty()) {
-    const auto found = spec.workflows.find(m->info.task);
-    if (found == spec.workflows.end()) {
+    const auto tasks = workflows_of(spec);
+    const auto found = tasks.find(m->info.task);
+    if (found == tasks.end()) {
       std::vector<std::string> known;
-      for (const auto& [task, workflow] : spec.workflows) known.push_back(task);
+      for (const auto& [task, workflow] : tasks) known.push_back(task);
       throw UsageError(fmt::format("{} does not answer the task '{}'; it answers: {}", m->info.architecture,
                                    m->info.task, join_names(known)));
     }
@@ -153,6 +195,7 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, Completion done) {
     }
   }
 
+  if (shared && shared->directory == m->spec.transformer_directory) m->loaded = std::move(shared);
   load_input(*m, args, m->spec.transformer_directory);
   size_t positions = positions_of(config);
   if (m->workflow.needs_model()) {
@@ -166,9 +209,19 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, Completion done) {
   output.hidden_size = m->model ? m->model->shape().hidden_size : 0;
   output.pooling = args.get("pooling") == "auto" ? "" : args.get("pooling");
   output.tokenizer = m->tokenizer.get();
+  if (m->head) {
+    output.head = m->head->result();
+    if (!output.head->vocabulary && output.head->logits > 0) {
+      output.labels = m->info.labels = config_labels(config, output.head->logits);
+      output.score_activation = config_score_activation(config, output.head->logits);
+    }
+  }
   m->output = output_processors().get(m->workflow.output_processor)(output);
   m->info.modules.emplace_back("output_processor", m->workflow.output_processor);
   m->info.dimensions = m->output->dimensions();
+  m->info.normalizes = !m->spec.post.empty() && m->spec.post.back().kind == PostModule::Kind::kNormalize;
+  m->info.matryoshka = config.boolean_or("is_matryoshka", false) || config.has("matryoshka_dimensions") ||
+                       config.has("matryoshka_dims");
   if (m->info.task == "embed" && !m->spec.present && output.pooling.empty()) {
     m->info.warnings.push_back(directory +
                                " has no modules.json: mean pooling without normalising, as sentence-transformers does; "

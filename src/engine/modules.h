@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -19,6 +20,15 @@
 
 namespace wde {
 
+// What engines of several tasks on one model share.
+struct LoadedModel {
+  std::string directory;
+  std::optional<Weights> weights;  // the embedding tables are read from here
+  std::unique_ptr<Model> model;
+  std::mutex mutex;     // guards the making of heads, and what follows
+  size_t reserved = 0;  // the longest sequence that the model has tables for
+};
+
 struct Modules {
   Workflow workflow;
   EngineInfo info;
@@ -28,8 +38,9 @@ struct Modules {
   // In order of creation: what a later one uses stands above it.
   std::unique_ptr<InputProcessor> input;
   std::unique_ptr<Tokenizer> tokenizer;
-  std::optional<Weights> weights;  // the embedding tables are read from here
-  std::unique_ptr<Model> model;
+  std::shared_ptr<LoadedModel> loaded;  // shared: the engines of a model's other tasks hold it too
+  const Model* model = nullptr;
+  std::unique_ptr<Head> head;
   std::unique_ptr<AttnBackend> backend;
   std::unique_ptr<OutputProcessor> output;
   std::unique_ptr<Scheduler> scheduler;
@@ -40,7 +51,8 @@ struct Modules {
 // Those that the setting "plugin" names. Throws LoadError.
 void load_plugins(const EngineArgs& args);
 
-// Throws LoadError, UsageError. `done` receives the executor's finished jobs.
-std::unique_ptr<Modules> load_modules(const EngineArgs& args, Completion done);
+// Throws LoadError, UsageError. `done` receives the executor's finished jobs. `shared`: of an engine of the same model,
+// or nullptr.
+std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<LoadedModel> shared, Completion done);
 
 }  // namespace wde

@@ -16,8 +16,8 @@ class Worker {
  public:
   virtual ~Worker() = default;
   // Times the job and runs it on the team, whose first member is the calling thread; an exception of the pass becomes
-  // Job::error.
-  virtual void execute(Job& job, Team& team) noexcept = 0;
+  // Job::error. With a range, the layers of one pipeline stage; a job whose error is set passes through the others.
+  virtual void execute(Job& job, Team& team, LayerRange range = {}) noexcept = 0;
 };
 using WorkerFactory = std::function<std::unique_ptr<Worker>(std::unique_ptr<Runner>)>;
 Registry<WorkerFactory>& workers();
@@ -27,6 +27,7 @@ using Completion = std::function<void(std::unique_ptr<Job>)>;
 
 struct ExecutorConfig {
   size_t workers = 1;
+  size_t layers = 0;  // of the model
   std::function<std::unique_ptr<Worker>()> make_worker;
   Completion done;
 };

@@ -1,6 +1,8 @@
 // cpu: the model's forward pass with an arena of its own.
 #include "execute/runner.h"
 
+#include <algorithm>
+
 namespace wde {
 
 Registry<RunnerFactory>& runners() {
@@ -11,16 +13,22 @@ namespace {
 
 class CpuRunner final : public Runner {
  public:
-  explicit CpuRunner(const RunnerConfig& config) : model_(*config.model), backend_(*config.backend) {
-    arena_.reserve(model_.arena_floats(config.max_tokens, config.max_seqlen, config.max_team, backend_));
+  explicit CpuRunner(const RunnerConfig& config)
+      : model_(*config.model), head_(config.head), backend_(*config.backend) {
+    arena_.reserve(std::max(model_.arena_floats(config.max_tokens, config.max_seqlen, config.max_team, backend_),
+                            head_ ? head_->arena_floats(config.max_tokens, config.max_team) : 0));
   }
-  void run(const ModelInput& input, ModelOutput& output, Team& team) override {
+  void run(const ModelInput& input, LayerRange range, ModelOutput& output, Team& team) override {
     arena_.reset();
-    model_.forward(input, backend_, arena_, team, output);
+    model_.forward(input, range, backend_, arena_, team, output);
+    if (head_ == nullptr || range.last < model_.layers()) return;
+    arena_.reset();
+    head_->run(input, output, arena_, team);
   }
 
  private:
   const Model& model_;
+  const Head* head_;
   const AttnBackend& backend_;
   Arena arena_;
 };

@@ -12,6 +12,7 @@ namespace wde {
 // Everything that a runner reads; shared by all runners of an engine, which it outlives.
 struct RunnerConfig {
   const Model* model = nullptr;
+  const Head* head = nullptr;  // nullptr: hidden states are the result
   const AttnBackend* backend = nullptr;
   size_t max_tokens = 0;  // largest batch
   size_t max_seqlen = 0;
@@ -22,7 +23,8 @@ class Runner {
  public:
   virtual ~Runner() = default;
   // Allocates nothing once batches of the largest size have passed.
-  virtual void run(const ModelInput& input, ModelOutput& output, Team& team) = 0;
+  // The head runs behind the last layer.
+  virtual void run(const ModelInput& input, LayerRange range, ModelOutput& output, Team& team) = 0;
 };
 using RunnerFactory = std::function<std::unique_ptr<Runner>(const RunnerConfig&)>;
 Registry<RunnerFactory>& runners();

@@ -18,11 +18,13 @@ class CpuWorker final : public Worker {
  public:
   explicit CpuWorker(std::unique_ptr<Runner> runner) : runner_(std::move(runner)) {}
 
-  void execute(Job& job, Team& team) noexcept override {
-    job.started = Clock::now();
-    try {
+  void execute(Job& job, Team& team, LayerRange range) noexcept override {
+    if (range.first == 0) {
+      job.started = Clock::now();
       job.error.clear();
-      runner_->run(job.input, job.output, team);
+    }
+    try {
+      if (job.error.empty()) runner_->run(job.input, range, job.output, team);
     } catch (const std::exception& e) {
       job.error = e.what();
     } catch (...) {

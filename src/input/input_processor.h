@@ -18,7 +18,13 @@ struct InputConfig {
   std::optional<std::string> default_prompt_name;  // the model's
   std::string prompt_name;                         // --prompt-name; "" : none
   std::optional<std::string> prompt;               // --prompt
+  std::string template_name;                       // --template; "auto": the model's
+  std::string architecture;                        // config.json's, for the template that goes with it
+  bool scores_by_tokens = false;                   // the score is read from a language model's logits
 };
+
+// What the request says besides its input.
+RequestOptions options_of(const Request& request);
 
 class InputProcessor {
  public:

@@ -11,23 +11,33 @@ Registry<InputProcessorFactory>& input_processors() {
   return registry;
 }
 
+RequestOptions options_of(const Request& request) {
+  return {request.truncation, request.max_length, request.dimensions, request.normalize, request.deadline};
+}
+
 namespace {
 
 class TextInput final : public InputProcessor {
  public:
-  explicit TextInput(const InputConfig& config) {
+  explicit TextInput(const InputConfig& config) : prompts_(config.prompts) {
     if (config.prompt) {
       prompt_ = *config.prompt;
     } else if (!config.prompt_name.empty()) {
-      prompt_ = named(config, config.prompt_name);
+      prompt_ = configured(config, config.prompt_name);
     } else if (config.default_prompt_name) {
-      prompt_ = named(config, *config.default_prompt_name);
+      prompt_ = configured(config, *config.default_prompt_name);
     }
   }
 
   Result<TokenizeJob> process(Request request) const override {
+    if (!request.prompt && request.prompt_name) {
+      auto found = named(prompts_, *request.prompt_name);
+      if (!found.ok()) return found.error();
+      request.prompt = std::move(found).value();
+    }
     const std::string& prompt = request.prompt ? *request.prompt : prompt_;
     TokenizeJob job;
+    job.options = options_of(request);
     if (auto* ids = std::get_if<TokenIds>(&request.input)) {
       if (request.prompt && !request.prompt->empty())
         return Error{ErrorCode::kInvalidInput, "a prompt cannot be put before token ids; send the text instead"};
@@ -47,16 +57,24 @@ class TextInput final : public InputProcessor {
   }
 
  private:
-  static std::string named(const InputConfig& config, const std::string& name) {
-    auto it = config.prompts.find(name);
-    if (it != config.prompts.end()) return it->second;
+  static Result<std::string> named(const std::map<std::string, std::string>& prompts, const std::string& name) {
+    auto it = prompts.find(name);
+    if (it != prompts.end()) return it->second;
     // sentence-transformers >= 5 knows these two in every model, empty unless the model says otherwise.
-    if (name == "query" || name == "document") return "";
+    if (name == "query" || name == "document") return std::string();
     std::vector<std::string> known;
-    for (const auto& [key, value] : config.prompts) known.push_back(key);
-    throw UsageError(fmt::format("the model has no prompt named '{}'; it has: {}", name, join_names(known)));
+    for (const auto& [key, value] : prompts) known.push_back(key);
+    return Error{ErrorCode::kInvalidInput,
+                 fmt::format("the model has no prompt named '{}'; it has: {}", name, join_names(known))};
   }
 
+  static std::string configured(const InputConfig& config, const std::string& name) {
+    auto found = named(config.prompts, name);
+    if (!found.ok()) throw UsageError(found.error().message);
+    return std::move(found).value();
+  }
+
+  std::map<std::string, std::string> prompts_;
   std::string prompt_;
 };
 

@@ -158,6 +158,21 @@ HWY_INLINE void activate_rows(Activation act, float* x, size_t rows, size_t cols
   }
 }
 
+template <Activation kAct>
+HWY_INLINE void gate_panels_as(const float* HWY_RESTRICT x, size_t x_stride, float* HWY_RESTRICT y, size_t y_stride,
+                               size_t rows, size_t panels) {
+  const hn::CappedTag<float, 16> d;
+  const size_t lanes = hn::Lanes(d);
+  for (size_t r = 0; r < rows; ++r, x += x_stride, y += y_stride) {
+    for (size_t p = 0; p < panels; ++p) {
+      for (size_t i = 0; i < 16; i += lanes) {
+        const auto gate = apply<kAct>(d, hn::LoadU(d, x + 32 * p + i));
+        hn::StoreU(hn::Mul(gate, hn::LoadU(d, x + 32 * p + 16 + i)), d, y + 16 * p + i);
+      }
+    }
+  }
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace wde::kernels
 HWY_AFTER_NAMESPACE();

@@ -12,6 +12,25 @@ namespace HWY_NAMESPACE {
 void activate_target(Activation act, float* x, size_t rows, size_t cols, size_t stride) {
   activate_rows(act, x, rows, cols, stride);
 }
+void gate_panels_target(Activation act, const float* x, size_t x_stride, float* y, size_t y_stride, size_t rows,
+                        size_t panels) {
+  switch (act) {
+    case Activation::kGelu:
+      return gate_panels_as<Activation::kGelu>(x, x_stride, y, y_stride, rows, panels);
+    case Activation::kGeluTanh:
+      return gate_panels_as<Activation::kGeluTanh>(x, x_stride, y, y_stride, rows, panels);
+    case Activation::kRelu:
+      return gate_panels_as<Activation::kRelu>(x, x_stride, y, y_stride, rows, panels);
+    case Activation::kSilu:
+      return gate_panels_as<Activation::kSilu>(x, x_stride, y, y_stride, rows, panels);
+    case Activation::kTanh:
+      return gate_panels_as<Activation::kTanh>(x, x_stride, y, y_stride, rows, panels);
+    case Activation::kSigmoid:
+      return gate_panels_as<Activation::kSigmoid>(x, x_stride, y, y_stride, rows, panels);
+    case Activation::kNone:
+      return gate_panels_as<Activation::kNone>(x, x_stride, y, y_stride, rows, panels);
+  }
+}
 }  // namespace HWY_NAMESPACE
 }  // namespace wde::kernels
 HWY_AFTER_NAMESPACE();
@@ -32,8 +51,13 @@ std::optional<Activation> activation_from_name(std::string_view name) noexcept {
 
 namespace kernels {
 HWY_EXPORT(activate_target);
+HWY_EXPORT(gate_panels_target);
 void activate(Activation act, float* x, size_t rows, size_t cols, size_t stride) noexcept {
   HWY_DYNAMIC_DISPATCH(activate_target)(act, x, rows, cols, stride);
+}
+void gate_panels(Activation act, const float* x, size_t x_stride, float* y, size_t y_stride, size_t rows,
+                 size_t panels) noexcept {
+  HWY_DYNAMIC_DISPATCH(gate_panels_target)(act, x, x_stride, y, y_stride, rows, panels);
 }
 }  // namespace kernels
 }  // namespace wde

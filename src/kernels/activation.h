@@ -25,5 +25,10 @@ namespace kernels {
 // x[r][c] = act(x[r][c]) for `rows` rows of `cols`, `stride` floats apart.
 void activate(Activation act, float* x, size_t rows, size_t cols, size_t stride) noexcept;
 
+// y[r][16 p + i] = act(x[r][32 p + i]) * x[r][32 p + 16 + i] for `panels` panels p: x is a GEMM's output whose gate and
+// up columns alternate by panels of 16.
+void gate_panels(Activation act, const float* x, size_t x_stride, float* y, size_t y_stride, size_t rows,
+                 size_t panels) noexcept;
+
 }  // namespace kernels
 }  // namespace wde

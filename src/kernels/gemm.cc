@@ -57,14 +57,14 @@ void gemm(const float* a, size_t lda, const float* packed_b, float* c, size_t ld
   HWY_DYNAMIC_DISPATCH(gemm_target)(a, lda, packed_b, c, ldc, m, n, k, epilogue);
 }
 
-void pack_weight(const float* w, size_t n, size_t k, size_t first_column, float scale, float* packed) noexcept {
+void pack_weight(const float* w, size_t n, size_t k, size_t first_column, float* packed) noexcept {
   for (size_t begin = 0; begin < n;) {
     // Columns of one panel together, so that the writes run through it once.
     const size_t column = first_column + begin, within = column % kPanelCols;
     const size_t count = HWY_MIN(kPanelCols - within, n - begin);
     float* panel = packed + column / kPanelCols * kPanelCols * k + within;
     for (size_t kk = 0; kk < k; ++kk) {
-      for (size_t j = 0; j < count; ++j) panel[kk * kPanelCols + j] = scale * w[(begin + j) * k + kk];
+      for (size_t j = 0; j < count; ++j) panel[kk * kPanelCols + j] = w[(begin + j) * k + kk];
     }
     begin += count;
   }

@@ -23,9 +23,9 @@ struct GemmEpilogue {
 
 constexpr size_t packed_floats(size_t k, size_t n) { return (n + kPanelCols - 1) / kPanelCols * kPanelCols * k; }
 
-// Packs rows [0, n) of a weight as checkpoints store it, W[n, k] (out_features, in_features), times `scale`, as columns
+// Packs rows [0, n) of a weight as checkpoints store it, W[n, k] (out_features, in_features), as columns
 // [first_column, first_column + n) of the packed matrix of depth k. Columns that are never packed must be zero already.
-void pack_weight(const float* w, size_t n, size_t k, size_t first_column, float scale, float* packed) noexcept;
+void pack_weight(const float* w, size_t n, size_t k, size_t first_column, float* packed) noexcept;
 
 void gemm(const float* a, size_t lda, const float* packed_b, float* c, size_t ldc, size_t m, size_t n, size_t k,
           const GemmEpilogue& epilogue) noexcept;

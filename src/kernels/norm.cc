@@ -55,6 +55,23 @@ void layer_norm_target(const float* x, size_t x_stride, const float* gamma, cons
   }
 }
 
+void rms_norm_target(const float* x, size_t x_stride, const float* gamma, float eps, float* y, size_t y_stride,
+                     size_t rows, size_t cols) {
+  const Tag d;
+  const size_t lanes = hn::Lanes(d);
+  for (size_t r = 0; r < rows; ++r, x += x_stride, y += y_stride) {
+    const float squares = reduce(cols, [&](size_t i, size_t n, auto acc) HWY_ATTR {
+      const auto v = load_first(d, x + i, n);
+      return hn::MulAdd(v, v, acc);
+    });
+    const auto inverse = hn::Set(d, 1.0f / std::sqrt(squares / static_cast<float>(cols) + eps));
+    for (size_t i = 0; i < cols; i += lanes) {
+      const size_t n = HWY_MIN(lanes, cols - i);
+      store_first(hn::Mul(hn::Mul(load_first(d, x + i, n), inverse), load_first(d, gamma + i, n)), d, y + i, n);
+    }
+  }
+}
+
 void l2_normalize_target(float* x, size_t n) {
   const Tag d;
   const float squares = reduce(n, [&](size_t i, size_t count, auto acc) HWY_ATTR {
@@ -88,6 +105,7 @@ HWY_AFTER_NAMESPACE();
 
 namespace wde::kernels {
 HWY_EXPORT(layer_norm_target);
+HWY_EXPORT(rms_norm_target);
 HWY_EXPORT(l2_normalize_target);
 HWY_EXPORT(add_target);
 HWY_EXPORT(add_scaled_target);
@@ -97,6 +115,10 @@ HWY_EXPORT(maximum_target);
 void layer_norm(const float* x, size_t x_stride, const float* gamma, const float* beta, float eps, float* y,
                 size_t y_stride, size_t rows, size_t cols) noexcept {
   HWY_DYNAMIC_DISPATCH(layer_norm_target)(x, x_stride, gamma, beta, eps, y, y_stride, rows, cols);
+}
+void rms_norm(const float* x, size_t x_stride, const float* gamma, float eps, float* y, size_t y_stride, size_t rows,
+              size_t cols) noexcept {
+  HWY_DYNAMIC_DISPATCH(rms_norm_target)(x, x_stride, gamma, eps, y, y_stride, rows, cols);
 }
 void l2_normalize(float* x, size_t n) noexcept { HWY_DYNAMIC_DISPATCH(l2_normalize_target)(x, n); }
 void add(const float* x, float* y, size_t n) noexcept { HWY_DYNAMIC_DISPATCH(add_target)(x, y, n); }

@@ -68,6 +68,8 @@ void ConfigView::fail(std::string_view key, std::string_view expected, const nlo
 
 bool ConfigView::has(std::string_view key) const { return value(key) != nullptr; }
 
+bool ConfigView::mentions(std::string_view key) const { return json_->contains(key); }
+
 int64_t ConfigView::integer(std::string_view key, int64_t minimum, int64_t maximum) const {
   const nlohmann::json* found = value(key);
   const std::optional<int64_t> number = found == nullptr ? std::nullopt : exact_integer(*found);
@@ -165,29 +167,14 @@ std::string config_dtype(const ConfigView& config) {
   return dtype;
 }
 
-RopeConfig config_rope(const ConfigView& config, std::string_view layer_type) {
-  RopeConfig rope;
-  std::optional<ConfigView> source = config.object_if_exists(config.first_of({"rope_parameters", "rope_scaling"}));
-  if (source && !layer_type.empty()) {
-    if (std::optional<ConfigView> of_layer = source->object_if_exists(layer_type)) source = of_layer;
-  }
-  if (source && (source->has("full_attention") || source->has("sliding_attention"))) {
-    throw LoadError(fmt::format(
-        "{}: expected rotary embeddings with one set of parameters for all layers, found one set a layer type",
-        config.file()));
-  }
-  if (source) rope.type = source->string_or(source->first_of({"rope_type", "type"}), rope.type);
-  const ConfigView& theta = source && source->has("rope_theta") ? *source : config;
-  rope.theta = theta.number_or("rope_theta", rope.theta);
-  if (rope.theta <= 0)
-    throw LoadError(fmt::format("{}: \"rope_theta\" must be above 0, found {}", config.file(), rope.theta));
-  return rope;
-}
-
 std::string config_architecture(const ConfigView& config) {
   if (!config.has("architectures")) return "";
   const std::vector<std::string> names = config.strings("architectures");
   return names.empty() ? "" : names.front();
+}
+
+size_t config_hidden_size(const ConfigView& config) {
+  return static_cast<size_t>(config.integer(config.first_of({"hidden_size", "dim", "d_model", "n_embd"}), 1, 1 << 20));
 }
 
 std::string config_model_type(const ConfigView& config) { return config.string_or("model_type", ""); }

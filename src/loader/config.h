@@ -22,7 +22,8 @@ class ConfigView {
   static std::optional<ConfigView> read_if_exists(const std::string& file);
 
   const std::string& file() const { return file_; }
-  bool has(std::string_view key) const;  // present and not null
+  bool has(std::string_view key) const;       // present and not null
+  bool mentions(std::string_view key) const;  // present, maybe null
 
   // Required: throws LoadError if missing, null or of another type. Integers must be in [minimum, maximum]; 512.0
   // counts as one.
@@ -64,15 +65,9 @@ class ConfigView {
 void require_model_directory(const std::string& directory);
 
 // config.json of both generations of transformers: the keys that were renamed, read under either name.
-struct RopeConfig {
-  std::string type = "default";  // rope_parameters.rope_type | rope_scaling.rope_type | rope_scaling.type
-  double theta = 10000.0;        // rope_parameters.rope_theta | rope_theta
-};
 std::string config_dtype(const ConfigView& config);  // dtype | torch_dtype; "float32" if neither
-// Where the parameters are given a layer type (ModernBERT, Gemma 3), `layer_type` ("full_attention") says which;
-// without it throws LoadError.
-RopeConfig config_rope(const ConfigView& config, std::string_view layer_type = {});
 std::string config_architecture(const ConfigView& config);  // architectures[0]; "" if absent
+size_t config_hidden_size(const ConfigView& config);        // under any family's name
 std::string config_model_type(const ConfigView& config);    // "" if absent
 
 }  // namespace wde

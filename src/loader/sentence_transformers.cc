@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "loader/json_file.h"
@@ -40,7 +41,8 @@ constexpr std::array kActivations = {
 };
 
 // Behind the Transformer.
-constexpr std::array<std::string_view, 5> kModuleTypes = {"Pooling", "Dense", "LayerNorm", "Normalize", "Dropout"};
+constexpr std::array<std::string_view, 7> kModuleTypes = {"Pooling",   "Dense",   "LayerNorm",    "Normalize",
+                                                          "LogitScore", "Dropout", "SpladePooling"};
 
 // The first that exists counts; once every model family had its own.
 constexpr std::array<std::string_view, 7> kTransformerFiles = {
@@ -100,7 +102,7 @@ std::vector<Module> read_modules(const std::string& directory, const std::string
     }
     modules.push_back({text("type"), join_path(directory, text("path"))});
   }
-  if (modules.front().type() != "Transformer") {
+  if (modules.front().type() != "Transformer" && modules.front().type() != "MLMTransformer") {
     throw LoadError(
         fmt::format("{}: module 0: expected a Transformer, found {}", file, quote(modules.front().full_type)));
   }
@@ -255,12 +257,22 @@ void require_plain_text(const ConfigView& config) {
   }
 }
 
-void read_transformer(const Module& module, SentenceTransformersSpec& spec) {
+LogitScoreSpec read_logit_score(const Module& module) {
+  const ConfigView config = read_module_config(module);
+  LogitScoreSpec spec;
+  spec.true_token_id = static_cast<size_t>(config.integer("true_token_id", 0, kMaxFeatures));
+  if (config.has("false_token_id"))
+    spec.false_token_id = static_cast<size_t>(config.integer("false_token_id", 0, kMaxFeatures));
+  return spec;
+}
+
+// `embeds`: the tokens' vectors are used, so nothing but plain text may come in.
+void read_transformer(const Module& module, bool embeds, SentenceTransformersSpec& spec) {
   spec.transformer_directory = module.directory;
   for (const std::string_view name : kTransformerFiles) {
     const std::optional<ConfigView> config = ConfigView::read_if_exists(join_path(module.directory, name));
     if (!config) continue;
-    require_plain_text(*config);
+    if (embeds) require_plain_text(*config);
     if (config->has("max_seq_length")) {
       spec.max_seq_length = static_cast<size_t>(config->integer("max_seq_length", 1, kMaxTokens));
       spec.max_seq_length_source = name;
@@ -275,9 +287,10 @@ void read_prompts(const std::string& directory, SentenceTransformersSpec& spec) 
       ConfigView::read_if_exists(join_path(directory, "config_sentence_transformers.json"));
   if (!config) return;
   const std::string model_type = config->string_or("model_type", "SentenceTransformer");
-  if (model_type != "SentenceTransformer") {
-    throw LoadError(fmt::format("{}: \"model_type\" must be \"SentenceTransformer\" for embeddings, found {}",
-                                config->file(), quote(model_type)));
+  constexpr std::array<std::string_view, 3> kTypes = {"SentenceTransformer", "SparseEncoder", "CrossEncoder"};
+  if (std::find(kTypes.begin(), kTypes.end(), model_type) == kTypes.end()) {
+    throw LoadError(fmt::format("{}: \"model_type\" must be one of {}, found {}", config->file(),
+                                fmt::join(kTypes, ", "), quote(model_type)));
   }
   if (const std::optional<ConfigView> prompts = config->object_if_exists("prompts")) {
     for (const std::string& name : prompts->keys()) spec.prompts.emplace(name, prompts->string(name));
@@ -327,7 +340,12 @@ SentenceTransformersSpec read_sentence_transformers(const std::string& directory
   if (modules.empty()) return spec;
 
   spec.present = true;
-  read_transformer(modules.front(), spec);
+  const auto is = [&](std::string_view type) {
+    return std::any_of(modules.begin(), modules.end(), [&](const Module& module) { return module.type() == type; });
+  };
+  const bool scores = is("LogitScore");
+  spec.sparse = is("SpladePooling");
+  read_transformer(modules.front(), !scores && !spec.sparse, spec);
   read_prompts(directory, spec);
   bool pooled = false;
   size_t size = 0;
@@ -335,6 +353,21 @@ SentenceTransformersSpec read_sentence_transformers(const std::string& directory
     const Module& module = modules[i];
     require_known_type(module, i, file);
     if (module.type() == "Dropout") continue;  // does nothing outside training
+    if (module.type() == "SpladePooling") {
+      const std::optional<ConfigView> config = ConfigView::read_if_exists(join_path(module.directory, "config.json"));
+      const auto expect = [&](std::string_view key, std::string_view value) {
+        const std::string found = config ? config->string_or(key, value) : std::string(value);
+        if (found != value)
+          throw LoadError(fmt::format("{}: \"{}\" must be {}, found {}", config->file(), key, quote(value), quote(found)));
+      };
+      expect("pooling_strategy", "max");
+      expect("activation_function", "relu");
+      continue;
+    }
+    if (module.type() == "LogitScore") {
+      spec.logit_score = read_logit_score(module);
+      continue;
+    }
     if (module.type() == "Pooling") {
       if (pooled) throw LoadError(fmt::format("{}: module {}: expected one Pooling, found another", file, i));
       spec.pooling = read_pooling(module, hidden_size);
@@ -355,7 +388,7 @@ SentenceTransformersSpec read_sentence_transformers(const std::string& directory
       spec.post.push_back(read_normalize(module));
     }
   }
-  if (!pooled) throw LoadError(fmt::format("{}: expected a Pooling module behind the Transformer, found none", file));
+  if (!pooled && !scores && !spec.sparse) throw LoadError(fmt::format("{}: expected a Pooling module behind the Transformer, found none", file));
   return spec;
 }
 

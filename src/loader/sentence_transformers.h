@@ -43,6 +43,12 @@ struct PostModule {
   LayerNormSpec layer_norm;
 };
 
+// The tokens whose logits are a causal language model's score (a CrossEncoder's LogitScore module).
+struct LogitScoreSpec {
+  size_t true_token_id = 0;
+  std::optional<size_t> false_token_id;  // absent: the true token's logit alone
+};
+
 struct SentenceTransformersSpec {
   bool present = false;               // modules.json exists; false: plain transformer, mean pooling, no normalising
                                       // (sentence-transformers' default)
@@ -50,6 +56,8 @@ struct SentenceTransformersSpec {
                                       // folder of it
   PoolingSpec pooling;
   std::vector<PostModule> post;
+  bool sparse = false;  // a SpladePooling module: the model was made for sparse vectors
+  std::optional<LogitScoreSpec> logit_score;
   std::map<std::string, std::string> prompts;
   std::optional<std::string> default_prompt_name;
   std::optional<size_t> max_seq_length;

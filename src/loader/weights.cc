@@ -97,6 +97,14 @@ void Weights::add_file(const std::string& file) {
   }
 }
 
+Weights Weights::open_file(const std::string& file) {
+  Weights weights;
+  weights.directory_ = file;
+  weights.torch_files_.push_back(std::make_unique<TorchFile>(file));
+  for (const auto& [name, tensor] : weights.torch_files_.back()->tensors()) weights.tensors_.emplace(name, &tensor);
+  return weights;
+}
+
 Weights Weights::open(const std::string& directory, const std::string& stem) {
   Weights weights;
   weights.directory_ = directory;
@@ -191,6 +199,26 @@ const TensorView& Weights::get(std::string_view name, const std::vector<size_t>&
   }
   taken_.insert(tensor->name);
   return *tensor;
+}
+
+std::vector<size_t> Weights::shape(std::string_view name) const {
+  const TensorView* tensor = find(name);
+  return tensor == nullptr ? std::vector<size_t>{} : tensor->shape;
+}
+
+void Weights::set(std::string_view name, std::vector<size_t> shape, std::vector<float> values) {
+  const TensorView* old = find(name);
+  const std::string whole = old != nullptr ? old->name : prefix_ + std::string(name);
+  auto& own = own_.emplace_back(std::make_unique<OwnTensor>());
+  own->values = std::move(values);
+  own->view = {whole, Dtype::kF32, "", std::move(shape), reinterpret_cast<const std::byte*>(own->values.data()),
+               own->values.size() * sizeof(float)};
+  tensors_[whole] = &own->view;
+}
+
+void Weights::release(const TensorView& tensor) const noexcept {
+  const auto mine = [&](const auto& own) { return &own->view == &tensor; };
+  if (std::none_of(own_.begin(), own_.end(), mine)) SafetensorsFile::release_pages(tensor);
 }
 
 void Weights::ignore(std::string_view name_prefix) { ignored_.emplace_back(name_prefix); }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "loader/safetensors.h"
+#include "loader/torch_file.h"
 
 namespace wde {
 
@@ -19,6 +20,9 @@ class Weights {
   // Also for a folder of the model that has weights of its own (2_Dense). Throws LoadError: neither file exists (lists
   // what is there), a shard is missing, a tensor of the index is not in its shard, a name occurs in two shards.
   static Weights open(const std::string& directory, const std::string& stem = "model");
+
+  // One file: .safetensors, or .pt as torch.save writes it.
+  static Weights open_file(const std::string& file);
 
   // Tensor names in files may carry a prefix ("bert.", "roberta.", none): finds the one of `prefixes` (tried in order)
   // under which `probe` exists and uses it for all names from then on. Throws LoadError naming all that was tried.
@@ -31,6 +35,12 @@ class Weights {
   // F16 or BF16. Old checkpoints call LayerNorm's tensors gamma and beta: for a name ending in ".weight"/".bias" that
   // is missing, ".gamma"/".beta" is tried.
   const TensorView& get(std::string_view name, const std::vector<size_t>& shape);
+  // The shape of a tensor; empty if there is none of this name.
+  std::vector<size_t> shape(std::string_view name) const;
+  // Puts a tensor in the place of the one of this name, or adds it: merged adapters. Its size is the shape's product.
+  void set(std::string_view name, std::vector<size_t> shape, std::vector<float> values);
+  // The tensor's content was taken: its pages of the file are not needed any more.
+  void release(const TensorView& tensor) const noexcept;
   // Tensors that this task does not need (a head, "pooler."): not counted as unused. Prefix match.
   void ignore(std::string_view name_prefix);
 
@@ -43,7 +53,14 @@ class Weights {
   const TensorView* find(std::string_view name) const;  // by every spelling that get() accepts; nullptr: there is none
   const std::string& file_of(const TensorView& tensor) const;
 
+  struct OwnTensor {
+    TensorView view;
+    std::vector<float> values;
+  };
+
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
+  std::vector<std::unique_ptr<TorchFile>> torch_files_;
+  std::vector<std::unique_ptr<OwnTensor>> own_;
   std::map<std::string, const TensorView*, std::less<>> tensors_;
   std::set<std::string, std::less<>> taken_;
   std::vector<std::string> ignored_;

@@ -6,6 +6,41 @@
 
 namespace wde {
 
+namespace {
+
+// Levenshtein's distance between two names.
+size_t edits(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row.back();
+}
+
+// Up to three names that are not far from this one.
+std::vector<std::string> nearest(const std::string& name, const std::vector<std::string>& known) {
+  constexpr size_t kLongest = 128;  // a hostile name costs no time
+  std::vector<std::pair<size_t, std::string>> found;
+  if (name.empty() || name.size() > kLongest) return {};
+  for (const std::string& other : known) {
+    const size_t distance = edits(name, other);
+    if (distance <= std::max<size_t>(3, name.size() / 3)) found.emplace_back(distance, other);
+  }
+  std::sort(found.begin(), found.end());
+  std::vector<std::string> out;
+  for (size_t i = 0; i < std::min<size_t>(3, found.size()); ++i) out.push_back(found[i].second);
+  return out;
+}
+
+}  // namespace
+
 ModelRegistry& ModelRegistry::instance() {
   static ModelRegistry registry;
   return registry;
@@ -42,13 +77,26 @@ const ModelSpec& ModelRegistry::find(const ConfigView& config) const {
     }
   }
   std::sort(known.begin(), known.end());
-  throw LoadError(fmt::format("{}: the architecture '{}' (model_type '{}') is not supported; supported: {}",
+  const std::vector<std::string> near = nearest(architecture, known);
+  throw LoadError(fmt::format("{}: the architecture '{}' (model_type '{}') is not supported; {}supported: {}",
                               config.file(), architecture.empty() ? "(none given)" : architecture, type,
+                              near.empty() ? "" : fmt::format("the nearest names are {}; ", join_names(near)),
                               join_names(known)));
 }
 
-std::map<std::string, std::string> encoder_workflows() {
-  return {{"embed", "embed"}, {"token_embed", "token_embed"}, {"tokenize", "tokenize"}};
+std::map<std::string, std::string> workflows_of(const ModelSpec& spec) {
+  std::map<std::string, std::string> out = {{"embed", "embed"}, {"token_embed", "token_embed"}, {"tokenize", "tokenize"}};
+  for (const auto& [task, head] : spec.heads) out[task] = task;
+  return out;
+}
+
+std::vector<std::string> architecture_names(const std::vector<std::string>& families,
+                                            const std::vector<std::string>& endings) {
+  std::vector<std::string> out;
+  for (const std::string& family : families) {
+    for (const std::string& ending : endings) out.push_back(family + ending);
+  }
+  return out;
 }
 
 }  // namespace wde

@@ -13,6 +13,7 @@
 #include "base/team.h"
 #include "loader/config.h"
 #include "loader/weights.h"
+#include "model/head.h"
 #include "stage/job.h"
 
 namespace wde {
@@ -24,18 +25,26 @@ struct ModelShape {
   HeadShape heads;
 };
 
+// Of the layers, those of one pipeline stage; the first stage embeds, the last one writes the output.
+struct LayerRange {
+  size_t first = 0, last = SIZE_MAX;
+};
+
 class Model {
  public:
   virtual ~Model() = default;
   virtual ModelShape shape() const = 0;
+  virtual size_t layers() const = 0;
   virtual std::vector<AttentionMask> masks() const = 0;  // every different one that its layers use
   virtual size_t weight_bytes() const = 0;               // packed, in memory
+  // Called once, at load, when it is known how long sequences may be: makes tables of that size.
+  virtual void reserve(size_t max_seqlen) = 0;
   // Bound of the arena for batches of up to `tokens` tokens in sequences of up to `max_seqlen`, by a
   // team of up to `team`.
   virtual size_t arena_floats(size_t tokens, size_t max_seqlen, size_t team, const AttnBackend& backend) const = 0;
-  // Precondition: ids, positions and lengths are within shape(). Writes output.resize(input.output_rows(),
-  // hidden_size).
-  virtual void forward(const ModelInput& input, const AttnBackend& backend, Arena& arena, Team& team,
+  // Precondition: ids, positions and lengths are within shape(). The last stage writes output.resize(
+  // input.output_rows(), hidden_size); between stages the output's state carries the rows.
+  virtual void forward(const ModelInput& input, LayerRange range, const AttnBackend& backend, Arena& arena, Team& team,
                        ModelOutput& output) const = 0;
 };
 
@@ -45,15 +54,16 @@ struct ModelSpec {
   std::vector<std::string> architectures;  // config.json's architectures[0]
   std::string model_type;                  // config.json's model_type, where the architecture is not known or absent
   bool causal = false;                     // the architecture's default
-  std::map<std::string, std::string> workflows;  // task -> workflow
   ModelFactory create;
+  // Tasks beyond embed, token_embed and tokenize: the head that each of them needs behind the layers.
+  std::map<std::string, HeadFactory> heads = {};
 };
 
 class ModelRegistry {
  public:
   static ModelRegistry& instance();
-  bool add(ModelSpec spec);  // throws LoadError if an architecture or model type is taken
-  // Throws LoadError naming the architecture, the file and what is supported.
+  bool add(ModelSpec spec);  // throws LoadError if an architecture is taken
+  // Throws LoadError naming the architecture, the file, the nearest names and what is supported.
   const ModelSpec& find(const ConfigView& config) const;
   const std::vector<std::unique_ptr<ModelSpec>>& all() const { return specs_; }
 
@@ -61,7 +71,11 @@ class ModelRegistry {
   std::vector<std::unique_ptr<ModelSpec>> specs_;
 };
 
-// Tasks that every encoder answers.
-std::map<std::string, std::string> encoder_workflows();
+// Task -> workflow. Every model answers embed, token_embed and tokenize; the others need a head.
+std::map<std::string, std::string> workflows_of(const ModelSpec& spec);
+
+// The architecture's names with these endings: {"Bert"} x {"Model", "ForMaskedLM"} -> "BertModel", "BertForMaskedLM".
+std::vector<std::string> architecture_names(const std::vector<std::string>& families,
+                                            const std::vector<std::string>& endings);
 
 }  // namespace wde

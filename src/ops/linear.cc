@@ -11,39 +11,35 @@ Linear::Linear(size_t in_features, size_t out_features, WeightArena& arena)
       packed_(arena.take(kernels::packed_floats(in_features, out_features))),
       bias_(arena.take(out_features + 2 * kernels::kPanelCols)) {}  // a whole tile may be read behind the last column
 
-void Linear::load(Weights& weights, const std::string& weight, const std::string& bias, size_t first, size_t rows,
-                  float scale) {
-  const TensorView& tensor = weights.get(weight, {rows, in_});
+void Linear::load(Weights& weights, const WeightRows& source, size_t first) {
+  const size_t total = source.total == 0 ? source.rows : source.total;
+  const TensorView& tensor = weights.get(source.weight, {total, in_});
   // A panel's rows at a time: converts any dtype and needs no second copy of the weight.
   std::vector<float> chunk(kernels::kPanelCols * in_);
-  for (size_t row = 0; row < rows; row += kernels::kPanelCols) {
-    const size_t count = std::min(kernels::kPanelCols, rows - row);
-    to_float32(tensor, row * in_, count * in_, chunk.data());
-    kernels::pack_weight(chunk.data(), count, in_, first + row, scale, packed_);
+  for (size_t row = 0; row < source.rows; row += kernels::kPanelCols) {
+    const size_t count = std::min(kernels::kPanelCols, source.rows - row);
+    to_float32(tensor, (source.first + row) * in_, count * in_, chunk.data());
+    kernels::pack_weight(chunk.data(), count, in_, first + row, packed_);
   }
-  SafetensorsFile::release_pages(tensor);
-  if (bias.empty()) return;
-  const TensorView& b = weights.get(bias, {rows});
-  to_float32(b, 0, rows, bias_ + first);
-  for (size_t i = 0; i < rows; ++i) bias_[first + i] *= scale;
+  weights.release(tensor);
+  if (!source.bias.empty()) to_float32(weights.get(source.bias, {total}), source.first, source.rows, bias_ + first);
 }
 
 Linear Linear::from(Weights& weights, WeightArena& arena, const std::string& name, size_t in_features,
                     size_t out_features, bool bias) {
   Linear linear(in_features, out_features, arena);
-  linear.load(weights, name + ".weight", bias ? name + ".bias" : "", 0, out_features);
+  linear.load(weights, WeightRows::of(name, out_features, bias), 0);
   return linear;
 }
 
 void Linear::run_columns(View<const float> x, View<float> y, kernels::GemmEpilogue epilogue,
                          const Part& part) const noexcept {
-  // Two panels: the widest tile.
-  const Range columns = part.share(out_, 2 * kernels::kPanelCols);
-  if (columns.size() == 0) return;
-  epilogue.bias = bias_ + columns.begin;
-  if (epilogue.residual != nullptr) epilogue.residual += columns.begin;
-  kernels::gemm(x.data, x.stride, packed_ + columns.begin * in_, y.data + columns.begin, y.stride, x.rows,
-                columns.size(), in_, epilogue);
+  const Range mine = columns(part);
+  if (mine.size() == 0) return;
+  epilogue.bias = bias_ + mine.begin;
+  if (epilogue.residual != nullptr) epilogue.residual += mine.begin;
+  kernels::gemm(x.data, x.stride, packed_ + mine.begin * in_, y.data + mine.begin, y.stride, x.rows, mine.size(), in_,
+                epilogue);
 }
 
 void Linear::run(View<const float> x, View<float> y, Activation activation, const Part& part) const noexcept {

@@ -1,5 +1,5 @@
 // Linear: y = act(x W^T + b + residual), weights packed at load. Several checkpoint tensors may lie side by side in one
-// Linear (Q, K and V; gate and up), so that they are one GEMM.
+// Linear (Q, K and V), so that they are one GEMM, and one tensor may hold the weights of several.
 #pragma once
 
 #include <string>
@@ -12,25 +12,37 @@
 
 namespace wde {
 
+// Rows [first, first + rows) of the tensors `weight` [total, in_features] and `bias` [total] ("": none).
+struct WeightRows {
+  std::string weight, bias;
+  size_t rows = 0;
+  size_t first = 0;
+  size_t total = 0;  // 0: rows
+
+  // "<name>.weight" and, where there is one, "<name>.bias", whole.
+  static WeightRows of(const std::string& name, size_t rows, bool bias) {
+    return {name + ".weight", bias ? name + ".bias" : "", rows};
+  }
+};
+
 class Linear {
  public:
   Linear() = default;
   // The weights lie in the arena, which must outlive the Linear.
   Linear(size_t in_features, size_t out_features, WeightArena& arena);
 
-  // Loads `weight` [rows, in_features] and `bias` [rows] ("" : none) as output columns [first, first + rows), times
-  // `scale`.
-  void load(Weights& weights, const std::string& weight, const std::string& bias, size_t first, size_t rows,
-            float scale = 1.0f);
+  // Loads rows as output columns from `first` on.
+  void load(Weights& weights, const WeightRows& source, size_t first);
   // The common case: "<name>.weight" and "<name>.bias" fill the whole Linear.
   static Linear from(Weights& weights, WeightArena& arena, const std::string& name, size_t in_features,
                      size_t out_features, bool bias = true);
 
   // x [rows, in_features], y [rows, out_features]; residual [rows, out_features] may be y itself.
-  // With a part, the member computes its share of the columns.
+  // With a part, the member computes its share of the columns: whole pairs of panels.
   void run(View<const float> x, View<float> y, Activation activation = Activation::kNone,
            const Part& part = {}) const noexcept;
   void run_add(View<const float> x, View<const float> residual, View<float> y, const Part& part = {}) const noexcept;
+  Range columns(const Part& part) const { return part.share(out_, 2 * kernels::kPanelCols); }
 
   size_t in_features() const { return in_; }
   size_t out_features() const { return out_; }

@@ -1,14 +1,5 @@
-// embedding: pooling, then the model's Dense, LayerNorm and Normalize steps in their order.
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <cmath>
-
-#include "kernels/norm.h"
-#include "ops/layer_norm.h"
-#include "ops/linear.h"
-#include "output/output_processor.h"
-#include "output/pooling.h"
+// embedding: one vector a text.
+#include "output/embedder.h"
 
 namespace wde {
 
@@ -19,94 +10,24 @@ Registry<OutputProcessorFactory>& output_processors() {
 
 namespace {
 
-struct Step {
-  PostModule::Kind kind;
-  Linear dense;
-  Activation activation = Activation::kNone;
-  LayerNorm norm;
-  size_t out = 0;
-};
-
 class EmbeddingOutput final : public OutputProcessor {
  public:
-  explicit EmbeddingOutput(const OutputConfig& config) : pooling_(config.spec->pooling) {
-    if (!config.pooling.empty()) {
-      const auto mode = pooling_from_name(config.pooling);
-      if (!mode) throw UsageError("unknown pooling '" + config.pooling + "'");
-      pooling_.modes = {*mode};
-    }
-    pooled_ = config.hidden_size * pooling_.modes.size();
-    widest_ = dimensions_ = pooled_;
-    for (const PostModule& module : config.spec->post) {
-      steps_.push_back(make_step(module));
-      dimensions_ = steps_.back().out;
-      widest_ = std::max(widest_, dimensions_);
-    }
-  }
-
-  RowsNeeded rows_needed() const override { return rows_for(pooling_); }
-  bool wants_prompt_tokens() const override { return !pooling_.include_prompt; }
-  size_t dimensions() const override { return dimensions_; }
+  explicit EmbeddingOutput(const OutputConfig& config) : embedder_(config) {}
+  RowsNeeded rows_needed() const override { return embedder_.rows_needed(); }
+  bool wants_prompt_tokens() const override { return embedder_.wants_prompt_tokens(); }
+  size_t dimensions() const override { return embedder_.dimensions(); }
 
   Result<Response> process(const Sequence& sequence, View<const float> hidden) const override {
-    std::vector<float> x(widest_), y(widest_);
-    for (size_t i = 0; i < pooling_.modes.size(); ++i) {
-      pool(pooling_.modes[i], hidden, pooling_.include_prompt ? 0 : sequence.prompt_tokens, x.data() + i * hidden.cols);
-    }
-    size_t size = pooled_;
-    for (const Step& step : steps_) {
-      switch (step.kind) {
-        case PostModule::Kind::kNormalize:
-          kernels::l2_normalize(x.data(), size);
-          break;
-        case PostModule::Kind::kLayerNorm:
-          step.norm.run({x.data(), 1, size, size}, {x.data(), 1, size, size});
-          break;
-        case PostModule::Kind::kDense:
-          step.dense.run({x.data(), 1, size, size}, {y.data(), 1, step.out, step.out}, step.activation);
-          std::swap(x, y);
-          break;
-      }
-      size = step.out;
-    }
-    x.resize(size);
-    if (!std::all_of(x.begin(), x.end(), [](float v) { return std::isfinite(v); })) {
-      return Error{ErrorCode::kInternal, "the model's output is not finite for this input"};
-    }
+    auto vector = embedder_.embed(sequence, hidden);
+    if (!vector.ok()) return vector.error();
     Response response;
-    response.outputs.push_back({"embedding", {size}, std::move(x), {}});
+    const size_t size = vector.value().size();
+    response.outputs.push_back({"embedding", {size}, std::move(vector).value(), {}});
     return response;
   }
 
  private:
-  Step make_step(const PostModule& module) {
-    Step step{module.kind, {}, Activation::kNone, {}, dimensions_};
-    const auto expect = [&](size_t in, const std::string& where) {
-      if (in != dimensions_)
-        throw LoadError(fmt::format("{}: takes {} values, but {} arrive there", where, in, dimensions_));
-    };
-    if (module.kind == PostModule::Kind::kDense) {
-      const DenseSpec& spec = module.dense;
-      expect(spec.in_features, spec.directory);
-      Weights weights = Weights::open(spec.directory);
-      step.dense = Linear::from(weights, arena_, "linear", spec.in_features, spec.out_features, spec.bias);
-      const auto activation = activation_from_name(spec.activation);
-      if (!activation)
-        throw LoadError(fmt::format("{}: the activation '{}' is not supported", spec.directory, spec.activation));
-      step.activation = *activation;
-      step.out = spec.out_features;
-    } else if (module.kind == PostModule::Kind::kLayerNorm) {
-      expect(module.layer_norm.dimension, module.layer_norm.directory);
-      Weights weights = Weights::open(module.layer_norm.directory);
-      step.norm = LayerNorm(weights, "norm", module.layer_norm.dimension, 1e-5f);  // torch.nn.LayerNorm's default eps
-    }
-    return step;
-  }
-
-  PoolingSpec pooling_;
-  WeightArena arena_;
-  std::vector<Step> steps_;
-  size_t pooled_ = 0, dimensions_ = 0, widest_ = 0;
+  Embedder embedder_;
 };
 
 WDE_REGISTER(output_processors().add("embedding", [](const OutputConfig& config) {

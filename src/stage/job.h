@@ -30,21 +30,36 @@ struct ModelInput {
   size_t output_rows() const { return rows == RowsNeeded::kAll ? tokens() : sequences(); }
 };
 
-// Last hidden states, [output_rows, hidden_size]: sequence s has rows [cu[s], cu[s + 1]) of cu_seqlens, or row s where
-// one row was needed. The buffer grows and is reused.
-class ModelOutput {
+// A matrix that grows and is reused. Its rows stay as they are when it is asked for the same size again.
+class ReusedMatrix {
  public:
   // Allocates only if an earlier call did not ask for as much.
   View<float> resize(size_t rows, size_t cols) {
     if (rows > buffer_.view().rows || cols != buffer_.view().cols) buffer_ = Matrix(rows, cols);
     rows_ = rows;
-    return hidden();
+    return view();
   }
-  View<float> hidden() { return buffer_.view().slice_rows(0, rows_); }
+  View<float> view() { return buffer_.view().slice_rows(0, rows_); }
 
  private:
   Matrix buffer_;
   size_t rows_ = 0;
+};
+
+// What the model writes. Last hidden states, [output_rows, hidden_size]: sequence s has rows [cu[s], cu[s + 1]) of
+// cu_seqlens, or row s where one row was needed.
+class ModelOutput {
+ public:
+  View<float> resize(size_t rows, size_t cols) { return hidden_.resize(rows, cols); }
+  View<float> hidden() { return hidden_.view(); }
+  // The rows between layers, [tokens, hidden_size], where the output has fewer.
+  View<float> resize_state(size_t rows, size_t cols) { return state_.resize(rows, cols); }
+  // What a head made of the hidden states: rows of its own layout.
+  View<float> resize_result(size_t rows, size_t cols) { return result_.resize(rows, cols); }
+  View<float> result() { return result_.view(); }
+
+ private:
+  ReusedMatrix hidden_, state_, result_;
 };
 
 // One batch on its way through builder, executor and output; reused from batch to batch.

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,16 +14,34 @@ namespace wde {
 
 using Clock = std::chrono::steady_clock;
 
+// What a request asks for besides its text.
+struct RequestOptions {
+  Truncation truncation = Truncation::kRight;
+  size_t max_length = 0;  // 0: the engine's
+  size_t dimensions = 0;  // 0: all
+  std::optional<bool> normalize;
+  std::optional<Clock::time_point> deadline;
+};
+
+struct TemplatePiece {
+  std::string text;
+  bool may_be_cut = false;  // at most one: what is too long is cut there
+};
+
 // InputProcessor -> Tokenizer: what is to be tokenized. Either texts or ready ids.
 struct TokenizeJob {
   std::string text;       // prompt already put before it
   std::string text_pair;  // second part of a pair
   bool is_pair = false;
+  // A template instead of `text`: its pieces are tokenized by themselves, without special tokens added, and put one
+  // behind the other.
+  std::vector<TemplatePiece> pieces;
   bool has_ids = false;  // `ids` are given and used as they are
   std::vector<int32_t> ids;
   std::string prompt;  // what was put before `text`
   size_t prompt_tokens =
       0;  // leading tokens that belong to it (special ones before it included); counted only for outputs that ask
+  RequestOptions options;
 };
 
 // Tokenizer -> Scheduler: one tokenized request.
@@ -34,6 +53,7 @@ struct Sequence {
   std::vector<Offset> offsets;               // same length; only if the tokenizer was asked for them
   size_t prompt_tokens = 0;
   bool truncated = false;
+  RequestOptions options;
   Clock::time_point arrival;
   size_t size() const { return ids.size(); }
 };

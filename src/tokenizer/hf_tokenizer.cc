@@ -52,7 +52,28 @@ Result<Sequence> to_result(const wde_tokenizer_encoding& encoding, const Tokeniz
   }
   sequence.prompt_tokens = job.prompt_tokens;
   sequence.truncated = encoding.truncated;
+  sequence.options = job.options;
   return sequence;
+}
+
+wde_tokenizer_input to_input(const TokenizeJob& job) {
+  return {job.text.data(),
+          job.text.size(),
+          job.text_pair.data(),
+          job.text_pair.size(),
+          job.is_pair,
+          false,
+          static_cast<uint8_t>(job.options.truncation),
+          job.options.max_length};
+}
+
+void append(Sequence& whole, const Sequence& part) {
+  const auto add = [](auto& to, const auto& from) { to.insert(to.end(), from.begin(), from.end()); };
+  add(whole.ids, part.ids);
+  add(whole.type_ids, part.type_ids);
+  add(whole.special_tokens_mask, part.special_tokens_mask);
+  add(whole.offsets, part.offsets);
+  whole.truncated |= part.truncated;
 }
 
 class HfTokenizer final : public Tokenizer {
@@ -70,8 +91,7 @@ class HfTokenizer final : public Tokenizer {
     std::vector<wde_tokenizer_input> inputs;
     inputs.reserve(jobs.size());
     for (const TokenizeJob& job : jobs) {
-      if (job.has_ids) continue;
-      inputs.push_back({job.text.data(), job.text.size(), job.text_pair.data(), job.text_pair.size(), job.is_pair});
+      if (!job.has_ids && job.pieces.empty()) inputs.push_back(to_input(job));
     }
 
     BatchHandle batch;
@@ -87,6 +107,8 @@ class HfTokenizer final : public Tokenizer {
     for (const TokenizeJob& job : jobs) {
       if (job.has_ids) {
         results.push_back(take_ids(job, max_length, want_offsets));
+      } else if (!job.pieces.empty()) {
+        results.push_back(encode_pieces(job, max_length, want_offsets));
       } else if (batch) {
         results.push_back(to_result(wde_tokenizer_batch_at(batch.get(), next++), job));
       } else {
@@ -102,9 +124,67 @@ class HfTokenizer final : public Tokenizer {
     return token.str();
   }
 
+  std::optional<int32_t> id(std::string_view token) const override {
+    uint32_t id = 0;
+    if (!wde_tokenizer_id(tokenizer_.get(), token.data(), token.size(), &id)) return std::nullopt;
+    return static_cast<int32_t>(id);
+  }
+
+  Result<std::string> decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const override {
+    if (auto error = outside(ids)) return *error;
+    const std::vector<uint32_t> unsigned_ids(ids.begin(), ids.end());
+    RustString text;
+    const bool ok =
+        wde_tokenizer_decode(tokenizer_.get(), unsigned_ids.data(), ids.size(), skip_special_tokens, text.out());
+    if (!ok) return Error{ErrorCode::kInternal, text.str()};
+    return text.str();
+  }
+
   size_t vocabulary_size() const override { return vocabulary_size_; }
 
  private:
+  // The pieces that may not be cut come first: what they leave of the room is the other's.
+  Result<Sequence> encode_pieces(const TokenizeJob& job, size_t max_length, bool want_offsets) const {
+    const size_t limit = job.options.max_length == 0 ? max_length : job.options.max_length;
+    std::vector<Sequence> parts(job.pieces.size());
+    size_t fixed = 0;
+    for (const bool cut : {false, true}) {
+      for (size_t i = 0; i < job.pieces.size(); ++i) {
+        const TemplatePiece& piece = job.pieces[i];
+        if (piece.may_be_cut != cut) continue;
+        if (cut && limit != 0 && fixed >= limit) {
+          return invalid(fmt::format("the template and the query alone are {} tokens, and the maximum length is {}",
+                                     fixed, limit));
+        }
+        wde_tokenizer_input input = {piece.text.data(), piece.text.size(), nullptr, 0, false, true, 0, 0};
+        input.truncation = static_cast<uint8_t>(job.options.truncation);
+        RustString error;
+        const BatchHandle batch(wde_tokenizer_encode(tokenizer_.get(), &input, 1, cut && limit != 0 ? limit - fixed : 0,
+                                                     want_offsets, 1, error.out()));
+        if (!batch) return Error{ErrorCode::kInternal, error.str()};
+        auto part = to_result(wde_tokenizer_batch_at(batch.get(), 0), job);
+        if (!part.ok()) return part.error();
+        parts[i] = std::move(part).value();
+        if (!cut) fixed += parts[i].size();
+      }
+    }
+    Sequence whole;
+    for (const Sequence& part : parts) append(whole, part);
+    whole.type_ids.assign(whole.size(), 0);
+    whole.options = job.options;
+    return whole;
+  }
+
+  std::optional<Error> outside(const std::vector<int32_t>& ids) const {
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (ids[i] < 0 || static_cast<size_t>(ids[i]) >= vocabulary_size_) {
+        return invalid(fmt::format("the token id {} at position {} is outside the vocabulary, which has the ids 0 to {}",
+                                   ids[i], i, vocabulary_size_ - 1));
+      }
+    }
+    return std::nullopt;
+  }
+
   Result<Sequence> take_ids(const TokenizeJob& job, size_t max_length, bool want_offsets) const {
     const size_t size = job.ids.size();
     if (size == 0) return invalid("the list of token ids is empty, at least one id was expected");
@@ -112,19 +192,14 @@ class HfTokenizer final : public Tokenizer {
       return invalid(fmt::format("{} token ids were given, the maximum length is {} (ready ids are not truncated)",
                                  size, max_length));
     }
-    for (size_t i = 0; i < size; ++i) {
-      if (job.ids[i] < 0 || static_cast<size_t>(job.ids[i]) >= vocabulary_size_) {
-        return invalid(
-            fmt::format("the token id {} at position {} is outside the vocabulary, which has the ids 0 to {}",
-                        job.ids[i], i, vocabulary_size_ - 1));
-      }
-    }
+    if (auto error = outside(job.ids)) return *error;
     Sequence sequence;
     sequence.ids = job.ids;
     sequence.type_ids.assign(size, 0);
     sequence.special_tokens_mask.assign(size, 0);
     if (want_offsets) sequence.offsets.assign(size, Offset{});  // there is no text to point into
     sequence.prompt_tokens = job.prompt_tokens;
+    sequence.options = job.options;
     return sequence;
   }
 

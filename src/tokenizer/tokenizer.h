@@ -2,8 +2,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/registry.h"
@@ -24,12 +26,15 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
 
   // One result a job, in order. A job with ready ids is checked against the vocabulary and passed through.
-  // Longer than max_length (in tokens, special ones included): cut as the reference does (the special tokens stay; of a
-  // pair the longer part is cut first), `truncated` set. Invalid UTF-8: an error that gives the byte's position.
+  // Longer than max_length or the job's own (in tokens, special ones included): cut as the reference does (the special
+  // tokens stay; of a pair the longer part is cut first), `truncated` set; at the beginning or not at all if the job
+  // says so. Invalid UTF-8: an error that gives the byte's position.
   virtual std::vector<Result<Sequence>> encode(std::span<const TokenizeJob> jobs, size_t max_length,
                                                bool want_offsets) const = 0;
 
   virtual std::string token(int32_t id) const = 0;  // as the vocabulary spells it; "" if there is no such id
+  virtual std::optional<int32_t> id(std::string_view token) const = 0;
+  virtual Result<std::string> decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const = 0;
   virtual size_t vocabulary_size() const = 0;       // added tokens included
 };
 

@@ -42,6 +42,9 @@ typedef struct wde_tokenizer_input {
   const char* pair;
   size_t pair_length;
   bool is_pair;
+  bool no_special_tokens;
+  uint8_t truncation; /* too long: 0 cut at the end, 1 cut at the beginning, 2 an error */
+  size_t max_length;  /* 0: that of the call */
 } wde_tokenizer_input;
 
 /* What became of one input. If status is not WDE_TOKENIZER_OK, `error` holds the message and the rest is empty. */
@@ -69,6 +72,9 @@ size_t wde_tokenizer_vocabulary_size(const wde_tokenizer* tokenizer);
 
 /* Fills *token with the vocabulary's spelling of `id`; false if there is no such id (*token is then empty). */
 bool wde_tokenizer_token(const wde_tokenizer* tokenizer, uint32_t id, wde_tokenizer_string* token);
+
+/* Finds the id of a token as the vocabulary spells it; false if there is none. */
+bool wde_tokenizer_id(const wde_tokenizer* tokenizer, const char* token, size_t length, uint32_t* id);
 
 /* Fills *text with the decoded text, or with the error's message if it returns false. */
 bool wde_tokenizer_decode(const wde_tokenizer* tokenizer, const uint32_t* ids, size_t count, bool skip_special_tokens,

@@ -30,6 +30,17 @@ pub struct Encoded {
 pub struct Input<'a> {
     pub text: &'a [u8],
     pub pair: Option<&'a [u8]>,
+    pub max_length: usize, // 0: that of the call
+    pub truncation: Truncation,
+    pub special_tokens: bool,
+}
+
+/// What becomes of an input that is too long.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Truncation {
+    Right,
+    Left,
+    Refuse,
 }
 
 #[derive(Clone, Copy)]
@@ -83,8 +94,9 @@ pub fn encode_batch(tokenizer: &Tokenizer, inputs: &[Input], options: Options) -
 pub fn encode_one(tokenizer: &Tokenizer, input: &Input, options: Options) -> Result<Encoded, Failure> {
     let text = utf8(input.text, if input.pair.is_some() { "the pair's first text" } else { "the text" })?;
     let pair = input.pair.map(|bytes| utf8(bytes, "the pair's second text")).transpose()?;
-    let max_length = options.max_length;
-    let special = tokenizer.get_post_processor().map_or(0, |processor| processor.added_tokens(pair.is_some()));
+    let max_length = if input.max_length == 0 { options.max_length } else { input.max_length };
+    let processor = tokenizer.get_post_processor().filter(|_| input.special_tokens);
+    let special = processor.map_or(0, |processor| processor.added_tokens(pair.is_some()));
     if max_length != 0 && max_length < special {
         let what = if pair.is_some() { "pair" } else { "text" };
         return Err(Failure::InvalidInput(format!(
@@ -93,7 +105,8 @@ pub fn encode_one(tokenizer: &Tokenizer, input: &Input, options: Options) -> Res
     }
 
     let part = |text, type_id, limit| encode_part(tokenizer, text, type_id, limit, options.want_offsets);
-    let limit = (max_length != 0).then_some(max_length);
+    // Only what is cut at its end may be left unread behind the cut.
+    let limit = (max_length != 0 && input.truncation == Truncation::Right).then_some(max_length);
     let mut first = part(text, 0, limit)?;
     let mut second = pair.map(|pair| part(pair, 1, limit)).transpose()?;
     let mut truncated = false;
@@ -102,21 +115,28 @@ pub fn encode_one(tokenizer: &Tokenizer, input: &Input, options: Options) -> Res
         let mut lengths = (first.len(), second.as_ref().map_or(0, Encoding::len));
         // A length of max_length or more may be that of a part that encode_part has cut already. Which one of two such
         // parts is longer decides where the odd token goes.
-        if let (true, Some(pair)) = (room % 2 == 1 && lengths.0.min(lengths.1) >= max_length, pair) {
+        if let (true, Some(pair)) = (limit.is_some() && room % 2 == 1 && lengths.0.min(lengths.1) >= max_length, pair) {
             lengths = (part(text, 0, None)?.len(), part(pair, 1, None)?.len());
         }
         let keep = longest_first(lengths, room);
         truncated = keep != lengths;
+        if truncated && input.truncation == Truncation::Refuse {
+            return Err(Failure::InvalidInput(format!(
+                "the input has {} tokens, at most {max_length} are allowed; ask for truncation to have it cut",
+                lengths.0 + lengths.1 + special
+            )));
+        }
         // Likewise where no special token needs room and one part fills all of it.
-        if !truncated && special == 0 && lengths.0.max(lengths.1) == max_length {
+        if !truncated && limit.is_some() && special == 0 && lengths.0.max(lengths.1) == max_length {
             let longest = if lengths.0 == max_length { text } else { pair.unwrap_or("") };
             truncated = part(longest, 0, Some(max_length + 1))?.len() > max_length;
         }
-        first = head(first, keep.0);
-        second = second.map(|second| head(second, keep.1));
+        let left = input.truncation == Truncation::Left;
+        first = cut(first, keep.0, left);
+        second = second.map(|second| cut(second, keep.1, left));
     }
 
-    let encoding = tokenizer.post_process(first, second, true).map_err(internal)?;
+    let encoding = tokenizer.post_process(first, second, input.special_tokens).map_err(internal)?;
     if max_length != 0 && encoding.len() > max_length {
         return Err(Failure::Internal(format!(
             "the tokenizer's post-processor made {} tokens where at most {max_length} were announced",
@@ -188,20 +208,21 @@ fn longest_first((first, second): (usize, usize), room: usize) -> (usize, usize)
     }
 }
 
-/// The first `length` tokens. Unlike Encoding::truncate this does not keep the rest as overflowing encodings, which
-/// post-processing would multiply with those of the other part.
-fn head(encoding: Encoding, length: usize) -> Encoding {
+/// The first `length` tokens, or the last. Unlike Encoding::truncate this does not keep the rest as overflowing encodings,
+/// which post-processing would multiply with those of the other part.
+fn cut(encoding: Encoding, length: usize, left: bool) -> Encoding {
     if encoding.len() <= length {
         return encoding;
     }
+    let kept = if left { encoding.len() - length..encoding.len() } else { 0..length };
     Encoding::new(
-        encoding.get_ids()[..length].to_vec(),
-        encoding.get_type_ids()[..length].to_vec(),
-        encoding.get_tokens()[..length].to_vec(),
-        encoding.get_word_ids()[..length].to_vec(),
-        encoding.get_offsets()[..length].to_vec(),
-        encoding.get_special_tokens_mask()[..length].to_vec(),
-        encoding.get_attention_mask()[..length].to_vec(),
+        encoding.get_ids()[kept.clone()].to_vec(),
+        encoding.get_type_ids()[kept.clone()].to_vec(),
+        encoding.get_tokens()[kept.clone()].to_vec(),
+        encoding.get_word_ids()[kept.clone()].to_vec(),
+        encoding.get_offsets()[kept.clone()].to_vec(),
+        encoding.get_special_tokens_mask()[kept.clone()].to_vec(),
+        encoding.get_attention_mask()[kept].to_vec(),
         Vec::new(),
         Default::default(),
     )

@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::{null, null_mut};
 
-use encode::{encode_batch, Encoded, Failure, Input, Options};
+use encode::{encode_batch, Encoded, Failure, Input, Options, Truncation};
 use guard::guarded;
 
 #[allow(non_camel_case_types)]
@@ -33,6 +33,9 @@ pub struct CInput {
     pair: *const c_char,
     pair_length: usize,
     is_pair: bool,
+    no_special_tokens: bool,
+    truncation: u8,
+    max_length: usize,
 }
 
 #[repr(C)]
@@ -143,6 +146,28 @@ pub unsafe extern "C" fn wde_tokenizer_token(tokenizer: *const wde_tokenizer, id
 /// # Safety
 /// See the header.
 #[no_mangle]
+pub unsafe extern "C" fn wde_tokenizer_id(
+    tokenizer: *const wde_tokenizer,
+    token: *const c_char,
+    length: usize,
+    id: *mut u32,
+) -> bool {
+    let found = guarded(|| {
+        let token = std::str::from_utf8(unsafe { slice(token.cast(), length) }).ok()?;
+        unsafe { &*tokenizer }.0.tokenizer.token_to_id(token)
+    });
+    match found.unwrap_or(None) {
+        Some(found) => {
+            unsafe { id.write(found) };
+            true
+        }
+        None => false,
+    }
+}
+
+/// # Safety
+/// See the header.
+#[no_mangle]
 pub unsafe extern "C" fn wde_tokenizer_decode(
     tokenizer: *const wde_tokenizer,
     ids: *const u32,
@@ -177,6 +202,13 @@ pub unsafe extern "C" fn wde_tokenizer_encode(
             Input {
                 text: slice(input.text.cast(), input.text_length),
                 pair: input.is_pair.then(|| slice(input.pair.cast(), input.pair_length)),
+                max_length: input.max_length,
+                truncation: match input.truncation {
+                    1 => Truncation::Left,
+                    2 => Truncation::Refuse,
+                    _ => Truncation::Right,
+                },
+                special_tokens: !input.no_special_tokens,
             }
         };
         let inputs: Vec<Input> = unsafe { slice(inputs, count) }.iter().map(to_input).collect();

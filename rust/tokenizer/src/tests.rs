@@ -70,12 +70,16 @@ impl Drop for Directory {
     }
 }
 
+fn bytes_input<'a>(text: &'a [u8], pair: Option<&'a [u8]>) -> Input<'a> {
+    Input { text, pair, max_length: 0, truncation: Truncation::Right, special_tokens: true }
+}
+
 fn options(max_length: usize, want_offsets: bool) -> Options {
     Options { max_length, want_offsets, threads: 1 }
 }
 
 fn input<'a>(text: &'a str, pair: Option<&'a str>) -> Input<'a> {
-    Input { text: text.as_bytes(), pair: pair.map(str::as_bytes) }
+    bytes_input(text.as_bytes(), pair.map(str::as_bytes))
 }
 
 /// The reference for one tokenizer.
@@ -191,7 +195,7 @@ fn one_bad_text_leaves_the_others() {
     let long = "hello world ".repeat(4000);
     let mut texts: Vec<&[u8]> = vec![long.as_bytes(); 9];
     texts[4] = b"ab\xFFc";
-    let inputs: Vec<Input> = texts.iter().map(|text| Input { text, pair: None }).collect();
+    let inputs: Vec<Input> = texts.iter().map(|text| bytes_input(text, None)).collect();
     for threads in [1, 4, 100] {
         let results = encode_batch(&tokenizer, &inputs, Options { max_length: 0, want_offsets: false, threads });
         for (index, result) in results.iter().enumerate() {

@@ -1,0 +1,298 @@
+#include "model/head.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/elementwise.h"
+#include "kernels/norm.h"
+#include "loader/json_file.h"
+#include "ops/linear.h"
+#include "ops/norm.h"
+
+namespace wde {
+namespace {
+
+// Rows of a sequence become one.
+void pool(HeadPooling pooling, const ModelInput& input, View<float> hidden, View<float> out) {
+  const size_t cols = hidden.cols;
+  for (size_t s = 0; s < input.sequences(); ++s) {
+    const auto begin = static_cast<size_t>(input.cu_seqlens[s]), end = static_cast<size_t>(input.cu_seqlens[s + 1]);
+    float* row = out.row(s);
+    if (pooling != HeadPooling::kMean) {
+      std::copy_n(hidden.row(s), cols, row);  // the model gave the one row
+      continue;
+    }
+    std::fill_n(row, cols, 0.0f);
+    for (size_t t = begin; t < end; ++t) kernels::add(hidden.row(t), row, cols);
+    kernels::scale(1.0f / static_cast<float>(end - begin), row, cols);
+  }
+}
+
+RowsNeeded rows_of(HeadPooling pooling) {
+  if (pooling == HeadPooling::kFirst) return RowsNeeded::kFirst;
+  if (pooling == HeadPooling::kLast) return RowsNeeded::kLast;
+  return RowsNeeded::kAll;
+}
+
+struct Step {
+  Linear linear;
+  Activation activation;
+  Norm norm;
+};
+
+Step load_step(const HeadContext& context, WeightArena& arena, const HeadStep& names, size_t in) {
+  Weights& weights = context.weights;
+  const std::vector<size_t> shape = weights.shape(names.name + ".weight");
+  const size_t out = shape.empty() ? 0 : shape[0];
+  Step step;
+  step.linear = Linear::from(weights, arena, names.name, in, out, weights.has(names.name + ".bias"));
+  step.activation = names.activation;
+  if (!names.norm.empty())
+    step.norm = Norm::layer(weights, names.norm, out, names.eps, weights.has(names.norm + ".bias"));
+  return step;
+}
+
+class Classifier final : public Head {
+ public:
+  Classifier(const HeadContext& context, HeadPooling pooling, const std::vector<HeadStep>& names)
+      : pooling_(pooling), hidden_(context.hidden_size) {
+    size_t size = hidden_;
+    for (const HeadStep& name : names) {
+      steps_.push_back(load_step(context, arena_, name, size));
+      size = steps_.back().linear.out_features();
+      widest_ = std::max(widest_, size);
+    }
+    labels_ = size;
+  }
+
+  HeadResult result() const override {
+    HeadResult out;
+    out.per_sequence = pooling_ != HeadPooling::kNone;
+    out.logits = labels_;
+    return out;
+  }
+  RowsNeeded rows_needed() const override { return rows_of(pooling_); }
+  size_t weight_bytes() const override { return arena_.bytes(); }
+  size_t arena_floats(size_t tokens, size_t) const override {
+    return tokens * (padded_stride(hidden_) + 2 * padded_stride(widest_)) + 64;
+  }
+
+  void run(const ModelInput& input, ModelOutput& output, Arena& arena, Team& team) const override {
+    View<float> x = output.hidden();
+    if (pooling_ != HeadPooling::kNone) {
+      const View<float> pooled = arena.matrix(input.sequences(), hidden_);
+      pool(pooling_, input, x, pooled);
+      x = pooled;
+    }
+    const View<float> result = output.resize_result(x.rows, labels_);
+    View<float> buffers[2];
+    if (steps_.size() > 1) buffers[0] = buffers[1] = arena.matrix(x.rows, widest_);
+    if (steps_.size() > 2) buffers[1] = arena.matrix(x.rows, widest_);
+    team.run([&](const Part& part) {
+      const Range rows = part.share(x.rows);
+      View<float> in = x.slice_rows(rows.begin, rows.size());
+      for (size_t i = 0; i < steps_.size(); ++i) {
+        const Step& step = steps_[i];
+        View<float> out = (i + 1 == steps_.size() ? result : buffers[i % 2]).slice_rows(rows.begin, rows.size());
+        out.cols = step.linear.out_features();
+        step.linear.run(in, out, step.activation);
+        if (step.norm) step.norm.run(out, out);
+        in = out;
+      }
+    });
+  }
+
+ private:
+  HeadPooling pooling_;
+  size_t hidden_, labels_ = 0, widest_ = 0;
+  WeightArena arena_;
+  std::vector<Step> steps_;
+};
+
+// The rows of tokens whose vocabulary logits are in memory at once: 64 x 30,522 floats are 8 MB.
+constexpr size_t kVocabularyRows = 64;
+
+class Splade final : public Head {
+ public:
+  Splade(const HeadContext& context, const MaskedLmNames& names) : hidden_(context.hidden_size) {
+    Weights& weights = context.weights;
+    transform_ = load_step(context, arena_, names.transform, hidden_);
+    const size_t width = transform_.linear.out_features();
+    decoder_ = Linear(width, context.vocab_size, arena_);
+    const bool own = weights.has(names.decoder);
+    const std::string bias = weights.has(names.bias) ? names.bias : "";
+    decoder_.load(weights, {own ? names.decoder : names.embeddings, bias, context.vocab_size}, 0);
+  }
+
+  HeadResult result() const override {
+    HeadResult out;
+    out.logits = decoder_.out_features();
+    out.vocabulary = true;
+    return out;
+  }
+  RowsNeeded rows_needed() const override { return RowsNeeded::kAll; }
+  size_t weight_bytes() const override { return arena_.bytes(); }
+  size_t arena_floats(size_t tokens, size_t) const override {
+    return tokens * padded_stride(transform_.linear.out_features()) +
+           kVocabularyRows * padded_stride(decoder_.out_features()) + 64;
+  }
+
+  void run(const ModelInput& input, ModelOutput& output, Arena& arena, Team& team) const override {
+    const View<float> hidden = output.hidden();
+    const View<float> transformed = arena.matrix(hidden.rows, transform_.linear.out_features());
+    const View<float> logits = arena.matrix(kVocabularyRows, decoder_.out_features());
+    const View<float> result = output.resize_result(input.sequences(), decoder_.out_features());
+    team.run([&](const Part& part) {
+      const Range rows = part.share(hidden.rows);
+      const View<float> mine = transformed.slice_rows(rows.begin, rows.size());
+      transform_.linear.run(hidden.slice_rows(rows.begin, rows.size()), mine, transform_.activation);
+      if (transform_.norm) transform_.norm.run(mine, mine);
+      part.sync();
+      // Each member has columns of the vocabulary. log(1 + relu(x)) grows with x, so the maximum is taken first.
+      const Range cols = decoder_.columns(part);
+      const auto width = cols.size();
+      for (size_t s = 0; s < input.sequences(); ++s) {
+        float* best = result.row(s) + cols.begin;
+        std::fill_n(best, width, 0.0f);
+        const auto end = static_cast<size_t>(input.cu_seqlens[s + 1]);
+        for (auto t = static_cast<size_t>(input.cu_seqlens[s]); t < end; t += kVocabularyRows) {
+          const size_t count = std::min(kVocabularyRows, end - t);
+          decoder_.run(transformed.slice_rows(t, count), logits.slice_rows(0, count), Activation::kNone, part);
+          for (size_t r = 0; r < count; ++r) kernels::maximum(logits.row(r) + cols.begin, best, width);
+        }
+        for (size_t i = 0; i < width; ++i) best[i] = std::log1p(best[i]);
+      }
+    });
+  }
+
+ private:
+  size_t hidden_;
+  WeightArena arena_;
+  Step transform_;
+  Linear decoder_;
+};
+
+class TokenLogits final : public Head {
+ public:
+  TokenLogits(const HeadContext& context, const std::string& lm_head, const std::string& embeddings)
+      : weights_(context.hidden_size) {
+    const auto& spec = context.spec.logit_score;
+    if (!spec) {
+      throw LoadError(fmt::format("{}: no token ids of \"yes\" and \"no\" are known (1_LogitScore/config.json), so the "
+                                  "model cannot score",
+                                  context.config.file()));
+    }
+    const TensorView& rows = context.weights.get(context.weights.has(lm_head) ? lm_head : embeddings,
+                                                 {context.vocab_size, context.hidden_size});
+    add_row(rows, context, spec->true_token_id, 1.0f);
+    if (spec->false_token_id) add_row(rows, context, *spec->false_token_id, -1.0f);
+  }
+
+  HeadResult result() const override {
+    HeadResult out;
+    out.logits = 1;
+    return out;
+  }
+  RowsNeeded rows_needed() const override { return RowsNeeded::kLast; }
+  size_t weight_bytes() const override { return weights_.size() * sizeof(float); }
+  size_t arena_floats(size_t, size_t) const override { return 0; }
+
+  void run(const ModelInput& input, ModelOutput& output, Arena&, Team&) const override {
+    const View<float> hidden = output.hidden(), result = output.resize_result(input.sequences(), 1);
+    for (size_t s = 0; s < hidden.rows; ++s) {
+      double sum = 0;  // one row a text: the cost of double is nothing
+      for (size_t i = 0; i < weights_.size(); ++i) sum += static_cast<double>(weights_[i]) * hidden.row(s)[i];
+      result.row(s)[0] = static_cast<float>(sum);
+    }
+  }
+
+ private:
+  void add_row(const TensorView& rows, const HeadContext& context, size_t id, float sign) {
+    if (id >= context.vocab_size)
+      throw LoadError(fmt::format("token id {} of the LogitScore module is outside the vocabulary of {}", id, context.vocab_size));
+    std::vector<float> row(context.hidden_size);
+    to_float32(rows, id * context.hidden_size, context.hidden_size, row.data());
+    for (size_t i = 0; i < row.size(); ++i) weights_[i] += sign * row[i];
+  }
+
+  std::vector<float> weights_;
+};
+
+class M3 final : public Head {
+ public:
+  explicit M3(const HeadContext& context) : hidden_(context.hidden_size) {
+    const std::string& home = context.spec.transformer_directory;
+    const bool all = context.task == "all";
+    if (all) result_.dense = hidden_;
+    if (all || context.task == "sparse") {
+      Weights weights = Weights::open_file(join_path(home, "sparse_linear.pt"));
+      lexical_ = Linear(hidden_, 1, arena_);
+      lexical_.load(weights, {"weight", "bias", 1}, 0);
+      result_.lexical = 1;
+    }
+    if (all || context.task == "multi_vector") {
+      Weights weights = Weights::open_file(join_path(home, "colbert_linear.pt"));
+      const std::vector<size_t> shape = weights.shape("weight");
+      result_.vectors = shape.empty() ? 0 : shape[0];
+      vectors_ = Linear(hidden_, result_.vectors, arena_);
+      vectors_.load(weights, {"weight", "bias", result_.vectors}, 0);
+    }
+    result_.per_sequence = false;
+  }
+
+  HeadResult result() const override { return result_; }
+  RowsNeeded rows_needed() const override { return RowsNeeded::kAll; }
+  size_t weight_bytes() const override { return arena_.bytes(); }
+  size_t arena_floats(size_t, size_t) const override { return 0; }
+
+  void run(const ModelInput&, ModelOutput& output, Arena&, Team& team) const override {
+    const View<float> hidden = output.hidden(), result = output.resize_result(hidden.rows, result_.columns());
+    team.run([&](const Part& part) {
+      const Range rows = part.share(hidden.rows);
+      const View<float> in = hidden.slice_rows(rows.begin, rows.size()),
+                        out = result.slice_rows(rows.begin, rows.size());
+      if (result_.dense > 0)
+        for (size_t r = 0; r < in.rows; ++r) std::copy_n(in.row(r), hidden_, out.row(r));
+      if (result_.lexical > 0) lexical_.run(in, out.slice_cols(result_.dense, 1), Activation::kRelu);
+      if (result_.vectors == 0) return;
+      const View<float> vectors = out.slice_cols(result_.dense + result_.lexical, result_.vectors);
+      vectors_.run(in, vectors);
+      for (size_t r = 0; r < in.rows; ++r) kernels::l2_normalize(vectors.row(r), result_.vectors);
+    });
+  }
+
+ private:
+  size_t hidden_;
+  HeadResult result_;
+  WeightArena arena_;
+  Linear lexical_, vectors_;
+};
+
+}  // namespace
+
+std::unique_ptr<Head> make_classifier(const HeadContext& context, HeadPooling pooling,
+                                      const std::vector<HeadStep>& steps) {
+  return std::make_unique<Classifier>(context, pooling, steps);
+}
+std::unique_ptr<Head> make_splade(const HeadContext& context, const MaskedLmNames& names) {
+  return std::make_unique<Splade>(context, names);
+}
+std::unique_ptr<Head> make_token_logits(const HeadContext& context, const std::string& lm_head,
+                                        const std::string& embeddings) {
+  return std::make_unique<TokenLogits>(context, lm_head, embeddings);
+}
+
+bool has_m3(const HeadContext& context) {
+  return file_exists(join_path(context.spec.transformer_directory, "sparse_linear.pt"));
+}
+std::unique_ptr<Head> make_m3(const HeadContext& context) {
+  if (!has_m3(context)) {
+    throw LoadError(fmt::format("{}: the task '{}' needs sparse_linear.pt and colbert_linear.pt, as bge-m3 has them",
+                                context.spec.transformer_directory, context.task));
+  }
+  return std::make_unique<M3>(context);
+}
+
+}  // namespace wde

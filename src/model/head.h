@@ -1,0 +1,88 @@
+// Head: what some tasks compute from the last hidden states, on the worker, with weights of its own: a classifier, a
+// language model's vocabulary, bge-m3's lexical and token vectors.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/arena.h"
+#include "base/team.h"
+#include "kernels/activation.h"
+#include "loader/config.h"
+#include "loader/sentence_transformers.h"
+#include "loader/weights.h"
+#include "stage/job.h"
+
+namespace wde {
+
+// What the columns of a result row are.
+struct HeadResult {
+  bool per_sequence = true;  // one row a sequence; else one a token
+  size_t logits = 0;         // classes, scores, or the vocabulary's weights; first columns
+  bool vocabulary = false;   // the logits are weights of vocabulary entries
+  // bge-m3, in this order behind the logits: the hidden state, the token's lexical weight, the token's vector.
+  size_t dense = 0, lexical = 0, vectors = 0;
+
+  size_t columns() const { return logits + dense + lexical + vectors; }
+};
+
+class Head {
+ public:
+  virtual ~Head() = default;
+  virtual HeadResult result() const = 0;
+  virtual RowsNeeded rows_needed() const = 0;
+  virtual size_t weight_bytes() const = 0;
+  virtual size_t arena_floats(size_t tokens, size_t team) const = 0;
+  // output.hidden() -> output.resize_result(rows, result().columns()).
+  virtual void run(const ModelInput& input, ModelOutput& output, Arena& arena, Team& team) const = 0;
+};
+
+struct HeadContext {
+  const ConfigView& config;
+  Weights& weights;  // under the prefix that the model has chosen
+  const SentenceTransformersSpec& spec;
+  std::string task;
+  size_t hidden_size = 0;
+  size_t vocab_size = 0;
+};
+using HeadFactory = std::function<std::unique_ptr<Head>(const HeadContext&)>;
+
+// The ways to make one row of a sequence's rows.
+enum class HeadPooling { kFirst, kLast, kMean, kNone };  // kNone: a row a token
+
+// y = norm(act(x W^T + b)); "<name>.weight" says the size, a bias is taken if there is one.
+struct HeadStep {
+  std::string name;
+  Activation activation = Activation::kNone;
+  std::string norm = "";  // LayerNorm behind the activation; its eps is the next field
+  float eps = 1e-5f;
+};
+
+// A chain of steps on the pooled row; the last one's rows are the labels. Throws LoadError where a tensor is missing.
+std::unique_ptr<Head> make_classifier(const HeadContext& context, HeadPooling pooling,
+                                      const std::vector<HeadStep>& steps);
+
+// SPLADE: max over the tokens of log(1 + relu(logit)) for every vocabulary entry. `transform`: dense, activation, norm;
+// the decoder's weights are the word embeddings unless the checkpoint has its own.
+struct MaskedLmNames {
+  HeadStep transform;
+  std::string decoder;     // "cls.predictions.decoder.weight"
+  std::string embeddings;  // "embeddings.word_embeddings.weight"
+  std::string bias;        // "cls.predictions.bias"
+  size_t embedding_size = 0;  // 0: hidden_size
+};
+std::unique_ptr<Head> make_splade(const HeadContext& context, const MaskedLmNames& names);
+
+// The difference of two rows of the language model's head at the last token: logit(true) - logit(false), or one row
+// alone. Ids from the LogitScore module.
+std::unique_ptr<Head> make_token_logits(const HeadContext& context, const std::string& lm_head,
+                                        const std::string& embeddings);
+
+// bge-m3: sparse_linear.pt and colbert_linear.pt beside the transformer; which of dense, lexical and vectors follows
+// from the task ("all": the three of them).
+std::unique_ptr<Head> make_m3(const HeadContext& context);
+bool has_m3(const HeadContext& context);
+
+}  // namespace wde

@@ -1,0 +1,119 @@
+// The Llama kind: RMS norms before, rotary positions, grouped query heads, gated feed-forward. Llama, Mistral, Qwen2,
+// Qwen3 and, made bidirectional, Nemotron and EuroBERT. What differs stands in the config or in which tensors there are.
+#include <fmt/format.h>
+
+#include "model/decoder.h"
+
+namespace wde {
+namespace {
+
+class LlamaModel final : public TransformerModel {
+ public:
+  LlamaModel(const ConfigView& config, Weights& weights) {
+    refuse_unsupported(config);
+    SizeKeys keys;
+    keys.eps = "rms_norm_eps";
+    keys.default_eps = 1e-6;
+    keys.default_activation = "silu";
+    keys.heads_divide_hidden = false;
+    const Sizes sizes = read_sizes(config, keys);
+    const HeadShape heads = grouped_heads(config, sizes.hidden, sizes.heads);
+    begin(sizes, heads);
+    choose_decoder_prefix(weights);
+    const size_t q = heads.num_heads * heads.head_dim;
+    const auto rms = [&](const std::string& name, size_t size) { return Norm::rms(weights, name, size, sizes.eps); };
+    const RopeConfig rope_config = config_rope(config);
+    const Rope* rope = transformer_.add_rope(rope_config, rotary_dim(rope_config, heads.head_dim));
+    embedding_.word = Embedding(weights, "embed_tokens.weight", sizes.vocab, sizes.hidden);
+    for (size_t i = 0; i < sizes.layers; ++i) {
+      const std::string name = fmt::format("layers.{}.", i), self = name + "self_attn.", mlp = name + "mlp.";
+      TransformerLayer& layer = transformer_.add_layer();
+      WeightArena& arena = transformer_.arena();
+      layer.attention_in = rms(name + "input_layernorm", sizes.hidden);
+      const bool bias = weights.has(self + "q_proj.bias");
+      layer.qkv = load_qkv(transformer_, weights, {self + "q_proj", self + "k_proj", self + "v_proj", bias}, sizes.hidden);
+      if (weights.has(self + "q_norm.weight")) {
+        layer.q_norm = rms(self + "q_norm", heads.head_dim);
+        layer.k_norm = rms(self + "k_norm", heads.head_dim);
+      }
+      layer.rope = rope;
+      layer.mask = scaled_mask(heads.head_dim);
+      set_window(layer.mask, sliding_window(config, i));
+      layer.out = Linear::from(weights, arena, self + "o_proj", q, sizes.hidden, weights.has(self + "o_proj.bias"));
+      layer.mlp_in = rms(name + "post_attention_layernorm", sizes.hidden);
+      const bool mlp_bias = weights.has(mlp + "gate_proj.bias");
+      layer.gated = GatedLinear(weights, arena, WeightRows::of(mlp + "gate_proj", sizes.intermediate, mlp_bias),
+                                WeightRows::of(mlp + "up_proj", sizes.intermediate, mlp_bias), sizes.hidden);
+      layer.activation = sizes.activation;
+      layer.down = Linear::from(weights, arena, mlp + "down_proj", sizes.intermediate, sizes.hidden, mlp_bias);
+    }
+    transformer_.set_final_norm(rms("norm", sizes.hidden));
+  }
+
+ private:
+  // Keys of relatives whose arithmetic differs.
+  static void refuse_unsupported(const ConfigView& config) {
+    for (const char* key : {"num_local_experts", "num_experts", "embedding_multiplier", "residual_multiplier", "scale_emb"}) {
+      if (config.has(key))
+        throw LoadError(fmt::format("{}: \"{}\" belongs to an architecture that is not supported", config.file(), key));
+    }
+  }
+
+  // The window of layer i; 0: it sees everything.
+  static size_t sliding_window(const ConfigView& config, size_t i) {
+    if (!config.has("sliding_window") || !config.boolean_or("use_sliding_window", true)) return 0;
+    const auto window = static_cast<size_t>(config.integer("sliding_window", 1, 1 << 24));
+    if (config.has("layer_types")) return layer_type(config, i) == "sliding_attention" ? window : 0;
+    // Qwen2: the first layers see everything.
+    const bool late = i >= static_cast<size_t>(config.integer_or("max_window_layers", 0, 0, 1 << 20));
+    return config.has("use_sliding_window") && !late ? 0 : window;
+  }
+};
+
+std::unique_ptr<Model> create(const ConfigView& config, Weights& weights) {
+  return std::make_unique<LlamaModel>(config, weights);
+}
+
+std::unique_ptr<Head> mean_classifier(const HeadContext& context) {
+  const std::string pooling = context.config.string_or("pooling", "avg");
+  return make_classifier(context, pooling == "avg"    ? HeadPooling::kMean
+                                  : pooling == "last" ? HeadPooling::kLast
+                                                      : HeadPooling::kFirst,
+                         {{"score"}});
+}
+
+std::unique_ptr<Head> eurobert_classifier(const HeadContext& context) {
+  const std::string pooling = context.config.string_or("clf_pooling", context.config.string_or("classifier_pooling", "late"));
+  if (pooling == "late") throw LoadError(context.config.file() + ": clf_pooling 'late' is not supported, expected bos or mean");
+  return make_classifier(context, pooling == "mean" ? HeadPooling::kMean : HeadPooling::kFirst,
+                         {{"dense", Activation::kGelu}, {"classifier"}});
+}
+std::unique_ptr<Head> eurobert_tokens(const HeadContext& context) {
+  return make_classifier(context, HeadPooling::kNone, {{"classifier"}});
+}
+
+bool add_causal(const std::string& family, const std::string& model_type) {
+  return ModelRegistry::instance().add(
+      {architecture_names({family}, {"Model", "ForCausalLM", "ForSequenceClassification", "ForTokenClassification"}),
+       model_type, true, create, decoder_heads()});
+}
+
+WDE_REGISTER(add_causal("Llama", "llama"));
+WDE_REGISTER(add_causal("Mistral", "mistral"));
+WDE_REGISTER(add_causal("Qwen2", "qwen2"));
+WDE_REGISTER(add_causal("Qwen3", "qwen3"));
+WDE_REGISTER(ModelRegistry::instance().add(
+    {{"LlamaBidirectionalModel", "LlamaBidirectionalForSequenceClassification"},
+     "llama_bidirec", false, create, {{"classify", mean_classifier}, {"score", mean_classifier}}}));
+// LLM2Vec's own names for what it wraps.
+WDE_REGISTER(ModelRegistry::instance().add(
+    {{"LlamaEncoderModel", "MistralEncoderModel", "Qwen2EncoderModel", "LlamaBiModel", "MistralBiModel", "Qwen2BiModel",
+      "Qwen3BidirectionalModel"},
+     "llm2vec", false, create}));
+WDE_REGISTER(ModelRegistry::instance().add(
+    {architecture_names({"EuroBert"}, {"Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"}),
+     "eurobert", false, create,
+     {{"classify", eurobert_classifier}, {"score", eurobert_classifier}, {"token_classify", eurobert_tokens}}}));
+
+}  // namespace
+}  // namespace wde

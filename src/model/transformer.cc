@@ -1,0 +1,216 @@
+#include "model/transformer.h"
+
+#include <algorithm>
+
+#include "kernels/elementwise.h"
+
+namespace wde {
+
+namespace {
+// Rows that go through the second half of a layer together: their intermediate activations (168 x 1,536 floats = 1 MiB
+// on MiniLM) stay in the L2 cache, and the memory for them does not grow with the batch.
+constexpr size_t kChunkRows = 168;
+// From so many rows a member on, members take rows: then they meet only around the attention. Below, they take columns,
+// so that each streams only its share of the weights from memory.
+constexpr size_t kRowsAMember = 28;
+
+View<float> share_of(View<float> x, const Part& part) {
+  const Range rows = part.share(x.rows);
+  return x.slice_rows(rows.begin, rows.size());
+}
+}  // namespace
+
+TransformerLayer& Transformer::add_layer() {
+  order_.push_back(layers_.size());
+  return *layers_.emplace_back(std::make_unique<TransformerLayer>());
+}
+
+const Rope* Transformer::add_rope(const RopeConfig& config, size_t rotary_dim, kernels::RotaryPairs pairs) {
+  return ropes_.emplace_back(std::make_unique<Rope>(config, rotary_dim, pairs)).get();
+}
+
+std::vector<AttentionMask> Transformer::masks() const {
+  std::vector<AttentionMask> out;
+  for (const auto& layer : layers_) out.push_back(layer->mask);
+  return out;
+}
+
+void Transformer::reserve(size_t max_seqlen) {
+  for (const auto& rope : ropes_) rope->reserve(max_seqlen);
+}
+
+size_t Transformer::inner_cols() const {
+  const bool gated = std::any_of(layers_.begin(), layers_.end(), [](const auto& l) { return bool(l->gated); });
+  return gated ? GatedLinear::inner_of(intermediate_) : intermediate_;
+}
+
+size_t Transformer::arena_floats(size_t tokens, size_t max_seqlen, size_t team, const AttnBackend& backend) const {
+  const size_t context = heads_.num_heads * heads_.head_dim;
+  const size_t qkv = context + 2 * heads_.num_kv_heads * heads_.head_dim;
+  const size_t rows = std::min(tokens, kChunkRows);
+  return tokens * (padded_stride(qkv) + 2 * padded_stride(context)) +
+         team * (rows * (padded_stride(hidden_) + padded_stride(inner_cols()) + padded_stride(intermediate_)) +
+                 backend.scratch_floats(max_seqlen, heads_) + 64) +
+         256;
+}
+
+// First half of a layer up to the attention, for rows from first_row of the batch on.
+void Transformer::project(const TransformerLayer& layer, View<const float> x, View<float> qkv, const Scratch& scratch,
+                          const ModelInput& input, size_t first_row, const Part& part) const {
+  if (layer.attention_in) {
+    const Range rows = part.share(x.rows);
+    layer.attention_in.run(x.slice_rows(rows.begin, rows.size()), share_of(scratch.normed.slice_rows(0, x.rows), part));
+    part.sync();
+    x = scratch.normed.slice_rows(0, x.rows);
+  }
+  layer.qkv.run(x, qkv, Activation::kNone, part);
+  if (!layer.q_norm && layer.rope == nullptr) return;
+  part.sync();
+  const size_t head_dim = heads_.head_dim, q_cols = heads_.num_heads * head_dim, k_cols = heads_.num_kv_heads * head_dim;
+  const Range rows = part.share(x.rows);
+  if (layer.q_norm) {
+    for (size_t row = rows.begin; row < rows.end; ++row) {
+      float* q = qkv.row(row);
+      float* k = q + q_cols;
+      // Each head is a row of its own to the norm, unless the norm is as long as all of them.
+      const size_t q_size = layer.q_norm.size(), k_size = layer.k_norm.size();
+      const View<float> q_rows{q, q_cols / q_size, q_size, q_size}, k_rows{k, k_cols / k_size, k_size, k_size};
+      layer.q_norm.run(q_rows, q_rows);
+      layer.k_norm.run(k_rows, k_rows);
+    }
+  }
+  if (layer.rope != nullptr) {
+    // Row numbers are the batch's.
+    const View<float> batch_rows{qkv.data - first_row * qkv.stride, first_row + qkv.rows, qkv.cols, qkv.stride};
+    layer.rope->apply(batch_rows, heads_.num_heads + heads_.num_kv_heads, head_dim, input,
+                      {first_row + rows.begin, first_row + rows.end});
+  }
+}
+
+// x = sum(x + inner(linear(in)))
+void Transformer::add(const Linear& linear, View<const float> in, const Norm& inner, const Norm& sum, View<float> x,
+                      View<float> normed, const Part& part) const {
+  const View<float> mine = share_of(x, part);
+  if (inner) {
+    linear.run(in, normed, Activation::kNone, part);
+    part.sync();
+    const View<float> added = share_of(normed, part);
+    inner.run(added, added);
+    for (size_t row = 0; row < mine.rows; ++row) kernels::add(added.row(row), mine.row(row), hidden_);
+  } else {
+    linear.run_add(in, x, x, part);
+  }
+  part.sync();
+  if (!sum) return;
+  sum.run(mine, mine);
+  part.sync();
+}
+
+void Transformer::finish(const TransformerLayer& layer, View<const float> context, View<float> x,
+                         const Scratch& scratch, const Part& part) const {
+  const View<float> normed = scratch.normed.slice_rows(0, x.rows);
+  add(layer.out, context, layer.attention_out, layer.attention_sum, x, normed, part);
+  View<const float> in = x;
+  if (layer.mlp_in) {
+    layer.mlp_in.run(share_of(x, part), share_of(normed, part));
+    part.sync();
+    in = normed;
+  }
+  View<float> inner = scratch.inner.slice_rows(0, x.rows);
+  if (layer.gated) {
+    const View<float> gated = scratch.gated.slice_rows(0, x.rows);
+    layer.gated.run(in, inner, gated, layer.activation, part);
+    inner = gated;
+  } else {
+    inner.cols = intermediate_;
+    layer.up.run(in, inner, layer.activation, part);
+  }
+  part.sync();
+  add(layer.down, inner, layer.mlp_out, layer.mlp_sum, x, normed, part);
+}
+
+void Transformer::finish_in_chunks(const TransformerLayer& layer, View<const float> context, View<float> x,
+                                   const Scratch& scratch) const {
+  for (size_t row = 0; row < x.rows; row += kChunkRows) {
+    const size_t rows = std::min(kChunkRows, x.rows - row);
+    finish(layer, context.slice_rows(row, rows), x.slice_rows(row, rows), scratch, {});
+  }
+}
+
+void Transformer::forward(View<float> x, const ModelInput& input, LayerRange range, const AttnBackend& backend,
+                          Arena& arena, Team& team, ModelOutput& output) const {
+  const size_t tokens = input.tokens(), chunk = std::min(tokens, kChunkRows), head_dim = heads_.head_dim;
+  const size_t q_cols = heads_.num_heads * head_dim, k_cols = heads_.num_kv_heads * head_dim;
+  const View<float> qkv = arena.matrix(tokens, q_cols + 2 * k_cols), context = arena.matrix(tokens, q_cols);
+  const Scratch scratches{arena.matrix(chunk * team.size(), hidden_), arena.matrix(chunk * team.size(), inner_cols()),
+                          arena.matrix(chunk * team.size(), intermediate_)};
+  const size_t floats = (backend.scratch_floats(input.max_seqlen, heads_) + 15) / 16 * 16;
+  float* const attention_scratches = arena.floats(floats * team.size());
+  const View<const float> q = qkv.slice_cols(0, q_cols), k = qkv.slice_cols(q_cols, k_cols),
+                          v = qkv.slice_cols(q_cols + k_cols, k_cols);
+  const bool all_rows = input.rows == RowsNeeded::kAll;
+  const size_t last = std::min(range.last, layers());
+  const bool ends = last == layers();
+  const View<float> needed = ends ? output.resize(input.output_rows(), hidden_) : View<float>{};
+  const View<float> needed_q = all_rows || !ends ? View<float>{} : arena.matrix(needed.rows, q_cols);
+
+  team.run([&](const Part& part) {
+    const bool by_rows = tokens >= kRowsAMember * part.size;
+    const Range rows = by_rows ? part.share(tokens) : Range{0, tokens};
+    const Scratch scratch = by_rows ? scratches.slice_rows(part.rank * chunk, chunk) : scratches;
+    const View<float> x_rows = x.slice_rows(rows.begin, rows.size());
+    float* const attention_scratch = attention_scratches + part.rank * floats;
+    AttentionBatch batch;
+    batch.cu_seqlens = input.cu_seqlens;
+    batch.max_seqlen = input.max_seqlen;
+
+    for (size_t i = range.first; i < last; ++i) {
+      const TransformerLayer& layer = *layers_[order_[i]];
+      if (by_rows) {
+        for (size_t row = rows.begin; row < rows.end; row += kChunkRows) {
+          const size_t count = std::min(kChunkRows, rows.end - row);
+          project(layer, x.slice_rows(row, count), qkv.slice_rows(row, count), scratch, input, row, {});
+        }
+      } else {
+        project(layer, x, qkv, scratch, input, 0, part);
+      }
+      part.sync();
+      if (i + 1 < layers() || all_rows) {
+        backend.attend(q, k, v, context, heads_, layer.mask, batch, attention_scratch, part);
+        part.sync();
+        if (by_rows) {
+          finish_in_chunks(layer, context.slice_rows(rows.begin, rows.size()), x_rows, scratch);
+        } else {
+          finish(layer, context, x, scratch, part);
+        }
+        continue;
+      }
+      // Behind the last keys and values only the needed rows go on.
+      const Range mine = part.share(needed.rows);
+      for (size_t r = mine.begin; r < mine.end; ++r) {
+        const auto row = static_cast<size_t>(input.row_indices[r]);
+        std::copy_n(x.row(row), hidden_, needed.row(r));
+        std::copy_n(q.row(row), q_cols, needed_q.row(r));
+      }
+      part.sync();
+      batch.cu_rows = input.cu_rows;
+      batch.q_positions = input.row_positions;
+      const View<float> needed_context = context.slice_rows(0, needed.rows);
+      backend.attend(needed_q, k, v, needed_context, heads_, layer.mask, batch, attention_scratch, part);
+      part.sync();
+      if (needed.rows <= chunk) {
+        finish(layer, needed_context, needed, scratches, part);
+      } else {
+        finish_in_chunks(layer, needed_context.slice_rows(mine.begin, mine.size()),
+                         needed.slice_rows(mine.begin, mine.size()), scratches.slice_rows(part.rank * chunk, chunk));
+        part.sync();
+      }
+    }
+    if (ends && final_norm_) {
+      const View<float> mine = all_rows && by_rows ? x_rows : share_of(needed, part);
+      final_norm_.run(mine, mine);
+    }
+  });
+}
+
+}  // namespace wde

@@ -1,0 +1,92 @@
+// The stack of layers that all these models share: attention and feed-forward with residuals, and normalisation in any
+// of the places where architectures put it. What a place does not have stays empty. Knows nothing of embeddings and of
+// tensor names: an architecture's file fills the layers.
+#pragma once
+
+
+#include <memory>
+#include <vector>
+
+#include "kernels/activation.h"
+#include "model/model.h"
+#include "ops/gated_linear.h"
+#include "ops/linear.h"
+#include "ops/norm.h"
+#include "ops/rope.h"
+
+namespace wde {
+
+// x += attention_out(out(attend(qkv(attention_in(x))))); x = attention_sum(x);
+// x += mlp_out(down(mlp(mlp_in(x))));                    x = mlp_sum(x).
+// BERT has the norms of the sums, Llama those of the inputs, Gemma 2 inputs and outputs.
+struct TransformerLayer {
+  Norm attention_in, attention_out, attention_sum;
+  Linear qkv;           // columns: query heads, key heads, value heads
+  Norm q_norm, k_norm;  // of each head, or of all of them together where they are that long
+  const Rope* rope = nullptr;
+  AttentionMask mask;
+  Linear out;
+
+  Norm mlp_in, mlp_out, mlp_sum;
+  Linear up;          // ... or
+  GatedLinear gated;
+  Linear down;
+  Activation activation = Activation::kGelu;
+};
+
+class Transformer {
+ public:
+  Transformer() = default;
+  Transformer(size_t hidden_size, const HeadShape& heads, size_t intermediate_size)
+      : hidden_(hidden_size), intermediate_(intermediate_size), heads_(heads) {}
+
+  // For the architecture's file, at load.
+  WeightArena& arena() { return arena_; }
+  TransformerLayer& add_layer();
+  TransformerLayer& layer(size_t index) { return *layers_[order_[index]]; }
+  // The same layer once more: ALBERT's layers share their weights.
+  void repeat_layer(size_t index) { order_.push_back(index); }
+  const Rope* add_rope(const RopeConfig& config, size_t rotary_dim,
+                       kernels::RotaryPairs pairs = kernels::RotaryPairs::kHalves);
+  void set_final_norm(Norm norm) { final_norm_ = std::move(norm); }
+
+  const HeadShape& heads() const { return heads_; }
+  size_t layers() const { return order_.size(); }
+  std::vector<AttentionMask> masks() const;
+  size_t weight_bytes() const { return arena_.bytes(); }
+  void reserve(size_t max_seqlen);
+  size_t arena_floats(size_t tokens, size_t max_seqlen, size_t team, const AttnBackend& backend) const;
+
+  // Layers [range.first, range.last) of x [tokens, hidden_size], which is overwritten. The last one writes
+  // output.hidden(), which is x itself if all rows are needed.
+  void forward(View<float> x, const ModelInput& input, LayerRange range, const AttnBackend& backend, Arena& arena,
+               Team& team, ModelOutput& output) const;
+
+ private:
+  // Rows that are at work between the GEMMs of a layer's second half; one member's, or everybody's.
+  struct Scratch {
+    View<float> normed, inner, gated;
+    Scratch slice_rows(size_t begin, size_t count) const {
+      return {normed.slice_rows(begin, count), inner.slice_rows(begin, count), gated.slice_rows(begin, count)};
+    }
+  };
+  size_t inner_cols() const;
+  void project(const TransformerLayer& layer, View<const float> x, View<float> qkv, const Scratch& scratch,
+               const ModelInput& input, size_t first_row, const Part& part) const;
+  void add(const Linear& linear, View<const float> in, const Norm& inner, const Norm& sum, View<float> x,
+           View<float> normed, const Part& part) const;
+  void finish(const TransformerLayer& layer, View<const float> context, View<float> x, const Scratch& scratch,
+              const Part& part) const;
+  void finish_in_chunks(const TransformerLayer& layer, View<const float> context, View<float> x,
+                        const Scratch& scratch) const;
+
+  size_t hidden_ = 0, intermediate_ = 0;
+  HeadShape heads_;
+  WeightArena arena_;
+  std::vector<std::unique_ptr<TransformerLayer>> layers_;
+  std::vector<size_t> order_;
+  std::vector<std::unique_ptr<Rope>> ropes_;
+  Norm final_norm_;
+};
+
+}  // namespace wde

@@ -1,0 +1,41 @@
+// Rope: rotary position embedding with every scaling of the frequencies in use. Formulas: transformers,
+// modeling_rope_utils.py; the angles are computed in float32 as there, because at position 8,000 their rounding is
+// seen.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/team.h"
+#include "base/view.h"
+#include "kernels/rotary.h"
+#include "loader/rope_config.h"
+#include "stage/job.h"
+
+namespace wde {
+
+class Rope {
+ public:
+  // rotary_dim: dimensions of each head that turn, even. Throws LoadError for a scaling that is not known.
+  Rope(const RopeConfig& config, size_t rotary_dim, kernels::RotaryPairs pairs = kernels::RotaryPairs::kHalves);
+
+  // Makes the table for sequences of up to this many tokens; before the first apply().
+  void reserve(size_t max_seqlen);
+
+  // x: rows [rows.begin, rows.end) of the batch's packed tokens, `heads` heads of head_dim from the first column on.
+  void apply(View<float> x, size_t heads, size_t head_dim, const ModelInput& input, Range rows) const noexcept;
+
+ private:
+  void angles(size_t position, size_t length, float* cosines, float* sines) const noexcept;
+  bool stretched(size_t length) const;  // the frequencies depend on the sequence's length
+
+  RopeConfig config_;
+  size_t half_ = 0;
+  kernels::RotaryPairs pairs_;
+  float attention_factor_ = 1.0f;
+  std::vector<float> frequencies_, long_frequencies_;  // [half]
+  std::vector<float> table_;                           // [positions, 2, half]: cosines, sines
+  size_t positions_ = 0;
+};
+
+}  // namespace wde

@@ -1,0 +1,41 @@
+// Embedder: pooling, then the model's Dense, LayerNorm and Normalize steps in their order.
+#pragma once
+
+#include <vector>
+
+#include "ops/linear.h"
+#include "ops/norm.h"
+#include "output/output_processor.h"
+
+namespace wde {
+
+class Embedder {
+ public:
+  // Throws LoadError, UsageError.
+  explicit Embedder(const OutputConfig& config);
+
+  RowsNeeded rows_needed() const;
+  bool wants_prompt_tokens() const { return !pooling_.include_prompt; }
+  size_t dimensions() const { return dimensions_; }
+
+  // The vector of hidden rows, in the size and length that the request wants.
+  Result<std::vector<float>> embed(const Sequence& sequence, View<const float> hidden) const;
+
+ private:
+  struct Step {
+    PostModule::Kind kind;
+    Linear dense;
+    Activation activation = Activation::kNone;
+    Norm norm;
+    size_t out = 0;
+  };
+  Step make_step(const PostModule& module);
+
+  PoolingSpec pooling_;
+  WeightArena arena_;
+  std::vector<Step> steps_;
+  size_t pooled_ = 0, dimensions_ = 0, widest_ = 0;
+  bool normalizes_ = false;
+};
+
+}  // namespace wde

@@ -1,0 +1,101 @@
+// sparse, multi_vector and m3: weights of vocabulary entries, vectors of tokens, and bge-m3's three kinds in one pass.
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <span>
+
+#include "output/embedder.h"
+#include "tokenizer/tokenizer.h"
+
+namespace wde {
+namespace {
+
+bool finite(std::span<const float> values) {
+  return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+}
+Error not_finite() { return {ErrorCode::kInternal, "the model's output is not finite for this input"}; }
+
+// Weights of a whole vocabulary -> the entries above zero.
+Output entries(const float* weights, size_t n) {
+  Output out{"sparse", {}, {}, {}};
+  for (size_t id = 0; id < n; ++id) {
+    if (weights[id] > 0) {
+      out.ids.push_back(static_cast<int32_t>(id));
+      out.values.push_back(weights[id]);
+    }
+  }
+  out.shape = {out.ids.size()};
+  return out;
+}
+
+// A weight a token -> the highest of each id; special tokens have none (FlagEmbedding: cls, eos, pad, unk).
+Output lexical(const Sequence& sequence, View<const float> weights, const std::vector<int32_t>& special) {
+  std::map<int32_t, float> best;
+  for (size_t t = 0; t < sequence.size(); ++t) {
+    const int32_t id = sequence.ids[t];
+    const float weight = weights.row(t)[0];
+    if (!(weight > 0) || std::find(special.begin(), special.end(), id) != special.end()) continue;
+    float& entry = best[id];
+    entry = std::max(entry, weight);
+  }
+  Output out{"sparse", {best.size()}, {}, {}};
+  for (const auto& [id, weight] : best) {
+    out.ids.push_back(id);
+    out.values.push_back(weight);
+  }
+  return out;
+}
+
+// A vector a token, without the first one, which is the sequence's own.
+Output vectors(View<const float> rows) {
+  const size_t count = rows.rows - 1;
+  Output out{"vectors", {count, rows.cols}, std::vector<float>(count * rows.cols), {}};
+  for (size_t t = 0; t < count; ++t) std::copy_n(rows.row(t + 1), rows.cols, out.values.data() + t * rows.cols);
+  return out;
+}
+
+class LexicalOutput final : public OutputProcessor {
+ public:
+  explicit LexicalOutput(const OutputConfig& config) : head_(config.head.value_or(HeadResult{})) {
+    if (head_.dense > 0) embedder_.emplace(config);
+    for (const char* name : {"<s>", "</s>", "<pad>", "<unk>"}) {
+      if (const auto id = config.tokenizer->id(name)) special_.push_back(*id);
+    }
+  }
+
+  RowsNeeded rows_needed() const override { return RowsNeeded::kAll; }
+  bool wants_prompt_tokens() const override { return embedder_ && embedder_->wants_prompt_tokens(); }
+  size_t dimensions() const override { return embedder_ ? embedder_->dimensions() : head_.vectors; }
+
+  Result<Response> process(const Sequence& sequence, View<const float> rows) const override {
+    for (size_t r = 0; r < rows.rows; ++r) {
+      if (!finite({rows.row(r), rows.cols})) return not_finite();
+    }
+    Response response;
+    if (head_.vocabulary) response.outputs.push_back(entries(rows.row(0), head_.logits));
+    if (embedder_) {
+      auto vector = embedder_->embed(sequence, rows.slice_cols(0, head_.dense));
+      if (!vector.ok()) return vector.error();
+      const size_t size = vector.value().size();
+      response.outputs.push_back({"embedding", {size}, std::move(vector).value(), {}});
+    }
+    if (head_.lexical > 0)
+      response.outputs.push_back(lexical(sequence, rows.slice_cols(head_.dense, 1), special_));
+    if (head_.vectors > 0)
+      response.outputs.push_back(vectors(rows.slice_cols(head_.dense + head_.lexical, head_.vectors)));
+    return response;
+  }
+
+ private:
+  HeadResult head_;
+  std::optional<Embedder> embedder_;
+  std::vector<int32_t> special_;
+};
+
+WDE_REGISTER(output_processors().add("lexical", [](const OutputConfig& config) {
+  return std::make_unique<LexicalOutput>(config);
+}));
+
+}  // namespace
+}  // namespace wde
