@@ -163,6 +163,7 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
 }  // namespace
 
 std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<LoadedModel> shared, Completion done) {
+  load_plugins(args);
   if (args.get("model").empty()) throw UsageError("no model given: use --model DIRECTORY|REPO or set WDE_MODEL");
   const ResolvedModel resolved = resolve_model(args.get("model"), args.download_callback());
   const std::string& directory = resolved.directory;
