@@ -371,11 +371,11 @@ TEST(TorchFilePickle, Damaged) {
   expect_contains(pickle_error("\x80\x04}(."), {"found 1 and 1 open marks"});
   expect_contains(pickle_error("\x80\x04}.}"), {"1 bytes behind it"});
   expect_contains(pickle_error("\x80\x04]."), {"expected a dict of tensors, found a list"});
-  for (const std::string& opcode : {"a", "s", "b", "R", "Q", "0", "\x93", "\x85", "\x86", "\x87", "\x94"}) {
+  for (const std::string opcode : {"a", "s", "b", "R", "Q", "0", "\x93", "\x85", "\x86", "\x87", "\x94"}) {
     expect_contains(pickle_error("\x80\x04" + opcode + "."), {"on the stack, found 0"});
     expect_contains(pickle_error("\x80\x04NNN(" + opcode + "."), {"on the stack, found 0"});  // not below a mark
   }
-  for (const std::string& opcode : {"t", "u", "e", "1"})
+  for (const std::string opcode : {"t", "u", "e", "1"})
     expect_contains(pickle_error("\x80\x04}" + opcode), {"a mark"});
   expect_contains(pickle_error("\x80\x04}(Nu."), {"an odd number"});
   expect_contains(pickle_error("\x80\x04](NNu."), {"expected a dict to add values to, found a list"});
