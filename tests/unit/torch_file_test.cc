@@ -176,7 +176,7 @@ TEST(TorchFile, WhatTorchWritesButIsRefused) {
   expect_contains(stored_error("legacy.pt"), {"legacy.pt", "before PyTorch 1.6", "convert it", "torch.save("});
   expect_contains(stored_error("repeated.pt"), {"\"t\"", "[1000, 1000]", "repeats its 1 elements", "contiguous()"});
   expect_contains(stored_error("object.pt"), {"run \"torch.nn.modules.linear.Linear\", which is refused"});
-  expect_contains(stored_error("script.pt"), {"TorchScript", "state_dict()"});
+  expect_contains(stored_error("script.pt"), {"compressed", "TorchScript program"});
   expect_contains(stored_error("optimizer.pt"), {"expected a tensor of the name \"optimizer\", found a dict"});
   expect_contains(stored_error("size.pt"), {"\"shape\"", "found a tuple"});
 }
@@ -195,6 +195,8 @@ TEST(TorchFile, OtherFiles) {
   expect_contains(error_of(make_zip({{"a/b", "c"}}).archive), {"1 entries without <name>/data.pkl"});
   expect_contains(error_of(make_zip({{"data.pkl", "c"}, {"a/b/data.pkl", "c"}}).archive), {"without <name>/data.pkl"});
   expect_contains(error_of(make_zip({{"a/data.pkl", "c"}, {"b/data.pkl", "c"}}).archive), {"found two"});
+  expect_contains(error_of(make_zip({{"a/data.pkl", "c"}, {"a/constants.pkl", "c"}}).archive),
+                  {"TorchScript", "state_dict()"});
   expect_contains(error_of(make_zip({{"a/data.pkl", "\x80\x04}."}, {"a/byteorder", "big"}}).archive),
                   {"byte order \"little\", found \"big\""});
 }
@@ -375,8 +377,7 @@ TEST(TorchFilePickle, Damaged) {
     expect_contains(pickle_error("\x80\x04" + opcode + "."), {"on the stack, found 0"});
     expect_contains(pickle_error("\x80\x04NNN(" + opcode + "."), {"on the stack, found 0"});  // not below a mark
   }
-  for (const std::string opcode : {"t", "u", "e", "1"})
-    expect_contains(pickle_error("\x80\x04}" + opcode), {"a mark"});
+  for (const std::string opcode : {"t", "u", "e", "1"}) expect_contains(pickle_error("\x80\x04}" + opcode), {"a mark"});
   expect_contains(pickle_error("\x80\x04}(Nu."), {"an odd number"});
   expect_contains(pickle_error("\x80\x04](NNu."), {"expected a dict to add values to, found a list"});
   expect_contains(pickle_error("\x80\x04}Na."), {"expected a list to add values to, found a dict"});
