@@ -85,6 +85,11 @@ void load_model(Modules& m, const EngineArgs& args, const ConfigView& config, co
   m.info.modules.emplace_back(
       "attn_backend", alias_of.empty() ? m.workflow.attn_backend
                                        : fmt::format("{} (asked for as {})", alias_of, m.workflow.attn_backend));
+  if (!m.backend->batch_invariant()) {
+    m.info.warnings.push_back(fmt::format(
+        "the attention backend '{}' does not promise that a text's result is the same, to the last bit, in any batch",
+        m.workflow.attn_backend));
+  }
   for (const AttentionMask& mask : m.model->masks()) {
     const std::string refused = m.backend->refuses(mask);
     if (!refused.empty()) {
@@ -220,8 +225,8 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
   m->info.modules.emplace_back("output_processor", m->workflow.output_processor);
   m->info.dimensions = m->output->dimensions();
   m->info.normalizes = !m->spec.post.empty() && m->spec.post.back().kind == PostModule::Kind::kNormalize;
-  m->info.matryoshka = config.boolean_or("is_matryoshka", false) || config.has("matryoshka_dimensions") ||
-                       config.has("matryoshka_dims");
+  m->info.matryoshka =
+      config.boolean_or("is_matryoshka", false) || config.has("matryoshka_dimensions") || config.has("matryoshka_dims");
   if (m->info.task == "embed" && !m->spec.present && output.pooling.empty()) {
     m->info.warnings.push_back(directory +
                                " has no modules.json: mean pooling without normalising, as sentence-transformers does; "
