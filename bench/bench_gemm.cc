@@ -37,7 +37,7 @@ const AlignedBuffer& packed_weight(size_t n, size_t k) {
     Matrix w(n, k, k);
     fill(w.view().data, n * k, 0.05f);
     buffer = AlignedBuffer(kernels::packed_floats(k, n) * sizeof(float));
-    kernels::pack_weight(w.view().data, n, k, 0, 1.0f, buffer.floats());
+    kernels::pack_weight(w.view().data, n, k, 0, buffer.floats());
   }
   return buffer;
 }

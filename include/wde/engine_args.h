@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "wde/hub.h"
+
 namespace wde {
 
 struct ArgSpec {
@@ -36,6 +38,10 @@ class EngineArgs {
   // Takes every WDE_… variable that is set and whose argument was not set by hand.
   EngineArgs& read_environment();
 
+  // Hears of a model that comes from the Hub (wde/hub.h); the library itself never prints.
+  EngineArgs& on_download(DownloadCallback callback);
+  const DownloadCallback& download_callback() const { return download_callback_; }
+
   bool is_set(std::string_view name) const;             // by hand or environment
   const std::string& get(std::string_view name) const;  // the value set, else the default
   // nullopt where the value is "" (decided by the model or the machine).
@@ -43,6 +49,7 @@ class EngineArgs {
 
  private:
   std::map<std::string, std::string, std::less<>> values_;
+  DownloadCallback download_callback_;
 };
 
 }  // namespace wde

@@ -29,8 +29,17 @@ class Command {
 
 std::unique_ptr<Command> make_embed_command();
 std::unique_ptr<Command> make_hidden_command();
+std::unique_ptr<Command> make_score_command();
+std::unique_ptr<Command> make_rerank_command();
+std::unique_ptr<Command> make_classify_command();
+std::unique_ptr<Command> make_token_classify_command();
+std::unique_ptr<Command> make_sparse_command();
+std::unique_ptr<Command> make_multi_vector_command();
 std::unique_ptr<Command> make_tokenize_command();
 std::unique_ptr<Command> make_bench_command();
+std::unique_ptr<Command> make_pull_command();
+std::unique_ptr<Command> make_ls_command();
+std::unique_ptr<Command> make_rm_command();
 std::unique_ptr<Command> make_models_command();
 std::unique_ptr<Command> make_doctor_command();
 

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/download_bar.h"
 #include "wde/result.h"
 
 namespace wde::cli {
@@ -11,9 +12,9 @@ namespace {
 
 std::string placeholder(const ArgSpec& spec) {
   if (spec.kind == ArgSpec::Kind::kInteger) return "N";
-  if (spec.name == "model") return "DIR";
+  if (spec.name == "model") return "DIR|REPO";
   if (spec.name == "prompt") return "TEXT";
-  if (spec.name == "plugin") return "FILE";
+  if (spec.name == "plugin" || spec.name == "trace") return "FILE";
   if (spec.kind == ArgSpec::Kind::kChoice) return fmt::format("{}", fmt::join(spec.choices, "|"));
   return "NAME";
 }
@@ -43,6 +44,7 @@ EngineArgs EngineFlags::args_without_model(std::string_view task) const {
     if (flag.option->count() > 0) args.set(flag.name, flag.value);
   }
   args.read_environment();
+  args.on_download(download_bar());
   return args;
 }
 
@@ -51,7 +53,7 @@ EngineArgs EngineFlags::args(std::string_view task) const {
   if (args.get("model").empty()) {
     throw UsageError(
         "which model? Give --model DIR, a directory as it lies on the Hugging Face Hub (config.json, tokenizer.json, "
-        "model.safetensors), or set WDE_MODEL.");
+        "model.safetensors), or --model REPO, its name there (BAAI/bge-small-en-v1.5), or set WDE_MODEL.");
   }
   return args;
 }

@@ -35,7 +35,7 @@ std::string wrap(std::string_view text, size_t indent, size_t width) {
 
 HelpFormatter::HelpFormatter() {
   column_width(kNameColumn);
-  label("Positionals", "Texts");
+  label("Positionals", "Arguments");
 }
 
 std::string HelpFormatter::make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const {
@@ -59,8 +59,11 @@ std::string HelpFormatter::make_option(const CLI::Option* option, bool is_positi
 
 std::string HelpFormatter::make_usage(const CLI::App* app, std::string name) const {
   if (app->get_parent() == nullptr) return fmt::format("Usage: {} COMMAND [OPTIONS]\n", name);
-  const bool has_texts = !app->get_options([](const CLI::Option* option) { return option->get_positional(); }).empty();
-  return fmt::format("Usage: {} [OPTIONS]{}\n", name, has_texts ? " [TEXT...]" : "");
+  std::string positionals;
+  for (const CLI::Option* option : app->get_options([](const CLI::Option* o) { return o->get_positional(); })) {
+    positionals += option->get_required() ? " " + option->get_name() : fmt::format(" [{}...]", option->get_name());
+  }
+  return fmt::format("Usage: {} [OPTIONS]{}\n", name, positionals);
 }
 
 }  // namespace wde::cli

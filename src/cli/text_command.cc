@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
+
 #include <algorithm>
 #include <utility>
 
@@ -27,6 +29,24 @@ class SingleItemSource : public InputSource {
  private:
   std::unique_ptr<InputSource> origin_;
   std::optional<InputItem> item_;
+};
+
+// Every request of a source with the command's options.
+class OptionSource : public InputSource {
+ public:
+  OptionSource(std::unique_ptr<InputSource> origin, std::function<void(Request&)> set)
+      : origin_(std::move(origin)), set_(std::move(set)) {}
+  std::optional<InputItem> next() override {
+    std::optional<InputItem> item = origin_->next();
+    if (item && item->request.ok()) set_(item->request.value());
+    return item;
+  }
+  std::string where(uint64_t line) const override { return origin_->where(line); }
+  std::optional<uint64_t> total_bytes() const override { return origin_->total_bytes(); }
+
+ private:
+  std::unique_ptr<InputSource> origin_;
+  std::function<void(Request&)> set_;
 };
 
 // Read before the model is loaded, so that a second text is a matter of wrong use and not of lost work.
@@ -61,17 +81,35 @@ PipelineLimits limits_of(const TextTask& task, const EngineInfo& info) {
 void TextCommand::add_flags(CLI::App& app) {
   input_flags_.add_to(app);
   output_flags_.add_to(app, task_.formats);
+  if (task_.raw_flag) app.add_flag("--raw", raw_, "Logits instead of what the model's activation makes of them.");
+  if (task_.embedding_flags) {
+    app.add_option("--dimensions", dimensions_,
+                   "Keep only the first N values, for models that were trained for it (matryoshka); vectors that were "
+                   "normalised are again.")
+        ->option_text("N")
+        ->check(CLI::Range(1, 1 << 20));
+    app.add_option("--normalize", normalize_, "Vectors of length 1. [default: auto, as the model's files say]")
+        ->option_text("auto|yes|no")
+        ->check(CLI::IsMember({"auto", "yes", "no"}));
+  }
   engine_flags_.add_to(app);
 }
 
-std::unique_ptr<RowWriter> TextCommand::make_writer(OutputSink& sink, size_t dimensions) const {
-  if (output_flags_.format == "npy") return std::make_unique<NpyWriter>(sink, dimensions);
+void TextCommand::set_options(Request& request) const {
+  request.dimensions = dimensions_;
+  if (normalize_ != "auto") request.normalize = normalize_ == "yes";
+}
+
+std::unique_ptr<RowWriter> TextCommand::make_writer(OutputSink& sink, const EngineInfo& info) const {
+  const size_t columns = dimensions_ > 0 ? std::min(dimensions_, info.dimensions) : info.dimensions;
+  if (output_flags_.format == "npy") return std::make_unique<NpyWriter>(sink, columns);
   if (output_flags_.format == "text") return std::make_unique<TextWriter>(sink, task_.text_lines, task_.row_per_token);
-  return std::make_unique<JsonlWriter>(sink, task_.json_fields);
+  return std::make_unique<JsonlWriter>(sink, task_.make_fields ? task_.make_fields(info, raw_) : task_.json_fields);
 }
 
 int TextCommand::run() {
-  const EngineArgs args = engine_flags_.args(task_.task);
+  EngineArgs args = engine_flags_.args(task_.task);
+  if (output_flags_.quiet) args.on_download({});
   const std::string input_path = input_flags_.path();
   const bool to_stdout = output_flags_.output.empty() || output_flags_.output == "-";
   if (!to_stdout && !input_path.empty() && same_file(input_path, output_flags_.output)) {
@@ -80,7 +118,8 @@ int TextCommand::run() {
   if (output_flags_.format == "npy" && to_stdout && ::isatty(STDOUT_FILENO) == 1) {
     throw UsageError("--format npy is not for a terminal: give --output FILE.");
   }
-  std::unique_ptr<InputSource> source = input_flags_.open();
+  std::unique_ptr<InputSource> source =
+      std::make_unique<OptionSource>(input_flags_.open(), [this](Request& request) { set_options(request); });
   if (task_.row_per_token && output_flags_.format == "npy") source = exactly_one(std::move(source), task_.command);
 
   const std::unique_ptr<Engine> engine = Engine::create(args);
@@ -88,7 +127,7 @@ int TextCommand::run() {
     for (const std::string& warning : engine->info().warnings) fmt::print(stderr, "wde: note: {}\n", warning);
   }
   OutputSink sink(output_flags_.output);
-  const std::unique_ptr<RowWriter> writer = make_writer(sink, engine->info().dimensions);
+  const std::unique_ptr<RowWriter> writer = make_writer(sink, engine->info());
   const bool shown = !output_flags_.quiet && !input_path.empty() && ::isatty(STDERR_FILENO) == 1 &&
                      !(to_stdout && ::isatty(STDOUT_FILENO) == 1);
   Progress progress(shown, task_.command, source->total_bytes());

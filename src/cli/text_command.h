@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "cli/engine_flags.h"
 #include "cli/io_flags.h"
 #include "cli/row_writer.h"
+#include "wde/engine.h"
 
 namespace wde::cli {
 
@@ -20,6 +22,10 @@ struct TextTask {
   std::string examples;
   std::vector<std::string> formats = {"jsonl", "npy", "text"};  // the first is the default
   JsonFields json_fields = append_output_fields;
+  // Instead, where the fields depend on the model's labels or on --raw.
+  std::function<JsonFields(const EngineInfo&, bool raw)> make_fields;
+  bool raw_flag = false;         // --raw: before the activation
+  bool embedding_flags = false;  // --dimensions, --normalize
   TextLines text_lines = append_output_lines;
   // A row of numbers for every token: such a result is large, text blocks are separated by a blank line, and an array
   // can hold only one text.
@@ -40,12 +46,16 @@ class TextCommand : public Command {
   int run() override;
 
  private:
-  std::unique_ptr<RowWriter> make_writer(OutputSink& sink, size_t dimensions) const;
+  std::unique_ptr<RowWriter> make_writer(OutputSink& sink, const EngineInfo& info) const;
+  void set_options(Request& request) const;
 
   TextTask task_;
   EngineFlags engine_flags_;
   InputFlags input_flags_;
   OutputFlags output_flags_;
+  bool raw_ = false;
+  size_t dimensions_ = 0;
+  std::string normalize_ = "auto";
 };
 
 }  // namespace wde::cli

@@ -37,7 +37,8 @@ struct Submitted {
 class EngineImpl final : public Engine {
  public:
   EngineImpl(const EngineArgs& args, const EngineImpl* sibling) {
-    modules_ = load_modules(args, sibling ? sibling->modules_->loaded : nullptr, [this](std::unique_ptr<Job> job) { finish(std::move(job)); });
+    modules_ = load_modules(args, sibling ? sibling->modules_->loaded : nullptr,
+                            [this](std::unique_ptr<Job> job) { finish(std::move(job)); });
     thread_ = std::thread([this] { run(); });
     pthread_setname_np(thread_.native_handle(), "wde-engine");
   }
@@ -188,6 +189,7 @@ class EngineImpl final : public Engine {
   // Input processor and tokenizer for a chunk; what fails is answered here, the rest waits in the scheduler.
   void tokenize(std::vector<Submitted>& chunk) {
     const Modules& m = *modules_;
+    const Trace::Span span(m.trace.get(), "tokenize", chunk.size());
     std::vector<TokenizeJob> jobs;
     std::vector<Submitted*> owners;
     for (Submitted& submitted : chunk) {
@@ -243,8 +245,8 @@ class EngineImpl final : public Engine {
     const auto rows = modules_->model->shape().vocab_size;
     const size_t limit = sequence.options.max_length;
     if (limit > modules_->info.max_length) {
-      return Error{ErrorCode::kInvalidInput, fmt::format("a maximum length of {} was asked for, the model's is {}", limit,
-                                                         modules_->info.max_length)};
+      return Error{ErrorCode::kInvalidInput, fmt::format("a maximum length of {} was asked for, the model's is {}",
+                                                         limit, modules_->info.max_length)};
     }
     for (int32_t id : sequence.ids) {
       if (id < 0 || static_cast<size_t>(id) >= rows) {
@@ -297,6 +299,7 @@ class EngineImpl final : public Engine {
       return;
     }
     ++in_flight_;
+    const Trace::Span span(m.trace.get(), "build", job->batch.size());
     const auto built = guarded([&]() -> Result<bool> {
       m.builder->build(job->batch, m.head ? m.head->rows_needed() : m.output->rows_needed(), job->input);
       return true;
@@ -325,6 +328,7 @@ class EngineImpl final : public Engine {
 
   void respond(std::unique_ptr<Job> job) {
     const Modules& m = *modules_;
+    const Trace::Span span(m.trace.get(), "respond", job->batch.size());
     const bool ok = job->error.empty();
     const View<float> rows = !ok ? View<float>{} : m.head ? job->output.result() : job->output.hidden();
     const bool per_token = m.head ? !m.head->result().per_sequence : job->input.rows == RowsNeeded::kAll;

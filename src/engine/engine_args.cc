@@ -6,6 +6,7 @@
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
+#include <utility>
 
 #include "base/registry.h"
 #include "wde/result.h"
@@ -50,8 +51,11 @@ std::string ArgSpec::environment_variable() const {
 const std::vector<ArgSpec>& EngineArgs::table() {
   static const std::vector<ArgSpec> specs = {
       {"model", "",
-       "directory of the model: config.json, tokenizer.json, model.safetensors and, for an embedder, modules.json"},
-      {"task", "embed", "what the engine answers: embed, token_embed, score, classify, token_classify, sparse, multi_vector, all, tokenize"},
+       "directory of the model (config.json, tokenizer.json, model.safetensors and, for an embedder, modules.json), or "
+       "its name on the Hugging Face Hub: owner/name[@revision], downloaded once"},
+      {"task", "embed",
+       "what the engine answers: embed, token_embed, score, classify, token_classify, sparse, multi_vector, all, "
+       "tokenize"},
       {"max-length",
        "",
        "cut texts to this many tokens, special ones included (default: what the model's files say)",
@@ -75,6 +79,7 @@ const std::vector<ArgSpec>& EngineArgs::table() {
       {"workflow", "", "the list of modules to use (default: the one that the model's architecture has for the task)"},
       {"plugin", "", "shared object with modules of your own to load first; several: separated by colons"},
       {"workers", "", "worker threads (default: the cores that this process may use)", Kind::kInteger, {}, 1, 1024},
+      {"trace", "", "write what every thread did when to this file, in Chrome's trace format"},
       {"max-batch-tokens",
        "1024",
        "tokens that a worker computes together; a longer text is a batch of its own",
@@ -102,6 +107,11 @@ EngineArgs& EngineArgs::read_environment() {
       values_[s.name] = value;
     }
   }
+  return *this;
+}
+
+EngineArgs& EngineArgs::on_download(DownloadCallback callback) {
+  download_callback_ = std::move(callback);
   return *this;
 }
 

@@ -3,16 +3,19 @@
 
 #include "engine/modules.h"
 #include "loader/json_file.h"
+#include "wde/hub.h"
 
 namespace wde {
 namespace {
 
-std::string default_task(const std::string& architecture, const SentenceTransformersSpec& st, const ConfigView& config) {
+std::string default_task(const std::string& architecture, const SentenceTransformersSpec& st,
+                         const ConfigView& config) {
   if (st.logit_score) return "score";
   if (st.sparse) return "sparse";
   if (architecture.ends_with("ForSequenceClassification")) {
     const auto labels = config.object_if_exists("id2label");
-    const size_t count = labels ? labels->keys().size() : static_cast<size_t>(config.integer_or("num_labels", 2, 1, 1 << 20));
+    const size_t count =
+        labels ? labels->keys().size() : static_cast<size_t>(config.integer_or("num_labels", 2, 1, 1 << 20));
     return count == 1 ? "score" : "classify";
   }
   if (architecture.ends_with("ForTokenClassification")) return "token_classify";
@@ -23,8 +26,8 @@ std::string default_task(const std::string& architecture, const SentenceTransfor
 
 ModelSummary inspect_model(const EngineArgs& args) {
   load_plugins(args);
-  const std::string& directory = args.get("model");
-  if (directory.empty()) throw UsageError("no model given: use --model DIRECTORY or set WDE_MODEL");
+  if (args.get("model").empty()) throw UsageError("no model given: use --model DIRECTORY|REPO or set WDE_MODEL");
+  const std::string directory = resolve_model(args.get("model"), args.download_callback()).directory;
   require_model_directory(directory);
   const ConfigView config = ConfigView::read(join_path(find_transformer_directory(directory), "config.json"));
   const ModelSpec& spec = ModelRegistry::instance().find(config);

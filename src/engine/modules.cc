@@ -6,6 +6,7 @@
 
 #include "base/cpu.h"
 #include "model/causality.h"
+#include "wde/hub.h"
 
 namespace wde {
 
@@ -154,7 +155,8 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
   runner.max_team = config.workers;
   const RunnerFactory& make_runner = runners().get(w.runner);
   const WorkerFactory& make_worker = workers().get(w.worker);
-  config.make_worker = [&] { return make_worker(make_runner(runner)); };
+  if (!args.get("trace").empty()) m.trace = std::make_unique<Trace>(args.get("trace"));
+  config.make_worker = [&] { return make_worker(make_runner(runner), m.trace.get()); };
   config.done = std::move(done);
   m.executor = executor.create(config);
   m.info.modules.emplace_back("executor", w.executor);
@@ -167,10 +169,12 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
 
 std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<LoadedModel> shared, Completion done) {
   load_plugins(args);
-  const std::string& directory = args.get("model");
-  if (directory.empty()) throw UsageError("no model given: use --model DIRECTORY or set WDE_MODEL");
+  if (args.get("model").empty()) throw UsageError("no model given: use --model DIRECTORY|REPO or set WDE_MODEL");
+  const ResolvedModel resolved = resolve_model(args.get("model"), args.download_callback());
+  const std::string& directory = resolved.directory;
   require_model_directory(directory);
   auto m = std::make_unique<Modules>();
+  m->info.warnings = resolved.warnings;
   m->info.task = args.get("task");
 
   // modules.json says where the transformer is; its sizes are checked against the transformer's config.

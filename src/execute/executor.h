@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/registry.h"
+#include "base/trace.h"
 #include "execute/runner.h"
 #include "stage/job.h"
 
@@ -19,7 +20,7 @@ class Worker {
   // Job::error. With a range, the layers of one pipeline stage; a job whose error is set passes through the others.
   virtual void execute(Job& job, Team& team, LayerRange range = {}) noexcept = 0;
 };
-using WorkerFactory = std::function<std::unique_ptr<Worker>(std::unique_ptr<Runner>)>;
+using WorkerFactory = std::function<std::unique_ptr<Worker>(std::unique_ptr<Runner>, Trace*)>;  // no trace: nullptr
 Registry<WorkerFactory>& workers();
 
 // Called with every finished job; from a worker's thread, or inside submit() where there is none.

@@ -16,13 +16,14 @@ namespace {
 
 class CpuWorker final : public Worker {
  public:
-  explicit CpuWorker(std::unique_ptr<Runner> runner) : runner_(std::move(runner)) {}
+  CpuWorker(std::unique_ptr<Runner> runner, Trace* trace) : runner_(std::move(runner)), trace_(trace) {}
 
   void execute(Job& job, Team& team, LayerRange range) noexcept override {
     if (range.first == 0) {
       job.started = Clock::now();
       job.error.clear();
     }
+    const Trace::Span span(trace_, "execute", job.input.tokens());
     try {
       if (job.error.empty()) runner_->run(job.input, range, job.output, team);
     } catch (const std::exception& e) {
@@ -35,10 +36,11 @@ class CpuWorker final : public Worker {
 
  private:
   std::unique_ptr<Runner> runner_;
+  Trace* trace_;
 };
 
-WDE_REGISTER(workers().add("cpu", [](std::unique_ptr<Runner> runner) {
-  return std::make_unique<CpuWorker>(std::move(runner));
+WDE_REGISTER(workers().add("cpu", [](std::unique_ptr<Runner> runner, Trace* trace) {
+  return std::make_unique<CpuWorker>(std::move(runner), trace);
 }));
 
 }  // namespace

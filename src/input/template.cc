@@ -1,5 +1,5 @@
-// template: pairs for rerankers that are language models, put into the words that they were trained with. Cross-encoders
-// and unknown ones get plain pairs.
+// template: pairs for rerankers that are language models, put into the words that they were trained with.
+// Cross-encoders and unknown ones get plain pairs.
 #include <fmt/format.h>
 
 #include <array>
@@ -20,13 +20,14 @@ struct PairTemplate {
 
 // Qwen3-Reranker's and bge-reranker-v2-gemma's model cards.
 constexpr std::array<PairTemplate, 2> kTemplates = {
-    PairTemplate{"qwen3",
-                 "Given a web search query, retrieve relevant passages that answer the query",
-                 {"<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
-                  "provided. Note that the answer can only be \"yes\" or \"no\".<|im_end|>\n<|im_start|>user\n",
-                  "<Instruct>: {instruction}\n<Query>: {query}\n<Document>: {document}",
-                  "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"},
-                 1},
+    PairTemplate{
+        "qwen3",
+        "Given a web search query, retrieve relevant passages that answer the query",
+        {"<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
+         "provided. Note that the answer can only be \"yes\" or \"no\".<|im_end|>\n<|im_start|>user\n",
+         "<Instruct>: {instruction}\n<Query>: {query}\n<Document>: {document}",
+         "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"},
+        1},
     PairTemplate{"gemma",
                  "Given a query A and a passage B, determine whether the passage contains an answer to the query by "
                  "providing a prediction of either 'Yes' or 'No'.",
@@ -95,9 +96,8 @@ class TemplateInput final : public InputProcessor {
   std::string instruction_;
 };
 
-WDE_REGISTER(input_processors().add("template", [](const InputConfig& config) {
-  return std::make_unique<TemplateInput>(config);
-}));
+WDE_REGISTER(input_processors().add("template",
+                                    [](const InputConfig& config) { return std::make_unique<TemplateInput>(config); }));
 
 }  // namespace
 }  // namespace wde

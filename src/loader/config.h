@@ -65,7 +65,7 @@ class ConfigView {
 void require_model_directory(const std::string& directory);
 
 // config.json of both generations of transformers: the keys that were renamed, read under either name.
-std::string config_dtype(const ConfigView& config);  // dtype | torch_dtype; "float32" if neither
+std::string config_dtype(const ConfigView& config);         // dtype | torch_dtype; "float32" if neither
 std::string config_architecture(const ConfigView& config);  // architectures[0]; "" if absent
 size_t config_hidden_size(const ConfigView& config);        // under any family's name
 std::string config_model_type(const ConfigView& config);    // "" if absent

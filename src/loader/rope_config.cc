@@ -15,7 +15,8 @@
 namespace wde {
 namespace {
 
-constexpr std::array<std::string_view, 7> kTypes = {"default", "linear", "dynamic", "ntk", "yarn", "llama3", "longrope"};
+constexpr std::array<std::string_view, 7> kTypes = {"default", "linear", "dynamic", "ntk",
+                                                    "yarn",    "llama3", "longrope"};
 constexpr size_t kMaxFactors = 4096;
 
 double positive(const ConfigView& config, std::string_view key, double value) {
@@ -55,8 +56,8 @@ RopeConfig config_rope(const ConfigView& config, std::string_view layer_type, do
   if (source) rope.type = source->string_or(source->first_of({"rope_type", "type"}), rope.type);
   if (rope.type == "su") rope.type = "longrope";  // Phi-3's first files
   if (std::find(kTypes.begin(), kTypes.end(), rope.type) == kTypes.end()) {
-    throw LoadError(fmt::format("{}: the rotary embedding's type is {}, expected one of {}", s.file(),
-                                quote(rope.type), fmt::join(kTypes, ", ")));
+    throw LoadError(fmt::format("{}: the rotary embedding's type is {}, expected one of {}", s.file(), quote(rope.type),
+                                fmt::join(kTypes, ", ")));
   }
   const ConfigView& holder = source && source->has("rope_theta") ? *source : config;
   rope.theta = positive(config, "rope_theta", holder.number_or("rope_theta", theta));
@@ -66,9 +67,8 @@ RopeConfig config_rope(const ConfigView& config, std::string_view layer_type, do
   const double positions = static_cast<double>(
       config.integer_or(config.first_of({"max_position_embeddings", "n_positions"}), 1 << 24, 1, 1 << 24));
   const ConfigView& original = source && source->has("original_max_position_embeddings") ? *source : config;
-  rope.original_positions =
-      positive(config, "original_max_position_embeddings",
-               original.number_or("original_max_position_embeddings", positions));
+  rope.original_positions = positive(config, "original_max_position_embeddings",
+                                     original.number_or("original_max_position_embeddings", positions));
   if (rope.type == "default") return rope;
   if (rope.type == "longrope") {
     rope.short_factor = factors(s, "short_factor");

@@ -18,8 +18,8 @@ ScoreActivation from_torch(const ConfigView& config, std::string_view key) {
     if (last == "Sigmoid") return ScoreActivation::kSigmoid;
     if (last == "Softmax") return ScoreActivation::kSoftmax;
   }
-  throw LoadError(fmt::format("{}: \"{}\" must be torch.nn's Identity, Sigmoid or Softmax, found {}", config.file(), key,
-                              quote(full)));
+  throw LoadError(fmt::format("{}: \"{}\" must be torch.nn's Identity, Sigmoid or Softmax, found {}", config.file(),
+                              key, quote(full)));
 }
 
 }  // namespace

@@ -41,7 +41,7 @@ constexpr std::array kActivations = {
 };
 
 // Behind the Transformer.
-constexpr std::array<std::string_view, 7> kModuleTypes = {"Pooling",   "Dense",   "LayerNorm",    "Normalize",
+constexpr std::array<std::string_view, 7> kModuleTypes = {"Pooling",    "Dense",   "LayerNorm",    "Normalize",
                                                           "LogitScore", "Dropout", "SpladePooling"};
 
 // The first that exists counts; once every model family had its own.
@@ -358,7 +358,8 @@ SentenceTransformersSpec read_sentence_transformers(const std::string& directory
       const auto expect = [&](std::string_view key, std::string_view value) {
         const std::string found = config ? config->string_or(key, value) : std::string(value);
         if (found != value)
-          throw LoadError(fmt::format("{}: \"{}\" must be {}, found {}", config->file(), key, quote(value), quote(found)));
+          throw LoadError(
+              fmt::format("{}: \"{}\" must be {}, found {}", config->file(), key, quote(value), quote(found)));
       };
       expect("pooling_strategy", "max");
       expect("activation_function", "relu");
@@ -388,7 +389,8 @@ SentenceTransformersSpec read_sentence_transformers(const std::string& directory
       spec.post.push_back(read_normalize(module));
     }
   }
-  if (!pooled && !scores && !spec.sparse) throw LoadError(fmt::format("{}: expected a Pooling module behind the Transformer, found none", file));
+  if (!pooled && !scores && !spec.sparse)
+    throw LoadError(fmt::format("{}: expected a Pooling module behind the Transformer, found none", file));
   return spec;
 }
 

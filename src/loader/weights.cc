@@ -211,7 +211,11 @@ void Weights::set(std::string_view name, std::vector<size_t> shape, std::vector<
   const std::string whole = old != nullptr ? old->name : prefix_ + std::string(name);
   auto& own = own_.emplace_back(std::make_unique<OwnTensor>());
   own->values = std::move(values);
-  own->view = {whole, Dtype::kF32, "", std::move(shape), reinterpret_cast<const std::byte*>(own->values.data()),
+  own->view = {whole,
+               Dtype::kF32,
+               "",
+               std::move(shape),
+               reinterpret_cast<const std::byte*>(own->values.data()),
                own->values.size() * sizeof(float)};
   tensors_[whole] = &own->view;
 }

@@ -62,7 +62,8 @@ std::unique_ptr<Head> token_classifier(const HeadContext& context) {
 WDE_REGISTER(ModelRegistry::instance().add(
     {architecture_names({"Albert"}, {"Model", "ForMaskedLM", "ForPreTraining", "ForSequenceClassification",
                                      "ForTokenClassification"}),
-     "albert", false,
+     "albert",
+     false,
      [](const ConfigView& config, Weights& weights) { return std::make_unique<AlbertModel>(config, weights); },
      {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}}}));
 

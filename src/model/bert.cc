@@ -64,19 +64,23 @@ Activation activation_of(const HeadContext& context) {
 std::unique_ptr<Head> bert_sparse(const HeadContext& context) {
   return make_splade(context, {{"cls.predictions.transform.dense", activation_of(context),
                                 "cls.predictions.transform.LayerNorm", eps_of(context)},
-                               "cls.predictions.decoder.weight", "embeddings.word_embeddings.weight",
+                               "cls.predictions.decoder.weight",
+                               "embeddings.word_embeddings.weight",
                                "cls.predictions.bias"});
 }
 std::unique_ptr<Head> roberta_sparse(const HeadContext& context) {
   if (has_m3(context)) return make_m3(context);
   return make_splade(context, {{"lm_head.dense", Activation::kGelu, "lm_head.layer_norm", eps_of(context)},
-                               "lm_head.decoder.weight", "embeddings.word_embeddings.weight", "lm_head.bias"});
+                               "lm_head.decoder.weight",
+                               "embeddings.word_embeddings.weight",
+                               "lm_head.bias"});
 }
 
 bool add_roberta(const std::string& family, const std::string& model_type) {
   return ModelRegistry::instance().add(
       {architecture_names({family}, {"Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"}),
-       model_type, false,
+       model_type,
+       false,
        [](const ConfigView& config, Weights& weights) { return std::make_unique<BertModel>(config, weights, true); },
        {{"classify", roberta_classifier},
         {"score", roberta_classifier},
@@ -89,7 +93,8 @@ bool add_roberta(const std::string& family, const std::string& model_type) {
 WDE_REGISTER(ModelRegistry::instance().add(
     {architecture_names({"Bert"}, {"Model", "ForMaskedLM", "ForPreTraining", "ForSequenceClassification",
                                    "ForTokenClassification"}),
-     "bert", false,
+     "bert",
+     false,
      [](const ConfigView& config, Weights& weights) { return std::make_unique<BertModel>(config, weights, false); },
      {{"classify", bert_classifier},
       {"score", bert_classifier},

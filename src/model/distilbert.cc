@@ -43,16 +43,17 @@ std::unique_ptr<Head> token_classifier(const HeadContext& context) {
 }
 std::unique_ptr<Head> sparse(const HeadContext& context) {
   const auto activation = activation_from_name(context.config.string_or("activation", "gelu"));
-  return make_splade(context,
-                     {{"vocab_transform", activation.value_or(Activation::kGelu), "vocab_layer_norm", 1e-12f},
-                      "vocab_projector.weight",
-                      "embeddings.word_embeddings.weight",
-                      "vocab_projector.bias"});
+  return make_splade(context, {{"vocab_transform", activation.value_or(Activation::kGelu), "vocab_layer_norm", 1e-12f},
+                               "vocab_projector.weight",
+                               "embeddings.word_embeddings.weight",
+                               "vocab_projector.bias"});
 }
 
 WDE_REGISTER(ModelRegistry::instance().add(
-    {architecture_names({"DistilBert"}, {"Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"}),
-     "distilbert", false,
+    {architecture_names({"DistilBert"},
+                        {"Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"}),
+     "distilbert",
+     false,
      [](const ConfigView& config, Weights& weights) { return std::make_unique<DistilBertModel>(config, weights); },
      {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}, {"sparse", sparse}}}));
 

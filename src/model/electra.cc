@@ -27,8 +27,7 @@ class ElectraModel final : public TransformerModel {
     embedding_.type = AddedEmbedding(weights, "embeddings.token_type_embeddings.weight", embedding_.types, width);
     embedding_.norm = Norm::layer(weights, "embeddings.LayerNorm", width, sizes.eps);
     if (width != sizes.hidden)
-      embedding_.projection =
-          Linear::from(weights, transformer_.arena(), "embeddings_project", width, sizes.hidden);
+      embedding_.projection = Linear::from(weights, transformer_.arena(), "embeddings_project", width, sizes.hidden);
     for (size_t i = 0; i < sizes.layers; ++i) {
       add_post_norm_layer(transformer_, weights, fmt::format("encoder.layer.{}.", i), kBertNames, sizes.hidden,
                           sizes.intermediate, sizes.activation, sizes.eps);
@@ -47,7 +46,8 @@ std::unique_ptr<Head> token_classifier(const HeadContext& context) {
 WDE_REGISTER(ModelRegistry::instance().add(
     {architecture_names({"Electra"},
                         {"Model", "ForPreTraining", "ForSequenceClassification", "ForTokenClassification"}),
-     "electra", false,
+     "electra",
+     false,
      [](const ConfigView& config, Weights& weights) { return std::make_unique<ElectraModel>(config, weights); },
      {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}}}));
 

@@ -24,21 +24,24 @@ class GemmaModel final : public TransformerModel {
     begin(sizes, heads);
     choose_decoder_prefix(weights);
     const size_t q = heads.num_heads * heads.head_dim;
-    const auto rms = [&](const std::string& name, size_t size) { return Norm::rms(weights, name, size, sizes.eps, 1.0f); };
+    const auto rms = [&](const std::string& name, size_t size) {
+      return Norm::rms(weights, name, size, sizes.eps, 1.0f);
+    };
     const RopeConfig full_config = config_rope(config, "full_attention", generation == 3 ? 1e6 : 10000.0);
     const Rope* full = transformer_.add_rope(full_config, heads.head_dim);
     const Rope* local = generation == 3 ? transformer_.add_rope(local_rope(config), heads.head_dim) : full;
     embedding_.word = Embedding(weights, "embed_tokens.weight", sizes.vocab, sizes.hidden);
     embedding_.scale = std::sqrt(static_cast<float>(sizes.hidden));
-    const double scalar = generation == 1 ? static_cast<double>(heads.head_dim)
-                                          : config.number_or("query_pre_attn_scalar", 256.0);
+    const double scalar =
+        generation == 1 ? static_cast<double>(heads.head_dim) : config.number_or("query_pre_attn_scalar", 256.0);
     for (size_t i = 0; i < sizes.layers; ++i) {
       const std::string name = fmt::format("layers.{}.", i), self = name + "self_attn.", mlp = name + "mlp.";
       TransformerLayer& layer = transformer_.add_layer();
       WeightArena& arena = transformer_.arena();
       layer.attention_in = rms(name + "input_layernorm", sizes.hidden);
       const bool bias = weights.has(self + "q_proj.bias");
-      layer.qkv = load_qkv(transformer_, weights, {self + "q_proj", self + "k_proj", self + "v_proj", bias}, sizes.hidden);
+      layer.qkv =
+          load_qkv(transformer_, weights, {self + "q_proj", self + "k_proj", self + "v_proj", bias}, sizes.hidden);
       if (generation == 3) {
         layer.q_norm = rms(self + "q_norm", heads.head_dim);
         layer.k_norm = rms(self + "k_norm", heads.head_dim);
@@ -69,8 +72,8 @@ class GemmaModel final : public TransformerModel {
  private:
   static bool is_sliding(const ConfigView& config, size_t i, int generation) {
     if (config.has("layer_types")) return layer_type(config, i) == "sliding_attention";
-    const auto pattern = static_cast<size_t>(
-        config.integer_or(config.first_of({"sliding_window_pattern", "_sliding_window_pattern"}), generation == 3 ? 6 : 2, 1, 1024));
+    const auto pattern = static_cast<size_t>(config.integer_or(
+        config.first_of({"sliding_window_pattern", "_sliding_window_pattern"}), generation == 3 ? 6 : 2, 1, 1024));
     return (i + 1) % pattern != 0;
   }
 

@@ -44,8 +44,8 @@ class GteModel final : public TransformerModel {
       layer.attention_sum = Norm::layer(weights, name + "attn_ln", sizes.hidden, sizes.eps);
       const std::string up_gate = name + "mlp.up_gate_proj.weight";
       const size_t inner = sizes.intermediate;  // up stands before gate
-      layer.gated = GatedLinear(weights, arena, {up_gate, "", inner, inner, 2 * inner}, {up_gate, "", inner, 0, 2 * inner},
-                                sizes.hidden);
+      layer.gated = GatedLinear(weights, arena, {up_gate, "", inner, inner, 2 * inner},
+                                {up_gate, "", inner, 0, 2 * inner}, sizes.hidden);
       layer.activation = sizes.activation;
       layer.down = Linear::from(weights, arena, name + "mlp.down_proj", inner, sizes.hidden);
       layer.mlp_sum = Norm::layer(weights, name + "mlp_ln", sizes.hidden, sizes.eps);
@@ -63,7 +63,8 @@ std::unique_ptr<Head> token_classifier(const HeadContext& context) {
 WDE_REGISTER(ModelRegistry::instance().add(
     {architecture_names({"Gte", "New", "GteNew"},
                         {"Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"}),
-     "gte", false,
+     "gte",
+     false,
      [](const ConfigView& config, Weights& weights) { return std::make_unique<GteModel>(config, weights); },
      {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}}}));
 

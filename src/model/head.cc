@@ -180,9 +180,10 @@ class TokenLogits final : public Head {
       : weights_(context.hidden_size) {
     const auto& spec = context.spec.logit_score;
     if (!spec) {
-      throw LoadError(fmt::format("{}: no token ids of \"yes\" and \"no\" are known (1_LogitScore/config.json), so the "
-                                  "model cannot score",
-                                  context.config.file()));
+      throw LoadError(
+          fmt::format("{}: no token ids of \"yes\" and \"no\" are known (1_LogitScore/config.json), so the "
+                      "model cannot score",
+                      context.config.file()));
     }
     const TensorView& rows = context.weights.get(context.weights.has(lm_head) ? lm_head : embeddings,
                                                  {context.vocab_size, context.hidden_size});
@@ -211,7 +212,8 @@ class TokenLogits final : public Head {
  private:
   void add_row(const TensorView& rows, const HeadContext& context, size_t id, float sign) {
     if (id >= context.vocab_size)
-      throw LoadError(fmt::format("token id {} of the LogitScore module is outside the vocabulary of {}", id, context.vocab_size));
+      throw LoadError(
+          fmt::format("token id {} of the LogitScore module is outside the vocabulary of {}", id, context.vocab_size));
     std::vector<float> row(context.hidden_size);
     to_float32(rows, id * context.hidden_size, context.hidden_size, row.data());
     for (size_t i = 0; i < row.size(); ++i) weights_[i] += sign * row[i];

@@ -68,9 +68,9 @@ std::unique_ptr<Head> make_classifier(const HeadContext& context, HeadPooling po
 // the decoder's weights are the word embeddings unless the checkpoint has its own.
 struct MaskedLmNames {
   HeadStep transform;
-  std::string decoder;     // "cls.predictions.decoder.weight"
-  std::string embeddings;  // "embeddings.word_embeddings.weight"
-  std::string bias;        // "cls.predictions.bias"
+  std::string decoder;        // "cls.predictions.decoder.weight"
+  std::string embeddings;     // "embeddings.word_embeddings.weight"
+  std::string bias;           // "cls.predictions.bias"
   size_t embedding_size = 0;  // 0: hidden_size
 };
 std::unique_ptr<Head> make_splade(const HeadContext& context, const MaskedLmNames& names);

@@ -22,8 +22,9 @@ class JinaBertModel final : public TransformerModel {
     begin(sizes, heads);
     weights.choose_prefix({"", "bert."}, "embeddings.word_embeddings.weight");
     if (weights.has("encoder.layer.0.layer_norm_1.weight")) {
-      throw LoadError(config.file() + ": this is Jina's BERT with normed queries and keys (jina-bert-v2-qk-post-norm), "
-                                      "which is not supported");
+      throw LoadError(config.file() +
+                      ": this is Jina's BERT with normed queries and keys (jina-bert-v2-qk-post-norm), "
+                      "which is not supported");
     }
     for (const char* head : {"pooler.", "cls.", "classifier.", "embeddings.position_ids"}) weights.ignore(head);
     embedding_.types = static_cast<size_t>(config.integer_or("type_vocab_size", 2, 1, 1 << 16));
@@ -74,7 +75,9 @@ std::unique_ptr<Head> classifier(const HeadContext& context) {
 }
 
 WDE_REGISTER(ModelRegistry::instance().add(
-    {architecture_names({"JinaBert"}, {"Model", "ForMaskedLM", "ForSequenceClassification"}), "jina_bert", false,
+    {architecture_names({"JinaBert"}, {"Model", "ForMaskedLM", "ForSequenceClassification"}),
+     "jina_bert",
+     false,
      [](const ConfigView& config, Weights& weights) { return std::make_unique<JinaBertModel>(config, weights); },
      {{"classify", classifier}, {"score", classifier}}}));
 

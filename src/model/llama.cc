@@ -1,5 +1,6 @@
 // The Llama kind: RMS norms before, rotary positions, grouped query heads, gated feed-forward. Llama, Mistral, Qwen2,
-// Qwen3 and, made bidirectional, Nemotron and EuroBERT. What differs stands in the config or in which tensors there are.
+// Qwen3 and, made bidirectional, Nemotron and EuroBERT. What differs stands in the config or in which tensors there
+// are.
 #include <fmt/format.h>
 
 #include "model/decoder.h"
@@ -31,7 +32,8 @@ class LlamaModel final : public TransformerModel {
       WeightArena& arena = transformer_.arena();
       layer.attention_in = rms(name + "input_layernorm", sizes.hidden);
       const bool bias = weights.has(self + "q_proj.bias");
-      layer.qkv = load_qkv(transformer_, weights, {self + "q_proj", self + "k_proj", self + "v_proj", bias}, sizes.hidden);
+      layer.qkv =
+          load_qkv(transformer_, weights, {self + "q_proj", self + "k_proj", self + "v_proj", bias}, sizes.hidden);
       if (weights.has(self + "q_norm.weight")) {
         layer.q_norm = rms(self + "q_norm", heads.head_dim);
         layer.k_norm = rms(self + "k_norm", heads.head_dim);
@@ -53,7 +55,8 @@ class LlamaModel final : public TransformerModel {
  private:
   // Keys of relatives whose arithmetic differs.
   static void refuse_unsupported(const ConfigView& config) {
-    for (const char* key : {"num_local_experts", "num_experts", "embedding_multiplier", "residual_multiplier", "scale_emb"}) {
+    for (const char* key :
+         {"num_local_experts", "num_experts", "embedding_multiplier", "residual_multiplier", "scale_emb"}) {
       if (config.has(key))
         throw LoadError(fmt::format("{}: \"{}\" belongs to an architecture that is not supported", config.file(), key));
     }
@@ -76,15 +79,18 @@ std::unique_ptr<Model> create(const ConfigView& config, Weights& weights) {
 
 std::unique_ptr<Head> mean_classifier(const HeadContext& context) {
   const std::string pooling = context.config.string_or("pooling", "avg");
-  return make_classifier(context, pooling == "avg"    ? HeadPooling::kMean
-                                  : pooling == "last" ? HeadPooling::kLast
-                                                      : HeadPooling::kFirst,
+  return make_classifier(context,
+                         pooling == "avg"    ? HeadPooling::kMean
+                         : pooling == "last" ? HeadPooling::kLast
+                                             : HeadPooling::kFirst,
                          {{"score"}});
 }
 
 std::unique_ptr<Head> eurobert_classifier(const HeadContext& context) {
-  const std::string pooling = context.config.string_or("clf_pooling", context.config.string_or("classifier_pooling", "late"));
-  if (pooling == "late") throw LoadError(context.config.file() + ": clf_pooling 'late' is not supported, expected bos or mean");
+  const std::string pooling =
+      context.config.string_or("clf_pooling", context.config.string_or("classifier_pooling", "late"));
+  if (pooling == "late")
+    throw LoadError(context.config.file() + ": clf_pooling 'late' is not supported, expected bos or mean");
   return make_classifier(context, pooling == "mean" ? HeadPooling::kMean : HeadPooling::kFirst,
                          {{"dense", Activation::kGelu}, {"classifier"}});
 }
@@ -102,17 +108,23 @@ WDE_REGISTER(add_causal("Llama", "llama"));
 WDE_REGISTER(add_causal("Mistral", "mistral"));
 WDE_REGISTER(add_causal("Qwen2", "qwen2"));
 WDE_REGISTER(add_causal("Qwen3", "qwen3"));
-WDE_REGISTER(ModelRegistry::instance().add(
-    {{"LlamaBidirectionalModel", "LlamaBidirectionalForSequenceClassification"},
-     "llama_bidirec", false, create, {{"classify", mean_classifier}, {"score", mean_classifier}}}));
+WDE_REGISTER(ModelRegistry::instance().add({{"LlamaBidirectionalModel", "LlamaBidirectionalForSequenceClassification"},
+                                            "llama_bidirec",
+                                            false,
+                                            create,
+                                            {{"classify", mean_classifier}, {"score", mean_classifier}}}));
 // LLM2Vec's own names for what it wraps.
-WDE_REGISTER(ModelRegistry::instance().add(
-    {{"LlamaEncoderModel", "MistralEncoderModel", "Qwen2EncoderModel", "LlamaBiModel", "MistralBiModel", "Qwen2BiModel",
-      "Qwen3BidirectionalModel"},
-     "llm2vec", false, create}));
+WDE_REGISTER(ModelRegistry::instance().add({{"LlamaEncoderModel", "MistralEncoderModel", "Qwen2EncoderModel",
+                                             "LlamaBiModel", "MistralBiModel", "Qwen2BiModel",
+                                             "Qwen3BidirectionalModel"},
+                                            "llm2vec",
+                                            false,
+                                            create}));
 WDE_REGISTER(ModelRegistry::instance().add(
     {architecture_names({"EuroBert"}, {"Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"}),
-     "eurobert", false, create,
+     "eurobert",
+     false,
+     create,
      {{"classify", eurobert_classifier}, {"score", eurobert_classifier}, {"token_classify", eurobert_tokens}}}));
 
 }  // namespace

@@ -95,7 +95,8 @@ const ModelSpec& ModelRegistry::find(const ConfigView& config) const {
 }
 
 std::map<std::string, std::string> workflows_of(const ModelSpec& spec) {
-  std::map<std::string, std::string> out = {{"embed", "embed"}, {"token_embed", "token_embed"}, {"tokenize", "tokenize"}};
+  std::map<std::string, std::string> out = {
+      {"embed", "embed"}, {"token_embed", "token_embed"}, {"tokenize", "tokenize"}};
   for (const auto& [task, head] : spec.heads) out[task] = task;
   return out;
 }

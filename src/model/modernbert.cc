@@ -22,13 +22,16 @@ class ModernBertModel final : public TransformerModel {
     begin(sizes, heads);
     weights.choose_prefix({"", "model."}, "embeddings.tok_embeddings.weight");
     for (const char* head : {"head.", "decoder.", "classifier."}) weights.ignore(head);
-    const bool norm_bias = config.boolean_or("norm_bias", false), attention_bias = config.boolean_or("attention_bias", false),
+    const bool norm_bias = config.boolean_or("norm_bias", false),
+               attention_bias = config.boolean_or("attention_bias", false),
                mlp_bias = config.boolean_or("mlp_bias", false);
     const auto norm = [&](const std::string& name) {
       return Norm::layer(weights, name, sizes.hidden, sizes.eps, norm_bias);
     };
-    const Rope* global = transformer_.add_rope(rope(config, "full_attention", "global_rope_theta", 160000.0), heads.head_dim);
-    const Rope* local = transformer_.add_rope(rope(config, "sliding_attention", "local_rope_theta", 10000.0), heads.head_dim);
+    const Rope* global =
+        transformer_.add_rope(rope(config, "full_attention", "global_rope_theta", 160000.0), heads.head_dim);
+    const Rope* local =
+        transformer_.add_rope(rope(config, "sliding_attention", "local_rope_theta", 10000.0), heads.head_dim);
     // Both directions: |i - j| <= local_attention / 2.
     const int64_t window = config.integer_or("local_attention", 128, 2, 1 << 20) / 2;
 
@@ -57,7 +60,8 @@ class ModernBertModel final : public TransformerModel {
   }
 
  private:
-  static RopeConfig rope(const ConfigView& config, std::string_view layer_type, std::string_view old_key, double theta) {
+  static RopeConfig rope(const ConfigView& config, std::string_view layer_type, std::string_view old_key,
+                         double theta) {
     if (config.has("rope_parameters")) return config_rope(config, layer_type, theta);
     RopeConfig out;
     out.theta = config.number_or(old_key, theta);
@@ -67,9 +71,11 @@ class ModernBertModel final : public TransformerModel {
   static bool is_global(const ConfigView& config, size_t index) {
     if (config.has("layer_types")) {
       const std::vector<std::string> types = config.strings("layer_types");
-      if (index >= types.size()) throw LoadError(config.file() + ": layer_types has fewer entries than there are layers");
+      if (index >= types.size())
+        throw LoadError(config.file() + ": layer_types has fewer entries than there are layers");
       if (types[index] != "full_attention" && types[index] != "sliding_attention")
-        throw LoadError(fmt::format("{}: layer_types[{}] is '{}', which is not supported", config.file(), index, types[index]));
+        throw LoadError(
+            fmt::format("{}: layer_types[{}] is '{}', which is not supported", config.file(), index, types[index]));
       return types[index] == "full_attention";
     }
     return index % static_cast<size_t>(config.integer_or("global_attn_every_n_layers", 3, 1, 1024)) == 0;
@@ -84,7 +90,8 @@ HeadStep prediction_head(const HeadContext& context) {
 std::unique_ptr<Head> classifier(const HeadContext& context) {
   const std::string pooling = context.config.string_or("classifier_pooling", "cls");
   if (pooling != "cls" && pooling != "mean")
-    throw LoadError(fmt::format("{}: classifier_pooling is '{}', expected cls or mean", context.config.file(), pooling));
+    throw LoadError(
+        fmt::format("{}: classifier_pooling is '{}', expected cls or mean", context.config.file(), pooling));
   return make_classifier(context, pooling == "cls" ? HeadPooling::kFirst : HeadPooling::kMean,
                          {prediction_head(context), {"classifier"}});
 }
@@ -97,8 +104,10 @@ std::unique_ptr<Head> sparse(const HeadContext& context) {
 }
 
 WDE_REGISTER(ModelRegistry::instance().add(
-    {architecture_names({"ModernBert"}, {"Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"}),
-     "modernbert", false,
+    {architecture_names({"ModernBert"},
+                        {"Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"}),
+     "modernbert",
+     false,
      [](const ConfigView& config, Weights& weights) { return std::make_unique<ModernBertModel>(config, weights); },
      {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}, {"sparse", sparse}}}));
 

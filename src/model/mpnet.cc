@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include "model/post_norm_layer.h"
-#include "model/transformer_model.h"
 #include "model/relative_bias.h"
+#include "model/transformer_model.h"
 
 namespace wde {
 namespace {
 
-const PostNormNames kNames = {"attention.attn.q",   "attention.attn.k",   "attention.attn.v", "attention.attn.o",
+const PostNormNames kNames = {"attention.attn.q",    "attention.attn.k",   "attention.attn.v", "attention.attn.o",
                               "attention.LayerNorm", "intermediate.dense", "output.dense",     "output.LayerNorm"};
 
 class MPNetModel final : public TransformerModel {
@@ -57,7 +57,8 @@ std::unique_ptr<Head> token_classifier(const HeadContext& context) {
 
 WDE_REGISTER(ModelRegistry::instance().add(
     {architecture_names({"MPNet"}, {"Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"}),
-     "mpnet", false,
+     "mpnet",
+     false,
      [](const ConfigView& config, Weights& weights) { return std::make_unique<MPNetModel>(config, weights); },
      {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}}}));
 

@@ -25,7 +25,8 @@ class NomicBertModel final : public TransformerModel {
       Sizes s = read_sizes(config, renamed);
       const std::string name = config.string_or("activation_function", "swiglu");
       if (name != "swiglu" && name != "geglu" && name != "glu")
-        throw LoadError(fmt::format("{}: activation_function is '{}', expected swiglu, geglu or glu", config.file(), name));
+        throw LoadError(
+            fmt::format("{}: activation_function is '{}', expected swiglu, geglu or glu", config.file(), name));
       s.activation = name == "swiglu" ? Activation::kSilu : name == "geglu" ? Activation::kGelu : Activation::kSigmoid;
       return s;
     }();
@@ -34,7 +35,8 @@ class NomicBertModel final : public TransformerModel {
     weights.choose_prefix({"", "bert.", "model.", "nomic_bert."}, "embeddings.word_embeddings.weight");
     for (const char* head : {"pooler.", "cls.", "classifier.", "lm_head.", "encoder.layers.0.attn.rotary_emb."})
       weights.ignore(head);
-    embedding_.word = Embedding(weights, "embeddings.word_embeddings.weight", padded_vocabulary(config, sizes.vocab), sizes.hidden);
+    embedding_.word =
+        Embedding(weights, "embeddings.word_embeddings.weight", padded_vocabulary(config, sizes.vocab), sizes.hidden);
     embedding_.types = static_cast<size_t>(config.integer_or("type_vocab_size", 2, 0, 1 << 16));
     if (embedding_.types > 0) {
       embedding_.type =
@@ -75,7 +77,8 @@ class NomicBertModel final : public TransformerModel {
     expect("rotary_emb_interleaved", false);
     if (config.integer_or("num_experts", 0, 0, 1 << 12) > 0)
       throw LoadError(config.file() + ": num_experts is above 0: mixtures of experts are not supported");
-    if (config.has("rotary_emb_scale_base")) throw LoadError(config.file() + ": rotary_emb_scale_base (xPos) is not supported");
+    if (config.has("rotary_emb_scale_base"))
+      throw LoadError(config.file() + ": rotary_emb_scale_base (xPos) is not supported");
   }
 
   // The embedding has rows up to the next multiple of pad_vocab_size_multiple.

@@ -12,10 +12,9 @@ namespace wde {
 struct PostNormNames {
   std::string q, k, v, attention_out, attention_norm, up, down, output_norm;
 };
-inline const PostNormNames kBertNames = {"attention.self.query", "attention.self.key",
-                                         "attention.self.value", "attention.output.dense",
-                                         "attention.output.LayerNorm", "intermediate.dense",
-                                         "output.dense", "output.LayerNorm"};
+inline const PostNormNames kBertNames = {
+    "attention.self.query",       "attention.self.key", "attention.self.value", "attention.output.dense",
+    "attention.output.LayerNorm", "intermediate.dense", "output.dense",         "output.LayerNorm"};
 
 // `prefix`: "encoder.layer.3.".
 TransformerLayer& add_post_norm_layer(Transformer& stack, Weights& weights, const std::string& prefix,

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "model/post_norm_layer.h"
-#include "model/transformer_model.h"
 #include "model/relative_bias.h"
+#include "model/transformer_model.h"
 
 namespace wde {
 namespace {
@@ -77,7 +77,8 @@ class T5Encoder final : public TransformerModel {
 
 WDE_REGISTER(ModelRegistry::instance().add(
     {{"T5EncoderModel", "T5Model", "T5ForConditionalGeneration", "MT5EncoderModel", "MT5Model"},
-     "t5", false,
+     "t5",
+     false,
      [](const ConfigView& config, Weights& weights) { return std::make_unique<T5Encoder>(config, weights); }}));
 
 }  // namespace

@@ -44,11 +44,20 @@ size_t Transformer::inner_cols() const {
   return gated ? GatedLinear::inner_of(intermediate_) : intermediate_;
 }
 
+size_t Transformer::relative_cols() const {
+  size_t positions = 0;
+  for (const auto& layer : layers_) {
+    if (layer->relative) positions = std::max(positions, layer->relative->positions());
+  }
+  return heads_.num_heads * positions;
+}
+
 size_t Transformer::arena_floats(size_t tokens, size_t max_seqlen, size_t team, const AttnBackend& backend) const {
   const size_t context = heads_.num_heads * heads_.head_dim;
   const size_t qkv = context + 2 * heads_.num_kv_heads * heads_.head_dim;
   const size_t rows = std::min(tokens, kChunkRows);
-  return tokens * (padded_stride(qkv) + 2 * padded_stride(context)) +
+  const size_t relative = relative_cols() > 0 ? 2 * padded_stride(relative_cols()) : 0;
+  return tokens * (padded_stride(qkv) + 2 * padded_stride(context) + relative) +
          team * (rows * (padded_stride(hidden_) + padded_stride(inner_cols()) + padded_stride(intermediate_)) +
                  backend.scratch_floats(max_seqlen, heads_) + 64) +
          256;
@@ -66,7 +75,8 @@ void Transformer::project(const TransformerLayer& layer, View<const float> x, Vi
   layer.qkv.run(x, qkv, Activation::kNone, part);
   if (!layer.q_norm && layer.rope == nullptr) return;
   part.sync();
-  const size_t head_dim = heads_.head_dim, q_cols = heads_.num_heads * head_dim, k_cols = heads_.num_kv_heads * head_dim;
+  const size_t head_dim = heads_.head_dim, q_cols = heads_.num_heads * head_dim,
+               k_cols = heads_.num_kv_heads * head_dim;
   const Range rows = part.share(x.rows);
   if (layer.q_norm) {
     for (size_t row = rows.begin; row < rows.end; ++row) {
@@ -82,9 +92,21 @@ void Transformer::project(const TransformerLayer& layer, View<const float> x, Vi
   if (layer.rope != nullptr) {
     // Row numbers are the batch's.
     const View<float> batch_rows{qkv.data - first_row * qkv.stride, first_row + qkv.rows, qkv.cols, qkv.stride};
-    layer.rope->apply(batch_rows, heads_.num_heads + heads_.num_kv_heads, head_dim, input,
+    layer.rope->apply(batch_rows, heads_.num_heads + heads_.num_kv_heads, head_dim, input.positions, input.cu_seqlens,
                       {first_row + rows.begin, first_row + rows.end});
   }
+}
+
+// Each member has its share of the heads. Only positions that sequences of this length can have are scored.
+void Transformer::score_positions(const TransformerLayer& layer, View<const float> q, View<const float> k,
+                                  View<float> c2p, View<float> p2c, size_t max_seqlen, const Part& part) const {
+  const AttentionMask& mask = layer.mask;
+  const Range heads = part.share(heads_.num_heads);
+  // The index falls with the distance of the key from the query.
+  const auto first = static_cast<size_t>(mask.relative_index[mask.relative_span - 1 + max_seqlen - 1]);
+  const auto last = static_cast<size_t>(mask.relative_index[mask.relative_span - max_seqlen]) + 1;
+  if (layer.relative->has_keys()) layer.relative->score_queries(q, c2p, heads.begin, heads.end, first, last);
+  if (layer.relative->has_queries()) layer.relative->score_keys(k, p2c, heads.begin, heads.end, first, last);
 }
 
 // x = sum(x + inner(linear(in)))
@@ -148,6 +170,9 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
   float* const attention_scratches = arena.floats(floats * team.size());
   const View<const float> q = qkv.slice_cols(0, q_cols), k = qkv.slice_cols(q_cols, k_cols),
                           v = qkv.slice_cols(q_cols + k_cols, k_cols);
+  const size_t relative = relative_cols();
+  const View<float> c2p = relative > 0 ? arena.matrix(tokens, relative) : View<float>{},
+                    p2c = relative > 0 ? arena.matrix(tokens, relative) : View<float>{};
   const bool all_rows = input.rows == RowsNeeded::kAll;
   const size_t last = std::min(range.last, layers());
   const bool ends = last == layers();
@@ -175,7 +200,15 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
         project(layer, x, qkv, scratch, input, 0, part);
       }
       part.sync();
+      if (layer.relative) {
+        batch.c2p = layer.relative->has_keys() ? c2p : View<float>{};
+        batch.p2c = layer.relative->has_queries() ? p2c : View<float>{};
+      }
       if (i + 1 < layers() || all_rows) {
+        if (layer.relative) {
+          score_positions(layer, q, k, c2p, p2c, input.max_seqlen, part);
+          part.sync();
+        }
         backend.attend(q, k, v, context, heads_, layer.mask, batch, attention_scratch, part);
         part.sync();
         if (by_rows) {
@@ -195,6 +228,10 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
       part.sync();
       batch.cu_rows = input.cu_rows;
       batch.q_positions = input.row_positions;
+      if (layer.relative) {
+        score_positions(layer, needed_q, k, c2p, p2c, input.max_seqlen, part);
+        part.sync();
+      }
       const View<float> needed_context = context.slice_rows(0, needed.rows);
       backend.attend(needed_q, k, v, needed_context, heads_, layer.mask, batch, attention_scratch, part);
       part.sync();

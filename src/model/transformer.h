@@ -3,12 +3,13 @@
 // tensor names: an architecture's file fills the layers.
 #pragma once
 
-
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "kernels/activation.h"
 #include "model/model.h"
+#include "ops/disentangled.h"
 #include "ops/gated_linear.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
@@ -25,10 +26,11 @@ struct TransformerLayer {
   Norm q_norm, k_norm;  // of each head, or of all of them together where they are that long
   const Rope* rope = nullptr;
   AttentionMask mask;
+  std::optional<Disentangled> relative;  // DeBERTa's positions
   Linear out;
 
   Norm mlp_in, mlp_out, mlp_sum;
-  Linear up;          // ... or
+  Linear up;  // ... or
   GatedLinear gated;
   Linear down;
   Activation activation = Activation::kGelu;
@@ -71,6 +73,9 @@ class Transformer {
     }
   };
   size_t inner_cols() const;
+  size_t relative_cols() const;  // of c2p and of p2c; 0: no layer has them
+  void score_positions(const TransformerLayer& layer, View<const float> q, View<const float> k, View<float> c2p,
+                       View<float> p2c, size_t max_seqlen, const Part& part) const;
   void project(const TransformerLayer& layer, View<const float> x, View<float> qkv, const Scratch& scratch,
                const ModelInput& input, size_t first_row, const Part& part) const;
   void add(const Linear& linear, View<const float> in, const Norm& inner, const Norm& sum, View<float> x,

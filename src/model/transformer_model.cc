@@ -48,8 +48,7 @@ void require_encoder(const ConfigView& config, std::string_view positions) {
   }
   const std::string found = config.string_or("position_embedding_type", positions);
   if (found != positions) {
-    throw LoadError(
-        fmt::format("{}: position_embedding_type is '{}', expected '{}'", config.file(), found, positions));
+    throw LoadError(fmt::format("{}: position_embedding_type is '{}', expected '{}'", config.file(), found, positions));
   }
 }
 

@@ -70,8 +70,8 @@ std::vector<float> llama3(const RopeConfig& c, size_t half) {
 
 std::vector<float> scaled_by(const RopeConfig& c, const std::vector<double>& factors, size_t half) {
   if (factors.size() != half) {
-    throw LoadError(fmt::format("longrope: expected {} factors, one for each pair of dimensions, found {}", half,
-                                factors.size()));
+    throw LoadError(
+        fmt::format("longrope: expected {} factors, one for each pair of dimensions, found {}", half, factors.size()));
   }
   std::vector<float> out = periods(c.theta, half);
   for (size_t i = 0; i < half; ++i) out[i] = 1.0f / (static_cast<float>(factors[i]) * out[i]);
@@ -90,8 +90,9 @@ double stretched_theta(const RopeConfig& c, size_t length, size_t half) {
 Rope::Rope(const RopeConfig& config, size_t rotary_dim, kernels::RotaryPairs pairs)
     : config_(config), half_(rotary_dim / 2), pairs_(pairs) {
   if (rotary_dim < 2 || rotary_dim % 2 != 0 || half_ > kMaxHalf) {
-    throw LoadError(fmt::format("the rotary embedding turns {} dimensions of a head, expected an even number from 2 to {}",
-                                rotary_dim, 2 * kMaxHalf));
+    throw LoadError(
+        fmt::format("the rotary embedding turns {} dimensions of a head, expected an even number from 2 to {}",
+                    rotary_dim, 2 * kMaxHalf));
   }
   const RopeConfig& c = config_;
   if (c.type == "yarn") {
@@ -143,14 +144,15 @@ void Rope::reserve(size_t max_seqlen) {
   positions_ = max_seqlen;
 }
 
-void Rope::apply(View<float> x, size_t heads, size_t head_dim, const ModelInput& input, Range rows) const noexcept {
-  const auto first = std::upper_bound(input.cu_seqlens.begin(), input.cu_seqlens.end(), static_cast<int32_t>(rows.begin));
-  auto sequence = static_cast<size_t>(first - input.cu_seqlens.begin()) - 1;
+void Rope::apply(View<float> x, size_t heads, size_t head_dim, std::span<const int32_t> positions,
+                 std::span<const int32_t> cu_seqlens, Range rows) const noexcept {
+  const auto first = std::upper_bound(cu_seqlens.begin(), cu_seqlens.end(), static_cast<int32_t>(rows.begin));
+  auto sequence = static_cast<size_t>(first - cu_seqlens.begin()) - 1;
   float own[2 * kMaxHalf];
   for (size_t row = rows.begin; row < rows.end; ++row) {
-    while (static_cast<size_t>(input.cu_seqlens[sequence + 1]) <= row) ++sequence;
-    const auto length = static_cast<size_t>(input.cu_seqlens[sequence + 1] - input.cu_seqlens[sequence]);
-    const auto position = static_cast<size_t>(input.positions[row]);
+    while (static_cast<size_t>(cu_seqlens[sequence + 1]) <= row) ++sequence;
+    const auto length = static_cast<size_t>(cu_seqlens[sequence + 1] - cu_seqlens[sequence]);
+    const auto position = static_cast<size_t>(positions[row]);
     const float *cosines = own, *sines = own + half_;
     if (position < positions_ && !stretched(length)) {
       cosines = &table_[2 * position * half_];

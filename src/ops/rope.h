@@ -3,14 +3,14 @@
 // seen.
 #pragma once
 
-#include <memory>
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/team.h"
 #include "base/view.h"
 #include "kernels/rotary.h"
 #include "loader/rope_config.h"
-#include "stage/job.h"
 
 namespace wde {
 
@@ -22,8 +22,10 @@ class Rope {
   // Makes the table for sequences of up to this many tokens; before the first apply().
   void reserve(size_t max_seqlen);
 
-  // x: rows [rows.begin, rows.end) of the batch's packed tokens, `heads` heads of head_dim from the first column on.
-  void apply(View<float> x, size_t heads, size_t head_dim, const ModelInput& input, Range rows) const noexcept;
+  // x: the batch's packed tokens, of which rows [rows.begin, rows.end) are turned; `heads` heads of head_dim from the
+  // first column on. positions: of each token in its sequence.
+  void apply(View<float> x, size_t heads, size_t head_dim, std::span<const int32_t> positions,
+             std::span<const int32_t> cu_seqlens, Range rows) const noexcept;
 
  private:
   void angles(size_t position, size_t length, float* cosines, float* sines) const noexcept;

@@ -80,8 +80,7 @@ class LexicalOutput final : public OutputProcessor {
       const size_t size = vector.value().size();
       response.outputs.push_back({"embedding", {size}, std::move(vector).value(), {}});
     }
-    if (head_.lexical > 0)
-      response.outputs.push_back(lexical(sequence, rows.slice_cols(head_.dense, 1), special_));
+    if (head_.lexical > 0) response.outputs.push_back(lexical(sequence, rows.slice_cols(head_.dense, 1), special_));
     if (head_.vectors > 0)
       response.outputs.push_back(vectors(rows.slice_cols(head_.dense + head_.lexical, head_.vectors)));
     return response;

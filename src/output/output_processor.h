@@ -23,8 +23,8 @@ struct OutputConfig {
   size_t hidden_size = 0;
   std::string pooling;  // --pooling; "" : the model's
   const Tokenizer* tokenizer = nullptr;
-  std::optional<HeadResult> head;    // what the columns of the rows are; nullopt: hidden states
-  std::vector<std::string> labels;   // of the classes
+  std::optional<HeadResult> head;   // what the columns of the rows are; nullopt: hidden states
+  std::vector<std::string> labels;  // of the classes
   ScoreActivation score_activation = ScoreActivation::kNone;
 };
 
@@ -35,7 +35,8 @@ class OutputProcessor {
   virtual bool wants_prompt_tokens() const { return false; }  // Sequence::prompt_tokens
   virtual bool wants_offsets() const { return false; }        // Sequence::offsets
   virtual size_t dimensions() const = 0;                      // of a row of the answer; 0: none
-  // `rows`: all rows of the sequence, or the one that rows_needed() names; behind a head, the head's. Fills the outputs.
+  // `rows`: all rows of the sequence, or the one that rows_needed() names; behind a head, the head's. Fills the
+  // outputs.
   virtual Result<Response> process(const Sequence& sequence, View<const float> rows) const = 0;
 };
 

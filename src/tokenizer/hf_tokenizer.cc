@@ -178,8 +178,9 @@ class HfTokenizer final : public Tokenizer {
   std::optional<Error> outside(const std::vector<int32_t>& ids) const {
     for (size_t i = 0; i < ids.size(); ++i) {
       if (ids[i] < 0 || static_cast<size_t>(ids[i]) >= vocabulary_size_) {
-        return invalid(fmt::format("the token id {} at position {} is outside the vocabulary, which has the ids 0 to {}",
-                                   ids[i], i, vocabulary_size_ - 1));
+        return invalid(
+            fmt::format("the token id {} at position {} is outside the vocabulary, which has the ids 0 to {}", ids[i],
+                        i, vocabulary_size_ - 1));
       }
     }
     return std::nullopt;

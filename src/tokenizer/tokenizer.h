@@ -35,7 +35,7 @@ class Tokenizer {
   virtual std::string token(int32_t id) const = 0;  // as the vocabulary spells it; "" if there is no such id
   virtual std::optional<int32_t> id(std::string_view token) const = 0;
   virtual Result<std::string> decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const = 0;
-  virtual size_t vocabulary_size() const = 0;       // added tokens included
+  virtual size_t vocabulary_size() const = 0;  // added tokens included
 };
 
 using TokenizerFactory = std::function<std::unique_ptr<Tokenizer>(const TokenizerConfig&)>;

@@ -3,16 +3,17 @@
 namespace wde {
 namespace {
 
-WDE_REGISTER(workflows().add("all", {.help = "what bge-m3 gives in one pass: embedding, sparse weights and token vectors",
-                                       .input_processor = "text",
-                                       .tokenizer = "hf",
-                                       .output_processor = "lexical",
-                                       .scheduler = "length_aware",
-                                       .model_input_builder = "encoder",
-                                       .attn_backend = "flash",
-                                       .executor = "data_parallel",
-                                       .worker = "cpu",
-                                       .runner = "cpu"}));
+WDE_REGISTER(workflows().add("all",
+                             {.help = "what bge-m3 gives in one pass: embedding, sparse weights and token vectors",
+                              .input_processor = "text",
+                              .tokenizer = "hf",
+                              .output_processor = "lexical",
+                              .scheduler = "length_aware",
+                              .model_input_builder = "encoder",
+                              .attn_backend = "flash",
+                              .executor = "data_parallel",
+                              .worker = "cpu",
+                              .runner = "cpu"}));
 
 }  // namespace
 }  // namespace wde

@@ -3,16 +3,17 @@
 namespace wde {
 namespace {
 
-WDE_REGISTER(workflows().add("score", {.help = "a relevance score for every (query, document) pair, from a cross-encoder or by yes/no logits",
-                                       .input_processor = "template",
-                                       .tokenizer = "hf",
-                                       .output_processor = "score",
-                                       .scheduler = "length_aware",
-                                       .model_input_builder = "encoder",
-                                       .attn_backend = "flash",
-                                       .executor = "data_parallel",
-                                       .worker = "cpu",
-                                       .runner = "cpu"}));
+WDE_REGISTER(workflows().add(
+    "score", {.help = "a relevance score for every (query, document) pair, from a cross-encoder or by yes/no logits",
+              .input_processor = "template",
+              .tokenizer = "hf",
+              .output_processor = "score",
+              .scheduler = "length_aware",
+              .model_input_builder = "encoder",
+              .attn_backend = "flash",
+              .executor = "data_parallel",
+              .worker = "cpu",
+              .runner = "cpu"}));
 
 }  // namespace
 }  // namespace wde

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "loader/config.h"
+#include "loader/rope_config.h"
 #include "loader/sentence_transformers.h"
 #include "loader/weights.h"
 #include "wde/result.h"

@@ -23,10 +23,17 @@ struct Golden {
   explicit Golden(const std::filesystem::path& directory)
       : tensors(std::make_unique<SafetensorsFile>((directory / "golden.safetensors").string())) {
     const auto json = nlohmann::json::parse(std::ifstream(directory / "golden.json"));
-    inputs = json.at("inputs").get<std::vector<std::string>>();
+    for (const auto& input : json.at("inputs")) {
+      if (input.is_string()) {
+        inputs.push_back({input.get<std::string>()});
+      } else {
+        inputs.push_back({TextPair{input.at(0).get<std::string>(), input.at(1).get<std::string>()}});
+      }
+    }
     ids = json.at("ids").get<std::vector<std::vector<int32_t>>>();
     max_length = json.at("max_length").get<size_t>();
     tolerance = json.at("tolerance").get<double>();
+    for (const auto& [name, note] : json.at("outputs").items()) outputs.push_back(name);
   }
 
   // The recorded array and its shape; empty if it was not recorded ("hidden" is there for the first inputs only).
@@ -38,8 +45,9 @@ struct Golden {
     return {std::move(values), it->second.shape};
   }
 
-  std::vector<std::string> inputs;
+  std::vector<Request> inputs;
   std::vector<std::vector<int32_t>> ids;
+  std::vector<std::string> outputs;  // names of what was recorded
   size_t max_length = 0;
   double tolerance = 0;
   std::unique_ptr<SafetensorsFile> tensors;
@@ -53,6 +61,12 @@ inline std::vector<std::string> checkpoints() {
   }
   std::sort(names.begin(), names.end());
   return names;
+}
+
+// Those that embed, a few of every kind: the batch's company is the business of layers, not of architectures.
+inline std::vector<std::string> embedders() {
+  return {"bert-mean", "bert-cls",   "deberta-v2-reranker", "embeddinggemma",
+          "gte-new",   "modernbert", "qwen3-embedding",     "t5-encoder"};
 }
 
 inline std::filesystem::path checkpoint(const std::string& name) { return std::filesystem::path(WDE_TEST_DATA) / name; }
@@ -85,12 +99,12 @@ inline std::unique_ptr<Engine> make_engine(const std::filesystem::path& model, c
   return Engine::create(args);
 }
 
-// The responses of all texts, submitted in groups of so many; a failed one fails the test and is left empty.
-inline std::vector<Response> respond(Engine& engine, const std::vector<std::string>& texts, size_t group = SIZE_MAX) {
+// The responses of all requests, submitted in groups of so many; a failed one fails the test and is left empty.
+inline std::vector<Response> respond(Engine& engine, const std::vector<Request>& requests, size_t group = SIZE_MAX) {
   std::vector<Response> responses;
-  for (size_t begin = 0; begin < texts.size(); begin += std::min(group, texts.size() - begin)) {
+  for (size_t begin = 0; begin < requests.size(); begin += std::min(group, requests.size() - begin)) {
     std::vector<std::future<Result<Response>>> futures;
-    for (size_t i = begin; i < texts.size() && i - begin < group; ++i) futures.push_back(engine.submit({texts[i], {}}));
+    for (size_t i = begin; i < requests.size() && i - begin < group; ++i) futures.push_back(engine.submit(requests[i]));
     for (auto& future : futures) {
       auto result = future.get();
       if (!result.ok()) ADD_FAILURE() << result.error().message;
@@ -100,10 +114,17 @@ inline std::vector<Response> respond(Engine& engine, const std::vector<std::stri
   return responses;
 }
 
+inline std::vector<Request> requests(const std::vector<std::string>& texts) {
+  std::vector<Request> out;
+  for (const std::string& text : texts) out.push_back({text});
+  return out;
+}
+
 inline std::vector<std::vector<float>> vectors(Engine& engine, const std::vector<std::string>& texts,
                                                size_t group = SIZE_MAX) {
   std::vector<std::vector<float>> out;
-  for (Response& response : respond(engine, texts, group)) out.push_back(std::move(response.outputs.at(0).values));
+  for (Response& response : respond(engine, requests(texts), group))
+    out.push_back(std::move(response.outputs.at(0).values));
   return out;
 }
 

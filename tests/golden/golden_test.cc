@@ -1,5 +1,7 @@
 // Every small checkpoint, and all-MiniLM-L6-v2 where it is at hand, against what the reference implementation answered.
 #include <cstdlib>
+#include <map>
+#include <stdexcept>
 
 #include "golden/golden_files.h"
 
@@ -18,29 +20,72 @@ void expect_token_ids(const fs::path& model, const Golden& golden) {
   for (size_t i = 0; i < responses.size(); ++i) EXPECT_EQ(responses[i].outputs[0].ids, golden.ids[i]) << "input " << i;
 }
 
-// Compares `output` of every input for which the reference recorded it; there must be some.
-void expect_arrays(const fs::path& model, const Golden& golden, const std::string& task, const std::string& output,
+// A response's array under the name that the reference gave it, in the same form.
+std::vector<float> array_of(const Response& response, const std::string& recorded, size_t size) {
+  const auto named = [&](const std::string& name) -> const Output& {
+    for (const Output& output : response.outputs) {
+      if (output.name == name) return output;
+    }
+    throw std::runtime_error("no output " + name);
+  };
+  if (recorded == "embedding" || recorded == "hidden") return named(recorded).values;
+  if (recorded == "colbert") return named("vectors").values;
+  if (recorded == "logits") return named(response.outputs[0].name == "score" ? "logit" : "logits").values;
+  std::vector<float> dense(size);
+  const Output& sparse = named("sparse");
+  for (size_t i = 0; i < sparse.ids.size(); ++i) dense.at(static_cast<size_t>(sparse.ids[i])) = sparse.values[i];
+  return dense;
+}
+
+// Weights of tokens -> of the vocabulary: the highest of each id, without the four special tokens.
+std::vector<float> lexical(const std::vector<int32_t>& ids, const std::vector<float>& weights, size_t vocabulary) {
+  std::vector<float> out(vocabulary);
+  for (size_t t = 0; t < ids.size(); ++t) {
+    if (ids[t] > 3) out[static_cast<size_t>(ids[t])] = std::max(out[static_cast<size_t>(ids[t])], weights[t]);
+  }
+  return out;
+}
+
+std::string task_of(const Golden& golden, const std::string& recorded) {
+  static const std::map<std::string, std::string> kTasks = {{"embedding", "embed"},
+                                                            {"hidden", "token_embed"},
+                                                            {"sparse", "sparse"},
+                                                            {"sparse_weights", "sparse"},
+                                                            {"colbert", "multi_vector"}};
+  if (recorded != "logits") return kTasks.at(recorded);
+  if (golden.array("logits", 2).second.size() == 2) return "token_classify";
+  return std::holds_alternative<TextPair>(golden.inputs[0].input) ? "score" : "classify";
+}
+
+// Compares `recorded` of every input for which the reference recorded it; there must be some.
+void expect_arrays(const fs::path& model, const Golden& golden, const std::string& recorded,
                    const test::Settings& more = {}) {
-  test::Settings settings = {{"task", task}, {"max-length", with_length(golden)}};
+  constexpr size_t kVocabulary = 4096;  // more than any of these has
+  const bool weights = recorded == "sparse_weights";
+  test::Settings settings = {
+      {"task", task_of(golden, recorded)}, {"max-length", with_length(golden)}, {"template", "none"}};
   settings.insert(settings.end(), more.begin(), more.end());
   auto engine = make_engine(model, settings);
   const auto responses = test::respond(*engine, golden.inputs);
   size_t compared = 0;
   double worst = 0;
   for (size_t i = 0; i < responses.size(); ++i) {
-    EXPECT_EQ(responses[i].tokens, golden.ids[i].size());
-    const auto [want, shape] = golden.array(output, i);
+    auto [want, shape] = golden.array(recorded, i);
     if (want.empty()) continue;
     ++compared;
-    const Output& got = responses[i].outputs[0];
-    EXPECT_EQ(got.name, output);
-    EXPECT_EQ(got.shape, shape) << "input " << i;
-    const double difference = test::difference(got.values, want);
+    EXPECT_EQ(responses[i].tokens, golden.ids[i].size());
+    if (weights) want = lexical(golden.ids[i], want, kVocabulary);
+    const double difference = test::difference(array_of(responses[i], recorded, want.size()), want);
     worst = std::max(worst, difference);
-    EXPECT_LE(difference, golden.tolerance) << "input " << i << ": " << golden.inputs[i].substr(0, 60);
+    EXPECT_LE(difference, golden.tolerance) << recorded << " of input " << i;
   }
   EXPECT_GT(compared, 0u);
-  ::testing::Test::RecordProperty("worst_" + output, std::to_string(worst));
+  ::testing::Test::RecordProperty("worst_" + recorded, std::to_string(worst));
+}
+
+void expect_everything(const fs::path& model, const test::Settings& settings) {
+  const Golden golden(model);
+  for (const std::string& recorded : golden.outputs) expect_arrays(model, golden, recorded, settings);
 }
 
 class Checkpoints : public ::testing::TestWithParam<std::string> {
@@ -50,13 +95,20 @@ class Checkpoints : public ::testing::TestWithParam<std::string> {
 INSTANTIATE_TEST_SUITE_P(Models, Checkpoints, ::testing::ValuesIn(test::checkpoints()),
                          [](const auto& test_info) { return test::test_name(test_info.param); });
 
-TEST(Golden, CheckpointsAreThere) { EXPECT_GE(test::checkpoints().size(), 6u) << "in " << WDE_TEST_DATA; }
+TEST(Golden, CheckpointsAreThere) { EXPECT_GE(test::checkpoints().size(), 33u) << "in " << WDE_TEST_DATA; }
 
 TEST_P(Checkpoints, TokenIds) { expect_token_ids(model(), Golden(model())); }
-TEST_P(Checkpoints, Embeddings) { expect_arrays(model(), Golden(model()), "embed", "embedding"); }
-TEST_P(Checkpoints, HiddenStates) { expect_arrays(model(), Golden(model()), "token_embed", "hidden"); }
-TEST_P(Checkpoints, HiddenStatesWithNaiveAttention) {
-  expect_arrays(model(), Golden(model()), "token_embed", "hidden", {{"attn-backend", "naive"}});
+TEST_P(Checkpoints, Flash) { expect_everything(model(), {}); }
+TEST_P(Checkpoints, NaiveInSync) { expect_everything(model(), {{"attn-backend", "naive"}, {"executor", "sync"}}); }
+TEST_P(Checkpoints, MemoryEfficientInPipelineParallel) {
+  expect_everything(model(),
+                    {{"attn-backend", "memory_efficient"}, {"executor", "pipeline_parallel"}, {"workers", "2"}});
+}
+TEST_P(Checkpoints, FlashInferInTensorParallel) {
+  expect_everything(model(), {{"attn-backend", "flashinfer"}, {"executor", "tensor_parallel"}, {"workers", "3"}});
+}
+TEST_P(Checkpoints, FlashInAsync) {
+  expect_everything(model(), {{"executor", "async"}, {"scheduler", "fifo"}, {"max-batch-tokens", "48"}});
 }
 
 // WDE_MINILM, else the cache that scripts/run fills; empty: neither has it.
@@ -81,7 +133,7 @@ class MiniLm : public ::testing::Test {
 };
 
 TEST_F(MiniLm, TokenIds) { expect_token_ids(minilm(), Golden(recorded())); }
-TEST_F(MiniLm, Embeddings) { expect_arrays(minilm(), Golden(recorded()), "embed", "embedding"); }
+TEST_F(MiniLm, Embeddings) { expect_arrays(minilm(), Golden(recorded()), "embedding"); }
 
 }  // namespace
 }  // namespace wde

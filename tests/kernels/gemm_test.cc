@@ -30,7 +30,7 @@ struct Problem {
     bias = random.floats((n + kPanelCols - 1) / kPanelCols * kPanelCols);
     residual_stride = n + 5;
     residual = random.floats((m - 1) * residual_stride + n);
-    pack_weight(w.data(), n, k, 0, 1.0f, packed.data());
+    pack_weight(w.data(), n, k, 0, packed.data());
   }
 
   // The sum of |a| |b| behind one element, which bounds its rounding errors.
@@ -148,7 +148,7 @@ TEST_P(Gemm, ColumnIsTheSameWhereverItStands) {
     Problem p(9, n, k);
     for (size_t col = 1; col < n; ++col)
       std::copy_n(p.w.begin(), k, p.w.begin() + static_cast<std::ptrdiff_t>(col * k));
-    pack_weight(p.w.data(), n, k, 0, 1.0f, p.packed.data());
+    pack_weight(p.w.data(), n, k, 0, p.packed.data());
     Output c(9, n);
     run(p, {}, c);
     for (size_t row = 0; row < 9; ++row) {
@@ -240,7 +240,7 @@ TEST(PackWeight, LaysOutPanelsOfSixteenColumns) {
   const auto w = Random(3).floats(n * k);
   std::vector<float> packed(packed_floats(k, n) + 1);
   packed.back() = kCanary;
-  pack_weight(w.data(), n, k, 0, 1.0f, packed.data());
+  pack_weight(w.data(), n, k, 0, packed.data());
   EXPECT_EQ(packed.back(), kCanary);
   for (size_t col = 0; col < 32; ++col) {
     for (size_t kk = 0; kk < k; ++kk) {
@@ -250,19 +250,18 @@ TEST(PackWeight, LaysOutPanelsOfSixteenColumns) {
 }
 
 // Q, K and V side by side are one weight; their borders need not be those of a panel.
-TEST(PackWeight, ColumnOffsetsAndScale) {
+TEST(PackWeight, ColumnOffsets) {
   const size_t k = 12;
   for (size_t width : {1, 5, 16, 48, 51}) {
     const auto q = Random(1).floats(width * k), key = Random(2).floats(width * k), v = Random(3).floats(width * k);
-    std::vector<float> all;
-    for (float x : q) all.push_back(0.3f * x);
+    std::vector<float> all = q;
     all.insert(all.end(), key.begin(), key.end());
     all.insert(all.end(), v.begin(), v.end());
     std::vector<float> want(packed_floats(k, 3 * width)), packed(want.size());
-    pack_weight(all.data(), 3 * width, k, 0, 1.0f, want.data());
-    pack_weight(v.data(), width, k, 2 * width, 1.0f, packed.data());
-    pack_weight(q.data(), width, k, 0, 0.3f, packed.data());
-    pack_weight(key.data(), width, k, width, 1.0f, packed.data());
+    pack_weight(all.data(), 3 * width, k, 0, want.data());
+    pack_weight(v.data(), width, k, 2 * width, packed.data());
+    pack_weight(q.data(), width, k, 0, packed.data());
+    pack_weight(key.data(), width, k, width, packed.data());
     EXPECT_EQ(packed, want) << "width " << width;
   }
 }

@@ -106,9 +106,9 @@ TEST_P(RunnerAllocations, NoneOnceTheLargestBatchHasPassed) {
       for (const auto& lengths : batches) inputs.push_back(input_of(lengths, rows));
       ModelOutput output;
       Team team;
-      runner->run(inputs[0], output, team);
+      runner->run(inputs[0], {}, output, team);
       for (size_t i = 0; i < inputs.size(); ++i)
-        EXPECT_EQ(count([&] { runner->run(inputs[i], output, team); }), 0u) << "batch " << i;
+        EXPECT_EQ(count([&] { runner->run(inputs[i], {}, output, team); }), 0u) << "batch " << i;
 
       // A crew of three: the leader counts its own, each helper too.
       Crew crew;
@@ -119,7 +119,7 @@ TEST_P(RunnerAllocations, NoneOnceTheLargestBatchHasPassed) {
         for (size_t rank : {1, 2}) {
           helpers.emplace_back([&, rank] { helpers_allocated += count([&] { crew.help(rank, ticket); }); });
         }
-        const size_t leader_allocated = count([&] { runner->run(batch, output, crew); });
+        const size_t leader_allocated = count([&] { runner->run(batch, {}, output, crew); });
         crew.dismiss();
         for (std::thread& helper : helpers) helper.join();
         return leader_allocated;
@@ -131,9 +131,9 @@ TEST_P(RunnerAllocations, NoneOnceTheLargestBatchHasPassed) {
 
       // A batch above the promise (a caller's mistake) is computed all the same, and taken into account from then on.
       const ModelInput larger = input_of({500, 400, 300}, rows);
-      runner->run(larger, output, team);
-      runner->run(larger, output, team);
-      EXPECT_EQ(count([&] { runner->run(larger, output, team); }), 0u) << "third batch of a larger size";
+      runner->run(larger, {}, output, team);
+      runner->run(larger, {}, output, team);
+      EXPECT_EQ(count([&] { runner->run(larger, {}, output, team); }), 0u) << "third batch of a larger size";
     }
   }
 }

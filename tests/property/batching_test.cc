@@ -29,7 +29,7 @@ class Batching : public ::testing::TestWithParam<std::string> {
     return make_engine(test::checkpoint(GetParam()), settings);
   }
 };
-INSTANTIATE_TEST_SUITE_P(Models, Batching, ::testing::ValuesIn(test::checkpoints()),
+INSTANTIATE_TEST_SUITE_P(Models, Batching, ::testing::ValuesIn(test::embedders()),
                          [](const auto& test_info) { return test::test_name(test_info.param); });
 
 TEST_P(Batching, AloneInSevensAndAllTogether) {
@@ -51,7 +51,10 @@ TEST_P(Batching, EverySettingThatOnlySchedules) {
   const std::vector<Settings> executors = {{{"executor", "sync"}},
                                            {{"executor", "data_parallel"}, {"workers", "1"}},
                                            {{"executor", "data_parallel"}, {"workers", "2"}},
-                                           {{"executor", "data_parallel"}, {"workers", "3"}}};
+                                           {{"executor", "data_parallel"}, {"workers", "3"}},
+                                           {{"executor", "async"}},
+                                           {{"executor", "tensor_parallel"}, {"workers", "2"}},
+                                           {{"executor", "pipeline_parallel"}, {"workers", "2"}}};
   for (size_t b = 0; b < budgets.size(); ++b) {
     for (size_t s = 0; s < schedulers.size(); ++s) {
       for (size_t e = 0; e < executors.size(); ++e) {

@@ -1,4 +1,5 @@
 #include "loader/config.h"
+#include "loader/rope_config.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -135,7 +136,8 @@ TEST_F(ConfigTest, HostileTextIsMadeFitForMessages) {
 
 TEST_F(ConfigTest, BothGenerationsOfTransformers) {
   const ConfigView now = read(
-      R"({"dtype": "bfloat16", "rope_parameters": {"rope_type": "llama3", "rope_theta": 5e5}, "architectures": ["BertModel"],
+      R"({"dtype": "bfloat16", "rope_parameters": {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8, "low_freq_factor": 1,
+                                  "high_freq_factor": 4}, "architectures": ["BertModel"],
                                   "model_type": "bert"})");
   EXPECT_EQ(config_dtype(now), "bfloat16");
   EXPECT_EQ(config_rope(now).type, "llama3");
@@ -155,13 +157,17 @@ TEST_F(ConfigTest, BothGenerationsOfTransformers) {
   EXPECT_EQ(config_model_type(neither), "");
   EXPECT_EQ(config_architecture(read(R"({"architectures": []})")), "");
   EXPECT_THROW((void)config_rope(read(R"({"rope_theta": 0})")), LoadError);
+  EXPECT_THROW((void)config_rope(read(R"({"rope_scaling": {"type": "linear"}})")), LoadError);
+  EXPECT_THROW((void)config_rope(read(R"({"rope_scaling": {"type": "linear", "factor": 0}})")), LoadError);
+  expect_contains(load_error([&] { (void)config_rope(read(R"({"rope_scaling": {"type": "spiral"}})")); }),
+                  {"spiral", "yarn"});
   EXPECT_EQ(neither.first_of({"dtype", "torch_dtype"}), "dtype");
 }
 
 TEST_F(ConfigTest, RopeParametersOfALayerType) {
   const ConfigView config =
       read(R"({"rope_parameters": {"full_attention": {"rope_theta": 160000.0, "rope_type": "default"},
-                                                         "sliding_attention": {"rope_theta": 10000.0, "rope_type": "linear"}}})");
+                                                         "sliding_attention": {"rope_theta": 10000.0, "rope_type": "linear", "factor": 2}}})");
   EXPECT_EQ(config_rope(config, "full_attention").theta, 160000);
   EXPECT_EQ(config_rope(config, "sliding_attention").type, "linear");
   expect_contains(load_error([&] { (void)config_rope(config); }), {"one set a layer type"});

@@ -64,11 +64,11 @@ Gate gate;
 class TestRunner final : public Runner {
  public:
   explicit TestRunner(const RunnerConfig& config) : real_(runners().get("cpu")(config)) {}
-  void run(const ModelInput& input, ModelOutput& output, Team& team) override {
+  void run(const ModelInput& input, LayerRange range, ModelOutput& output, Team& team) override {
     gate.pass();
     if (contains(input.ids, kThrowInRunner)) throw std::runtime_error("the test's runner threw");
     if (contains(input.ids, kThrowNoException)) throw 5;
-    real_->run(input, output, team);
+    real_->run(input, range, output, team);
   }
 
  private:
@@ -113,6 +113,10 @@ class TestTokenizer final : public Tokenizer {
     return real_->encode(jobs, max_length, want_offsets);
   }
   std::string token(int32_t id) const override { return real_->token(id); }
+  std::optional<int32_t> id(std::string_view token) const override { return real_->id(token); }
+  Result<std::string> decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const override {
+    return real_->decode(ids, skip_special_tokens);
+  }
   size_t vocabulary_size() const override { return real_->vocabulary_size(); }
 
  private:

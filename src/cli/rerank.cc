@@ -1,0 +1,158 @@
+// rerank: one query, many documents, the best first.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <future>
+#include <numeric>
+
+#include "cli/command.h"
+#include "cli/engine_flags.h"
+#include "cli/io_flags.h"
+#include "cli/json_text.h"
+#include "cli/output_sink.h"
+#include "cli/result_fields.h"
+#include "wde/engine.h"
+
+namespace wde::cli {
+namespace {
+
+struct Ranked {
+  uint64_t index = 0;
+  std::string document;
+  float score = 0;
+};
+
+class RerankCommand : public Command {
+ public:
+  std::string name() const override { return "rerank"; }
+  std::string summary() const override { return "Documents sorted by their relevance to a query, the best first."; }
+  std::string examples() const override {
+    return R"(  wde rerank --model bge-reranker-v2-m3 --query "what is a panda?" "hi" "a bear from China"
+  wde rerank --model ms-marco-MiniLM-L6-v2 --query "tail -f" --input lines.txt --top-n 3
+  wde rerank --model all-MiniLM-L6-v2 --query "a bear" "panda" "spoon"      # embedders: cosine similarity)";
+  }
+  bool takes_texts() const override { return true; }
+  void set_texts(std::vector<std::string> texts) override { input_flags_.set_texts(std::move(texts)); }
+  void add_flags(CLI::App& app) override {
+    app.add_option("--query", query_, "What the documents are compared with.")->option_text("TEXT")->required();
+    app.add_option("--top-n", top_n_, "Give only the best N. [default: all]")->option_text("N");
+    app.add_flag("--raw", raw_, "Logits instead of scores behind the model's activation.");
+    input_flags_.add_to(app);
+    output_flags_.add_to(app, {"jsonl", "text"});
+    engine_flags_.add_to(app);
+  }
+
+  int run() override {
+    const std::string task = inspect_model(engine_flags_.args("embed")).default_task;
+    const bool pairs = task == "score";
+    if (!pairs && task != "embed") {
+      throw UsageError(fmt::format("this model answers the task {}; reranking needs a reranker or an embedder", task));
+    }
+    std::unique_ptr<InputSource> source = input_flags_.open();
+    const std::unique_ptr<Engine> engine = Engine::create(engine_flags_.args(pairs ? "score" : "embed"));
+    bool failed = false;
+    std::vector<Ranked> ranked = pairs ? score(*engine, *source, failed) : compare(*engine, *source, failed);
+    std::stable_sort(ranked.begin(), ranked.end(), [](const Ranked& a, const Ranked& b) { return a.score > b.score; });
+    if (top_n_ > 0 && ranked.size() > top_n_) ranked.resize(top_n_);
+    OutputSink sink(output_flags_.output);
+    for (const Ranked& r : ranked) {
+      std::string& out = sink.buffer();
+      if (output_flags_.format == "text") {
+        append_number(out, r.score);
+        out += '\t' + r.document + '\n';
+      } else {
+        out += "{\"index\":";
+        append_number(out, r.index);
+        out += ",\"score\":";
+        append_number(out, r.score);
+        out += ",\"document\":";
+        append_json_string(out, r.document);
+        out += "}\n";
+      }
+      sink.maybe_flush();
+    }
+    sink.close();
+    return failed ? kFailed : kDone;
+  }
+
+ private:
+  using Future = std::future<Result<Response>>;
+
+  // The documents' responses in order; a document that fails is said and left out.
+  template <class MakeRequest, class Use>
+  void each(Engine& engine, InputSource& source, bool& failed, const MakeRequest& make, const Use& use) {
+    std::deque<std::pair<Ranked, Future>> waiting;
+    const auto finish_one = [&] {
+      auto [ranked, future] = std::move(waiting.front());
+      waiting.pop_front();
+      const Result<Response> result = future.get();
+      if (result.ok()) return use(std::move(ranked), result.value());
+      fmt::print(stderr, "wde: {}: {}\n", source.where(ranked.index + 1), result.error().message);
+      failed = true;
+    };
+    constexpr size_t kWindow = 4096;
+    uint64_t index = 0;
+    while (auto item = source.next()) {
+      const uint64_t number = index++;
+      std::string* text = item->request.ok() ? std::get_if<std::string>(&item->request.value().input) : nullptr;
+      if (text == nullptr) {
+        fmt::print(stderr, "wde: {}: {}\n", source.where(item->line),
+                   item->request.ok() ? "expected a document, found a pair" : item->request.error().message);
+        failed = true;
+        continue;
+      }
+      Ranked ranked{number, *text, 0};
+      waiting.emplace_back(std::move(ranked), engine.submit(make(std::move(*text))));
+      if (waiting.size() >= kWindow) finish_one();
+    }
+    while (!waiting.empty()) finish_one();
+  }
+
+  std::vector<Ranked> score(Engine& engine, InputSource& source, bool& failed) {
+    std::vector<Ranked> out;
+    each(
+        engine, source, failed,
+        [&](std::string document) {
+          return Request{TextPair{query_, std::move(document)}};
+        },
+        [&](Ranked ranked, const Response& response) {
+          ranked.score = output_named(response, raw_ ? "logit" : "score")->values.at(0);
+          out.push_back(std::move(ranked));
+        });
+    return out;
+  }
+
+  std::vector<Ranked> compare(Engine& engine, InputSource& source, bool& failed) {
+    const Result<Response> query = engine.submit(Request{query_}).get();
+    if (!query.ok()) throw std::runtime_error("the query: " + query.error().message);
+    const std::vector<float> q = output_named(query.value(), "embedding")->values;
+    std::vector<Ranked> out;
+    each(
+        engine, source, failed, [&](std::string document) { return Request{std::move(document)}; },
+        [&](Ranked ranked, const Response& response) {
+          const std::vector<float>& d = output_named(response, "embedding")->values;
+          const double dot = std::inner_product(q.begin(), q.end(), d.begin(), 0.0),
+                       norms = std::sqrt(std::inner_product(q.begin(), q.end(), q.begin(), 0.0) *
+                                         std::inner_product(d.begin(), d.end(), d.begin(), 0.0));
+          ranked.score = norms > 0 ? static_cast<float>(dot / norms) : 0.0f;
+          out.push_back(std::move(ranked));
+        });
+    return out;
+  }
+
+  std::string query_;
+  size_t top_n_ = 0;
+  bool raw_ = false;
+  EngineFlags engine_flags_;
+  InputFlags input_flags_;
+  OutputFlags output_flags_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_rerank_command() { return std::make_unique<RerankCommand>(); }
+
+}  // namespace wde::cli

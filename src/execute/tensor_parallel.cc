@@ -1,0 +1,66 @@
+// tensor_parallel: all workers compute every batch together, each its share of the heads and of the weights' columns
+// (or, where there are many tokens, of their rows): how one long text uses all cores. Activations lie in shared memory,
+// and no sum is ever split between members, so there is nothing to reduce and results equal a single worker's to the
+// last bit.
+//
+// async: the same with a team of one: the next batch is tokenized and built while this one is computed.
+#include <pthread.h>
+
+#include <thread>
+#include <vector>
+
+#include "execute/crew.h"
+#include "execute/executor.h"
+#include "execute/job_queue.h"
+
+namespace wde {
+namespace {
+
+class TeamExecutor final : public Executor {
+ public:
+  TeamExecutor(const ExecutorConfig& config, size_t members) : worker_(config.make_worker()), done_(config.done) {
+    const uint32_t ticket = crew_.gather(members - 1);
+    for (size_t rank = 1; rank < members; ++rank) {
+      helpers_.emplace_back([this, rank, ticket] { crew_.help(rank, ticket); });
+      pthread_setname_np(helpers_.back().native_handle(), "wde-member");
+    }
+    leader_ = std::thread([this] { run(); });
+    pthread_setname_np(leader_.native_handle(), "wde-worker");
+  }
+
+  ~TeamExecutor() override {
+    queue_.close();
+    leader_.join();
+    for (std::thread& helper : helpers_) helper.join();
+  }
+
+  size_t workers() const override { return 1; }
+  size_t capacity() const override { return 2; }  // one is computed, one is ready
+  void submit(std::unique_ptr<Job> job) override { queue_.push(std::move(job)); }
+
+ private:
+  void run() {
+    while (std::unique_ptr<Job> job = queue_.pop()) {
+      worker_->execute(*job, crew_);
+      done_(std::move(job));
+    }
+    crew_.dismiss();
+  }
+
+  std::unique_ptr<Worker> worker_;
+  Completion done_;
+  Crew crew_;
+  JobQueue queue_;
+  std::vector<std::thread> helpers_;
+  std::thread leader_;
+};
+
+WDE_REGISTER(executors().add("tensor_parallel", {"async", [](const ExecutorConfig& config) {
+                                                   return std::make_unique<TeamExecutor>(config, config.workers);
+                                                 }}));
+WDE_REGISTER(executors().add("async", {"async", [](const ExecutorConfig& config) {
+                                         return std::make_unique<TeamExecutor>(config, 1);
+                                       }}));
+
+}  // namespace
+}  // namespace wde

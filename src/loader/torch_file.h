@@ -1,0 +1,47 @@
+// Files of PyTorch's torch.save since version 1.6 (pytorch_model.bin, colbert_linear.pt): a zip archive of a pickle and
+// the tensors' bytes. The file is mapped read-only; the pickle is interpreted as data by a fixed list of opcodes and
+// names (pickle.h), so that nothing in a file can be run. Everything is checked before any tensor is handed out.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "loader/safetensors.h"
+
+namespace wde {
+
+class TorchFile {
+ public:
+  // The file holds a dict of tensors, or one under "state_dict"; numbers, strings and None beside them are passed over.
+  // Throws LoadError: anything else, a damaged file, the format from before version 1.6.
+  explicit TorchFile(const std::string& file);
+  TorchFile(const TorchFile&) = delete;
+  TorchFile& operator=(const TorchFile&) = delete;
+
+  const std::string& file() const { return file_; }
+  // All contiguous, and fit for SafetensorsFile::release_pages. Some may share their data. A tensor that is not
+  // contiguous in the file, as a transposed one, is copied when the file is opened.
+  const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
+
+ private:
+  // Pages that unmap themselves. Never private anonymous ones, whose content release_pages would throw away.
+  struct Mapping {
+    std::byte* data = nullptr;
+    size_t bytes = 0;
+    Mapping() = default;
+    ~Mapping();
+    Mapping(const Mapping&) = delete;
+    Mapping& operator=(const Mapping&) = delete;
+    // From a file, or empty pages if `descriptor` is -1. `bytes` > 0.
+    void map(size_t bytes, int descriptor, const std::string& file);
+  };
+
+  std::string file_;
+  Mapping map_;
+  Mapping copies_;
+  std::map<std::string, TensorView, std::less<>> tensors_;
+};
+
+}  // namespace wde

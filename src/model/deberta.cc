@@ -1,0 +1,165 @@
+// DeBERTa-v2 and v3 (mxbai-rerank v1, NLI and zero-shot classifiers): BERT's layers whose attention adds the scores of
+// contents with relative positions. Source: transformers, modeling_deberta_v2.py.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "model/post_norm_layer.h"
+#include "model/transformer_model.h"
+
+namespace wde {
+namespace {
+
+const PostNormNames kNames = {"attention.self.query_proj",
+                              "attention.self.key_proj",
+                              "attention.self.value_proj",
+                              "attention.output.dense",
+                              "attention.output.LayerNorm",
+                              "intermediate.dense",
+                              "output.dense",
+                              "output.LayerNorm"};
+
+class DebertaModel final : public TransformerModel {
+ public:
+  DebertaModel(const ConfigView& config, Weights& weights) {
+    if (!config.boolean_or("relative_attention", false))
+      throw LoadError(config.file() + ": relative_attention must be true, other DeBERTa models are not supported");
+    if (config.integer_or("conv_kernel_size", 0, 0, 1 << 10) > 0)
+      throw LoadError(config.file() +
+                      ": conv_kernel_size is above 0: the convolution of DeBERTa-v2-xlarge is not supported");
+    const Sizes sizes = read_sizes(config, {});
+    const HeadShape heads = equal_heads(sizes.hidden, sizes.heads);
+    const auto own_head_dim =
+        static_cast<size_t>(config.integer_or("attention_head_size", static_cast<int64_t>(heads.head_dim), 1, 1 << 12));
+    if (own_head_dim != heads.head_dim)
+      throw LoadError(config.file() + ": attention_head_size must be hidden_size / num_attention_heads");
+    begin(sizes, heads);
+    weights.choose_prefix({"", "deberta."}, "embeddings.word_embeddings.weight");
+    for (const char* head : {"pooler.", "classifier.", "cls.", "lm_predictions.", "mask_predictions.", "qa_outputs.",
+                             "embeddings.position_ids"}) {
+      weights.ignore(head);
+    }
+    read_positions(config, sizes);
+    load_embeddings(config, weights, sizes);
+    const Matrix relative = load_relative(config, weights, sizes);
+    const bool shared = config.boolean_or("share_att_key", false);
+    for (size_t i = 0; i < sizes.layers; ++i) {
+      const std::string name = fmt::format("encoder.layer.{}.", i), self = name + "attention.self.";
+      TransformerLayer& layer = add_post_norm_layer(transformer_, weights, name, kNames, sizes.hidden,
+                                                    sizes.intermediate, sizes.activation, sizes.eps);
+      layer.mask.scale = 1.0f / std::sqrt(static_cast<float>(heads.head_dim) * static_cast<float>(1 + c2p_ + p2c_));
+      Matrix keys, queries;
+      if (c2p_) keys = project(weights, self + (shared ? "key_proj" : "pos_key_proj"), relative);
+      if (p2c_) queries = project(weights, self + (shared ? "query_proj" : "pos_query_proj"), relative);
+      layer.relative = Disentangled(std::as_const(keys).view(), std::as_const(queries).view(), heads.num_heads,
+                                    heads.head_dim, transformer_.arena());
+      layer.mask.positions = 2 * span_;
+    }
+    reserve(1);
+  }
+
+  void reserve(size_t max_seqlen) override {
+    TransformerModel::reserve(max_seqlen);
+    index_.resize(2 * max_seqlen - 1);
+    for (size_t i = 0; i < index_.size(); ++i) {
+      // Of key minus query; the buckets are those of query minus key.
+      const int64_t distance = static_cast<int64_t>(max_seqlen) - 1 - static_cast<int64_t>(i);
+      const auto span = static_cast<int64_t>(span_);
+      index_[i] = static_cast<int32_t>(std::clamp<int64_t>(bucket(distance) + span, 0, 2 * span - 1));
+    }
+    for (size_t i = 0; i < transformer_.layers(); ++i) {
+      transformer_.layer(i).mask.relative_index = index_.data();
+      transformer_.layer(i).mask.relative_span = max_seqlen;
+    }
+  }
+
+ private:
+  void read_positions(const ConfigView& config, const Sizes& sizes) {
+    const auto given = config.integer_or("max_relative_positions", -1, -1, 1 << 20);
+    max_relative_ = given < 1 ? sizes.positions : static_cast<size_t>(given);
+    buckets_ = static_cast<size_t>(std::max<int64_t>(0, config.integer_or("position_buckets", -1, -1, 1 << 16)));
+    span_ = buckets_ > 0 ? buckets_ : max_relative_;
+    // A list, or names joined by "|".
+    for (const std::string& entry : config.strings("pos_att_type")) {
+      c2p_ |= entry.find("c2p") != std::string::npos;
+      p2c_ |= entry.find("p2c") != std::string::npos;
+      if (entry.find("p2p") != std::string::npos)
+        throw LoadError(config.file() + ": pos_att_type has p2p, which is not supported");
+    }
+    if (!c2p_ && !p2c_) throw LoadError(config.file() + ": pos_att_type must have c2p or p2c");
+  }
+
+  void load_embeddings(const ConfigView& config, Weights& weights, const Sizes& sizes) {
+    if (static_cast<size_t>(config.integer_or("embedding_size", static_cast<int64_t>(sizes.hidden), 1, 1 << 16)) !=
+        sizes.hidden) {
+      throw LoadError(config.file() + ": embedding_size must be hidden_size");
+    }
+    embedding_.word = Embedding(weights, "embeddings.word_embeddings.weight", sizes.vocab, sizes.hidden);
+    if (config.boolean_or("position_biased_input", true)) {
+      embedding_.position =
+          AddedEmbedding(weights, "embeddings.position_embeddings.weight", sizes.positions, sizes.hidden);
+    } else {
+      weights.ignore("embeddings.position_embeddings.");
+    }
+    embedding_.types = static_cast<size_t>(config.integer_or("type_vocab_size", 0, 0, 1 << 16));
+    if (embedding_.types > 0) {
+      embedding_.type =
+          AddedEmbedding(weights, "embeddings.token_type_embeddings.weight", embedding_.types, sizes.hidden);
+    }
+    embedding_.norm = Norm::layer(weights, "embeddings.LayerNorm", sizes.hidden, sizes.eps);
+  }
+
+  Matrix load_relative(const ConfigView& config, Weights& weights, const Sizes& sizes) const {
+    Matrix relative(2 * span_, sizes.hidden);
+    const TensorView& table = weights.get("encoder.rel_embeddings.weight", {2 * span_, sizes.hidden});
+    for (size_t p = 0; p < 2 * span_; ++p) to_float32(table, p * sizes.hidden, sizes.hidden, relative.view().row(p));
+    const std::string norm = config.string_or("norm_rel_ebd", "none");
+    if (norm.find("layer_norm") != std::string::npos) {
+      Norm::layer(weights, "encoder.LayerNorm", sizes.hidden, sizes.eps).run(relative.view(), relative.view());
+    }
+    return relative;
+  }
+
+  Matrix project(Weights& weights, const std::string& name, const Matrix& relative) const {
+    const size_t hidden = relative.view().cols;
+    WeightArena arena;
+    Matrix out(relative.view().rows, hidden);
+    Linear::from(weights, arena, name, hidden, hidden, weights.has(name + ".bias")).run(relative.view(), out.view());
+    return out;
+  }
+
+  // Exact up to half of the buckets, then logarithmic.
+  int64_t bucket(int64_t distance) const {
+    const auto middle = static_cast<int64_t>(buckets_ / 2);
+    if (buckets_ == 0 || std::abs(distance) <= middle) return distance;
+    const auto mid = static_cast<float>(middle);
+    const float position = std::log(static_cast<float>(std::abs(distance)) / mid) /
+                           std::log((static_cast<float>(max_relative_) - 1.0f) / mid) * (mid - 1.0f);
+    const int64_t log_position = static_cast<int64_t>(std::ceil(position)) + middle;
+    return distance > 0 ? log_position : -log_position;
+  }
+
+  size_t max_relative_ = 0, buckets_ = 0, span_ = 0;
+  bool c2p_ = false, p2c_ = false;
+  std::vector<int32_t> index_;
+};
+
+std::unique_ptr<Head> classifier(const HeadContext& context) {
+  const auto activation = activation_from_name(context.config.string_or("pooler_hidden_act", "gelu"));
+  return make_classifier(context, HeadPooling::kFirst,
+                         {{"pooler.dense", activation.value_or(Activation::kGelu)}, {"classifier"}});
+}
+std::unique_ptr<Head> token_classifier(const HeadContext& context) {
+  return make_classifier(context, HeadPooling::kNone, {{"classifier"}});
+}
+
+WDE_REGISTER(ModelRegistry::instance().add(
+    {architecture_names({"DebertaV2"}, {"Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"}),
+     "deberta-v2",
+     false,
+     [](const ConfigView& config, Weights& weights) { return std::make_unique<DebertaModel>(config, weights); },
+     {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}}}));
+
+}  // namespace
+}  // namespace wde
