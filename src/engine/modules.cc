@@ -86,6 +86,11 @@ void load_model(Modules& m, const EngineArgs& args, const ConfigView& config, co
   m.info.modules.emplace_back(
       "attn_backend", alias_of.empty() ? m.workflow.attn_backend
                                        : fmt::format("{} (asked for as {})", alias_of, m.workflow.attn_backend));
+  if (!m.backend->batch_invariant()) {
+    m.info.warnings.push_back(fmt::format(
+        "the attention backend '{}' does not promise that a text's result is the same, to the last bit, in any batch",
+        m.workflow.attn_backend));
+  }
   for (const AttentionMask& mask : m.model->masks()) {
     const std::string refused = m.backend->refuses(mask);
     if (!refused.empty()) {
