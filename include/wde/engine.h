@@ -88,6 +88,10 @@ class Engine {
   virtual Result<std::string> decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const = 0;
 };
 
+// Loads a plug-in (docs/plugins.md), a shared object, for the life of the process; again: does nothing. Throws
+// LoadError. Engine::create does it for those that the setting "plugin" names.
+void load_plugin(const std::string& file);
+
 // For `wde models`: what is registered.
 struct ModelEntry {
   std::string architecture;

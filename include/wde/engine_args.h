@@ -30,7 +30,7 @@ struct ArgSpec {
 class EngineArgs {
  public:
   // The built-in table: model, task, max-length, prompt, prompt-name, pooling, dtype, attention, attn-backend,
-  // executor, scheduler, workflow, workers, max-batch-tokens.
+  // executor, scheduler, workflow, plugin, workers, max-batch-tokens.
   static const std::vector<ArgSpec>& table();
 
   // Throws UsageError: unknown name (with the list of known ones) or a value that its check refuses.

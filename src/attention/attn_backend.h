@@ -58,6 +58,8 @@ class AttnBackend {
   // "" if the backend honours everything that this mask asks for, else the feature that it does not ("logit soft cap");
   // a model whose layers need more is refused at load.
   virtual std::string refuses(const AttentionMask& mask) const = 0;
+  // False: a row's last bits may depend on the other rows of the call, so a text's on what else is in its batch.
+  virtual bool batch_invariant() const { return true; }
   // Of one member, for sequences of up to max_seqlen.
   virtual size_t scratch_floats(size_t max_seqlen, const HeadShape& heads) const = 0;
 
@@ -69,7 +71,7 @@ class AttnBackend {
               const Part& part = {}) const noexcept;
 
  private:
-  // A row's bits depend on its query and its sequence's keys and values alone, not on the other rows of the call.
+  // A row's bits depend on its query and its sequence's keys and values alone, unless batch_invariant() says otherwise.
   virtual void attend_sequence(const kernels::AttentionArgs& args, float* scratch) const noexcept = 0;
 
   bool bidirectional_ = true;

@@ -30,6 +30,13 @@ class Registry {
     return true;
   }
 
+  // The same, whether the name is taken or not: for plug-ins, before anything is made by that name.
+  bool replace(std::string name, Entry entry) {
+    std::scoped_lock lock(mutex_);
+    entries_.insert_or_assign(std::move(name), std::move(entry));
+    return true;
+  }
+
   const Entry* find(std::string_view name) const {
     std::scoped_lock lock(mutex_);
     auto it = entries_.find(name);

@@ -56,8 +56,14 @@ class ModelsCommand : public Command {
   std::string name() const override { return "models"; }
   std::string summary() const override { return "What is built in: architectures, workflows, modules."; }
   std::string examples() const override { return "  wde models\n  wde models --json | jq -r '.models[].architecture'"; }
-  void add_flags(CLI::App& app) override { app.add_flag("--json", json_, "One JSON object instead of a table."); }
+  void add_flags(CLI::App& app) override {
+    app.add_flag("--json", json_, "One JSON object instead of a table.");
+    app.add_option("--plugin", plugins_, "Count what this plug-in brings; may be given several times.")
+        ->option_text("FILE")
+        ->allow_extra_args(false);
+  }
   int run() override {
+    for (const std::string& file : plugins_) load_plugin(file);
     OutputSink sink("");
     sink.append(json_ ? as_json() : as_text());
     sink.close();
@@ -66,6 +72,7 @@ class ModelsCommand : public Command {
 
  private:
   bool json_ = false;
+  std::vector<std::string> plugins_;
 };
 
 }  // namespace

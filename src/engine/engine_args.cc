@@ -77,6 +77,7 @@ const std::vector<ArgSpec>& EngineArgs::table() {
       {"scheduler", "", "how waiting texts become batches (default: the workflow's)"},
       {"executor", "", "how batches are spread over workers (default: the workflow's)"},
       {"workflow", "", "the list of modules to use (default: the one that the model's architecture has for the task)"},
+      {"plugin", "", "shared object with modules of your own to load first; several: separated by colons"},
       {"workers", "", "worker threads (default: the cores that this process may use)", Kind::kInteger, {}, 1, 1024},
       {"trace", "", "write what every thread did when to this file, in Chrome's trace format"},
       {"max-batch-tokens",

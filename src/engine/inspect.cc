@@ -25,6 +25,7 @@ std::string default_task(const std::string& architecture, const SentenceTransfor
 }  // namespace
 
 ModelSummary inspect_model(const EngineArgs& args) {
+  load_plugins(args);
   if (args.get("model").empty()) throw UsageError("no model given: use --model DIRECTORY|REPO or set WDE_MODEL");
   const std::string directory = resolve_model(args.get("model"), args.download_callback()).directory;
   require_model_directory(directory);

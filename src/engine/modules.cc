@@ -86,6 +86,11 @@ void load_model(Modules& m, const EngineArgs& args, const ConfigView& config, co
   m.info.modules.emplace_back(
       "attn_backend", alias_of.empty() ? m.workflow.attn_backend
                                        : fmt::format("{} (asked for as {})", alias_of, m.workflow.attn_backend));
+  if (!m.backend->batch_invariant()) {
+    m.info.warnings.push_back(fmt::format(
+        "the attention backend '{}' does not promise that a text's result is the same, to the last bit, in any batch",
+        m.workflow.attn_backend));
+  }
   for (const AttentionMask& mask : m.model->masks()) {
     const std::string refused = m.backend->refuses(mask);
     if (!refused.empty()) {
@@ -163,6 +168,7 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
 }  // namespace
 
 std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<LoadedModel> shared, Completion done) {
+  load_plugins(args);
   if (args.get("model").empty()) throw UsageError("no model given: use --model DIRECTORY|REPO or set WDE_MODEL");
   const ResolvedModel resolved = resolve_model(args.get("model"), args.download_callback());
   const std::string& directory = resolved.directory;

@@ -49,6 +49,9 @@ struct Modules {
   std::unique_ptr<Executor> executor;
 };
 
+// Those that the setting "plugin" names. Throws LoadError.
+void load_plugins(const EngineArgs& args);
+
 // Throws LoadError, UsageError. `done` receives the executor's finished jobs. `shared`: of an engine of the same model,
 // or nullptr.
 std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<LoadedModel> shared, Completion done);

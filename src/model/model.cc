@@ -60,6 +60,16 @@ bool ModelRegistry::add(ModelSpec spec) {
   return true;
 }
 
+bool ModelRegistry::replace(ModelSpec spec) {
+  for (const auto& other : specs_) {
+    std::erase_if(other->architectures, [&](const std::string& name) {
+      return std::find(spec.architectures.begin(), spec.architectures.end(), name) != spec.architectures.end();
+    });
+    if (other->model_type == spec.model_type) other->model_type.clear();
+  }
+  return add(std::move(spec));
+}
+
 const ModelSpec& ModelRegistry::find(const ConfigView& config) const {
   const std::string architecture = config_architecture(config), type = config_model_type(config);
   std::vector<std::string> known;

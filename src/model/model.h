@@ -63,6 +63,8 @@ class ModelRegistry {
  public:
   static ModelRegistry& instance();
   bool add(ModelSpec spec);  // throws LoadError if an architecture is taken
+  // The same, taking the names from whoever has them: for plug-ins, before anything is made by them.
+  bool replace(ModelSpec spec);
   // Throws LoadError naming the architecture, the file, the nearest names and what is supported.
   const ModelSpec& find(const ConfigView& config) const;
   const std::vector<std::unique_ptr<ModelSpec>>& all() const { return specs_; }

@@ -65,8 +65,8 @@ inline std::vector<std::string> checkpoints() {
 
 // Those that embed, a few of every kind: the batch's company is the business of layers, not of architectures.
 inline std::vector<std::string> embedders() {
-  return {"bert-mean", "bert-cls",       "deberta-v2-reranker", "embeddinggemma", "gte-new", "modernbert", "qwen3-embedding",
-          "t5-encoder"};
+  return {"bert-mean", "bert-cls",   "deberta-v2-reranker", "embeddinggemma",
+          "gte-new",   "modernbert", "qwen3-embedding",     "t5-encoder"};
 }
 
 inline std::filesystem::path checkpoint(const std::string& name) { return std::filesystem::path(WDE_TEST_DATA) / name; }
@@ -123,7 +123,8 @@ inline std::vector<Request> requests(const std::vector<std::string>& texts) {
 inline std::vector<std::vector<float>> vectors(Engine& engine, const std::vector<std::string>& texts,
                                                size_t group = SIZE_MAX) {
   std::vector<std::vector<float>> out;
-  for (Response& response : respond(engine, requests(texts), group)) out.push_back(std::move(response.outputs.at(0).values));
+  for (Response& response : respond(engine, requests(texts), group))
+    out.push_back(std::move(response.outputs.at(0).values));
   return out;
 }
 

@@ -62,7 +62,8 @@ void expect_arrays(const fs::path& model, const Golden& golden, const std::strin
                    const test::Settings& more = {}) {
   constexpr size_t kVocabulary = 4096;  // more than any of these has
   const bool weights = recorded == "sparse_weights";
-  test::Settings settings = {{"task", task_of(golden, recorded)}, {"max-length", with_length(golden)}, {"template", "none"}};
+  test::Settings settings = {
+      {"task", task_of(golden, recorded)}, {"max-length", with_length(golden)}, {"template", "none"}};
   settings.insert(settings.end(), more.begin(), more.end());
   auto engine = make_engine(model, settings);
   const auto responses = test::respond(*engine, golden.inputs);

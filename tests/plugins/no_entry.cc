@@ -1,0 +1,2 @@
+// A shared object that is no plug-in.
+extern "C" int nothing_of_interest() { return 1; }
