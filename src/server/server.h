@@ -1,0 +1,25 @@
+// The server as a whole, for `wde serve`.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "server/app.h"
+#include "server/http_server.h"
+
+namespace wde::server {
+
+struct ServerOptions {
+  HttpOptions http;
+  AppOptions app;
+  std::vector<ServedModel> models;
+  // Told when it listens (with the address), and of every model that is ready or failed.
+  std::function<void(const std::string& address)> on_listening;
+  std::function<void(const ModelState&)> on_model;
+};
+
+// Serves until a signal ends it. Throws UsageError. False: some requests were left without an answer.
+bool run_server(ServerOptions options);
+
+}  // namespace wde::server
