@@ -179,7 +179,8 @@ int ServeCommand::run() {
     first_ready = true;
   };
   const bool all_answered = server::run_server(std::move(options_));
-  fmt::print(stderr, all_answered ? "wde serve: stopped\n" : "wde serve: stopped before all requests were answered\n");
+  fmt::print(stderr, "wde serve: {}\n",
+             all_answered ? "stopped" : "stopped before all requests were answered");
   return all_answered ? kDone : kFailed;
 }
 

@@ -108,9 +108,9 @@ class HttpServerImpl final : public HttpServer {
                                    options_.port, error.message()));
     }
     const tcp::endpoint bound = tcp_acceptor_.local_endpoint();
-    const std::string host = bound.address().to_string();
-    address_ = fmt::format(bound.address().is_v6() ? "{}://[{}]:{}" : "{}://{}:{}", tls_ ? "https" : "http", host,
-                           bound.port());
+    std::string host = bound.address().to_string();
+    if (bound.address().is_v6()) host = "[" + host + "]";
+    address_ = fmt::format("{}://{}:{}", tls_ ? "https" : "http", host, bound.port());
   }
 
   void listen_local() {

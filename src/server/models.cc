@@ -91,8 +91,8 @@ bool ModelFacts::can(std::string_view task) const { return std::find(tasks.begin
 const std::string* ModelFacts::prompt_for(std::string_view role) const {
   for (const Role& known : roles()) {
     if (known.name != role) continue;
-    for (std::string_view name : known.prompts) {
-      const auto found = info.prompts.find(std::string(name));
+    for (std::string_view prompt : known.prompts) {
+      const auto found = info.prompts.find(std::string(prompt));
       if (found != info.prompts.end()) return &found->second;
     }
   }

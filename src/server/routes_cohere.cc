@@ -1,6 +1,9 @@
 // Cohere's /v2/embed and /v1/embed.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+
 #include "server/routes.h"
 
 namespace wde::server {
@@ -8,7 +11,7 @@ namespace {
 
 using Type = JsonValue::Type;
 
-constexpr std::initializer_list<std::string_view> kFormats = {"float", "base64", "int8", "uint8", "binary", "ubinary"};
+constexpr std::array<std::string_view, 6> kFormats = {"float", "base64", "int8", "uint8", "binary", "ubinary"};
 
 // inputs: [{"content": [{"type": "text", "text": "…"}, …]}, …]; a text is what its parts make together.
 std::vector<std::string> read_contents(const Fields& fields, const ApiRules& rules) {
@@ -43,7 +46,7 @@ std::vector<VectorFormat> read_formats(const Fields& fields, bool& named) {
   if (!types) return {VectorFormat::kFloat};
   if (!types->is(Type::kArray)) invalid(fields, "embedding_types", "must be an array of names");
   types->each([&](JsonValue item) {
-    const std::string_view* found = std::find(kFormats.begin(), kFormats.end(), item.string());
+    const auto* found = std::find(kFormats.begin(), kFormats.end(), item.string());
     if (found == kFormats.end()) {
       invalid(fields, "embedding_types", fmt::format("has \"{}\", which is none of {}", item.string(), fmt::join(kFormats, ", ")));
     }
@@ -98,7 +101,7 @@ Plan plan_cohere_embed(const PlanContext& context) {
     } else {
       out.open('{');
       for (VectorFormat format : formats) {
-        out.key(kFormats.begin()[static_cast<size_t>(format)]);
+        out.key(kFormats[static_cast<size_t>(format)]);
         write_matrix(out, answer, format);
       }
       out.close('}');

@@ -66,18 +66,6 @@ Request predict_input(JsonValue value, const std::string& where) {
   return request;
 }
 
-std::vector<float> softmax(std::span<const float> logits) {
-  std::vector<float> out(logits.begin(), logits.end());
-  const float largest = out.empty() ? 0 : *std::max_element(out.begin(), out.end());
-  double sum = 0;
-  for (float& value : out) {
-    value = std::exp(value - largest);
-    sum += value;
-  }
-  for (float& value : out) value = static_cast<float>(value / sum);
-  return out;
-}
-
 // TEI's scores are softmax over several labels unless the model's config says otherwise.
 std::vector<float> label_scores(const Response& response, bool scores, bool raw) {
   if (scores) return {score_of(response, raw)};
