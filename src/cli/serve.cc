@@ -34,7 +34,9 @@ std::string default_model() {
 class ServeCommand final : public Command {
  public:
   std::string name() const override { return "serve"; }
-  std::string summary() const override { return "An HTTP server with the APIs of OpenAI, TEI, Cohere, Jina, vLLM, Ollama."; }
+  std::string summary() const override {
+    return "An HTTP server with the APIs of OpenAI, TEI, Cohere, Jina, vLLM, Ollama.";
+  }
   std::string examples() const override {
     return R"(  wde serve --model all-MiniLM-L6-v2
   wde serve --model bge-small-en-v1.5 --model bge-reranker-base --served-model-name embed --served-model-name rerank
@@ -139,7 +141,8 @@ std::vector<ServedModel> ServeCommand::served_models() const {
     ServedModel model{i < names_.size() ? names_[i] : server::default_model_name(models[i]), args};
     for (const ServedModel& other : served) {
       if (other.name == model.name) {
-        throw UsageError(fmt::format("two models have the name {}; tell them apart with --served-model-name.", model.name));
+        throw UsageError(
+            fmt::format("two models have the name {}; tell them apart with --served-model-name.", model.name));
       }
     }
     served.push_back(std::move(model));
@@ -151,7 +154,9 @@ int ServeCommand::run() {
   options_.models = served_models();
   options_.app.rules.auto_truncate = auto_truncate_ == "true";
   options_.app.rules.native_token_input = token_input_ == "native";
-  options_.app.log = access_log_ == "off" ? LogFormat::kOff : access_log_ == "json" ? LogFormat::kJson : LogFormat::kText;
+  options_.app.log = access_log_ == "off"    ? LogFormat::kOff
+                     : access_log_ == "json" ? LogFormat::kJson
+                                             : LogFormat::kText;
   options_.app.keys.add(api_key_);
   if (!api_key_file_.empty()) options_.app.keys.add_file(api_key_file_);
   std::string address;
@@ -179,8 +184,7 @@ int ServeCommand::run() {
     first_ready = true;
   };
   const bool all_answered = server::run_server(std::move(options_));
-  fmt::print(stderr, "wde serve: {}\n",
-             all_answered ? "stopped" : "stopped before all requests were answered");
+  fmt::print(stderr, "wde serve: {}\n", all_answered ? "stopped" : "stopped before all requests were answered");
   return all_answered ? kDone : kFailed;
 }
 

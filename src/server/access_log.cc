@@ -59,7 +59,8 @@ void AccessLog::write(const AccessEntry& e) {
   }
   JsonOut out;
   out.open('{').key("time").text(utc_time()).key("level").plain(e.status >= 500 ? "error" : "info");
-  out.key("remote").text(e.remote).key("method").text(e.method).key("path").text(e.path).key("status").integer(e.status);
+  out.key("remote").text(e.remote).key("method").text(e.method).key("path").text(e.path).key("status").integer(
+      e.status);
   out.key("duration_ms").number(milliseconds).key("request_id").text(e.request_id);
   out.key("bytes_in").integer(static_cast<int64_t>(e.bytes_in));
   out.key("bytes_out").integer(static_cast<int64_t>(e.bytes_out));

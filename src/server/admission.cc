@@ -17,14 +17,14 @@ constexpr double kMaxRetrySeconds = 60;
 std::unique_ptr<Admission::Ticket> Admission::enter(size_t tokens, size_t bytes) {
   std::scoped_lock lock(mutex_);
   // A request that is larger than the whole queue is let in when there is nothing else.
-  const bool fits = use_.requests == 0 ||
-                    (use_.requests < limits_.requests && use_.tokens + tokens <= limits_.tokens &&
-                     use_.bytes + bytes <= limits_.bytes);
+  const bool fits = use_.requests == 0 || (use_.requests < limits_.requests && use_.tokens + tokens <= limits_.tokens &&
+                                           use_.bytes + bytes <= limits_.bytes);
   if (!fits) {
-    throw ApiError(Fault::kOverloaded,
-                   fmt::format("the queue is full ({} requests, about {} tokens): the model is overloaded, try again later",
-                               use_.requests, use_.tokens),
-                   {}, retry_seconds());
+    throw ApiError(
+        Fault::kOverloaded,
+        fmt::format("the queue is full ({} requests, about {} tokens): the model is overloaded, try again later",
+                    use_.requests, use_.tokens),
+        {}, retry_seconds());
   }
   if (use_.requests == 0) {
     measured_since_ = Clock::now();

@@ -9,13 +9,18 @@ namespace {
 
 std::string_view tei_type(Fault fault) {
   switch (fault) {
-    case Fault::kEmpty: return "Empty";
-    case Fault::kOverloaded: return "Overloaded";
-    case Fault::kUnavailable: return "Unhealthy";
+    case Fault::kEmpty:
+      return "Empty";
+    case Fault::kOverloaded:
+      return "Overloaded";
+    case Fault::kUnavailable:
+      return "Unhealthy";
     case Fault::kInternal:
     case Fault::kDeadline:
-    case Fault::kWrongModel: return "Backend";
-    default: return "Validation";
+    case Fault::kWrongModel:
+      return "Backend";
+    default:
+      return "Validation";
   }
 }
 
@@ -27,21 +32,36 @@ std::string_view envelope_type(int status) {
 
 std::string_view envelope_code(Fault fault) {
   switch (fault) {
-    case Fault::kSyntax: return "invalid_json";
-    case Fault::kEmpty: return "empty_input";
-    case Fault::kTooMany: return "too_many_inputs";
-    case Fault::kTooLarge: return "body_too_large";
-    case Fault::kUnauthorized: return "invalid_api_key";
-    case Fault::kNotFound: return "unknown_url";
-    case Fault::kNoModel: return "model_not_found";
-    case Fault::kMethod: return "method_not_allowed";
-    case Fault::kMediaType: return "unsupported_media_type";
-    case Fault::kWrongModel: return "wrong_model_type";
-    case Fault::kOverloaded: return "overloaded";
-    case Fault::kUnavailable: return "unavailable";
-    case Fault::kDeadline: return "deadline_exceeded";
-    case Fault::kInternal: return "internal_error";
-    case Fault::kInvalid: break;
+    case Fault::kSyntax:
+      return "invalid_json";
+    case Fault::kEmpty:
+      return "empty_input";
+    case Fault::kTooMany:
+      return "too_many_inputs";
+    case Fault::kTooLarge:
+      return "body_too_large";
+    case Fault::kUnauthorized:
+      return "invalid_api_key";
+    case Fault::kNotFound:
+      return "unknown_url";
+    case Fault::kNoModel:
+      return "model_not_found";
+    case Fault::kMethod:
+      return "method_not_allowed";
+    case Fault::kMediaType:
+      return "unsupported_media_type";
+    case Fault::kWrongModel:
+      return "wrong_model_type";
+    case Fault::kOverloaded:
+      return "overloaded";
+    case Fault::kUnavailable:
+      return "unavailable";
+    case Fault::kDeadline:
+      return "deadline_exceeded";
+    case Fault::kInternal:
+      return "internal_error";
+    case Fault::kInvalid:
+      break;
   }
   return "invalid_value";
 }
@@ -68,33 +88,51 @@ int status_of(Fault fault, ErrorStyle style) {
   const bool tei = style == ErrorStyle::kTei || style == ErrorStyle::kTeiOpenAi;
   switch (fault) {
     case Fault::kSyntax:
-    case Fault::kEmpty: return 400;
+    case Fault::kEmpty:
+      return 400;
     case Fault::kInvalid:
-    case Fault::kTooMany: return tei ? 422 : 400;
-    case Fault::kTooLarge: return 413;
-    case Fault::kUnauthorized: return 401;
+    case Fault::kTooMany:
+      return tei ? 422 : 400;
+    case Fault::kTooLarge:
+      return 413;
+    case Fault::kUnauthorized:
+      return 401;
     case Fault::kNotFound:
-    case Fault::kNoModel: return 404;
-    case Fault::kMethod: return 405;
-    case Fault::kMediaType: return 415;
-    case Fault::kWrongModel: return tei ? 424 : 400;
-    case Fault::kOverloaded: return 429;
-    case Fault::kUnavailable: return 503;
-    case Fault::kDeadline: return 504;
-    case Fault::kInternal: return tei ? 424 : 500;
+    case Fault::kNoModel:
+      return 404;
+    case Fault::kMethod:
+      return 405;
+    case Fault::kMediaType:
+      return 415;
+    case Fault::kWrongModel:
+      return tei ? 424 : 400;
+    case Fault::kOverloaded:
+      return 429;
+    case Fault::kUnavailable:
+      return 503;
+    case Fault::kDeadline:
+      return 504;
+    case Fault::kInternal:
+      return tei ? 424 : 500;
   }
   return 500;
 }
 
 std::string_view failure_label(Fault fault) {
   switch (fault) {
-    case Fault::kTooMany: return "batch_size";
-    case Fault::kWrongModel: return "model_type";
+    case Fault::kTooMany:
+      return "batch_size";
+    case Fault::kWrongModel:
+      return "model_type";
     case Fault::kOverloaded:
-    case Fault::kUnavailable: return "overloaded";
-    case Fault::kDeadline: return "deadline";
-    case Fault::kInternal: return "inference";
-    default: return "validation";
+    case Fault::kUnavailable:
+      return "overloaded";
+    case Fault::kDeadline:
+      return "deadline";
+    case Fault::kInternal:
+      return "inference";
+    default:
+      return "validation";
   }
 }
 
@@ -120,7 +158,9 @@ HttpResponse error_response(const ApiError& error, ErrorStyle style) {
       out.open('{').key("message").text(error.what()).key("code").integer(response.status);
       out.key("type").text(tei_type(error.fault)).close('}');
       break;
-    case ErrorStyle::kOllama: out.open('{').key("error").text(error.what()).close('}'); break;
+    case ErrorStyle::kOllama:
+      out.open('{').key("error").text(error.what()).close('}');
+      break;
   }
   response.body = out.take();
   return response;
@@ -128,10 +168,14 @@ HttpResponse error_response(const ApiError& error, ErrorStyle style) {
 
 ApiError from_engine(const Error& error) {
   switch (error.code) {
-    case ErrorCode::kInvalidInput: return {Fault::kInvalid, error.message};
-    case ErrorCode::kUnavailable: return {Fault::kUnavailable, error.message, {}, 1};
-    case ErrorCode::kDeadline: return {Fault::kDeadline, error.message};
-    default: return {Fault::kInternal, error.message};
+    case ErrorCode::kInvalidInput:
+      return {Fault::kInvalid, error.message};
+    case ErrorCode::kUnavailable:
+      return {Fault::kUnavailable, error.message, {}, 1};
+    case ErrorCode::kDeadline:
+      return {Fault::kDeadline, error.message};
+    default:
+      return {Fault::kInternal, error.message};
   }
 }
 

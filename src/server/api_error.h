@@ -11,19 +11,19 @@
 namespace wde::server {
 
 enum class Fault {
-  kSyntax,        // the body is no JSON
-  kEmpty,         // nothing to work on
-  kInvalid,       // a field is wrong
-  kTooMany,       // inputs
-  kTooLarge,      // the body
+  kSyntax,    // the body is no JSON
+  kEmpty,     // nothing to work on
+  kInvalid,   // a field is wrong
+  kTooMany,   // inputs
+  kTooLarge,  // the body
   kUnauthorized,
-  kNotFound,      // no such path
-  kNoModel,       // no such model
+  kNotFound,  // no such path
+  kNoModel,   // no such model
   kMethod,
   kMediaType,
-  kWrongModel,    // the model cannot do this
+  kWrongModel,  // the model cannot do this
   kOverloaded,
-  kUnavailable,   // loading, draining
+  kUnavailable,  // loading, draining
   kDeadline,
   kInternal,
 };

@@ -14,9 +14,7 @@
 namespace wde::server {
 namespace {
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 std::string milliseconds(double seconds) { return fmt::to_string(std::llround(seconds * 1000)); }
 
@@ -178,8 +176,8 @@ std::optional<HttpResponse> App::refuse(const HttpRequest& head) {
   const std::string_view type = head.header("content-type");
   const bool json = type.empty() || type.find("json") != std::string_view::npos;
   // What browsers send across sites without asking is no request to a server of the network behind them.
-  const bool plain = head.header("origin").empty() && (type.starts_with("application/x-www-form-urlencoded") ||
-                                                       type.starts_with("text/plain"));
+  const bool plain = head.header("origin").empty() &&
+                     (type.starts_with("application/x-www-form-urlencoded") || type.starts_with("text/plain"));
   if (!json && !plain) return no(ApiError(Fault::kMediaType, "the body must be application/json"));
   return std::nullopt;
 }
@@ -255,23 +253,24 @@ void App::make_plan(Call& call) {
 }
 
 void App::run(const std::shared_ptr<Call>& call) {
-  models_.with_engine(call->model, call->plan.task, [this, call](std::shared_ptr<Engine> engine, const ApiError* error) {
-    if (error != nullptr) return fail(*call, *error);
-    auto group = std::make_shared<Group>(
-        engine, std::move(call->plan.requests),
-        [this, call, engine](std::vector<Response> responses, std::optional<Error> failure) {
-          auto answers = std::make_shared<std::vector<Response>>(std::move(responses));
-          const bool posted = pool_.post([this, call, engine, answers, failure] {
-            if (failure) return fail(*call, from_engine(*failure));
-            write(*call, std::move(*answers), engine);
-          });
-          if (!posted) fail(*call, ApiError(Fault::kUnavailable, "the server is shutting down"));
-        });
-    group->start();
-    call->http->client->on_cancel([weak = std::weak_ptr(group)] {
-      if (const auto running = weak.lock()) running->cancel();
-    });
-  });
+  models_.with_engine(call->model, call->plan.task,
+                      [this, call](std::shared_ptr<Engine> engine, const ApiError* error) {
+                        if (error != nullptr) return fail(*call, *error);
+                        auto group = std::make_shared<Group>(
+                            engine, std::move(call->plan.requests),
+                            [this, call, engine](std::vector<Response> responses, std::optional<Error> failure) {
+                              auto answers = std::make_shared<std::vector<Response>>(std::move(responses));
+                              const bool posted = pool_.post([this, call, engine, answers, failure] {
+                                if (failure) return fail(*call, from_engine(*failure));
+                                write(*call, std::move(*answers), engine);
+                              });
+                              if (!posted) fail(*call, ApiError(Fault::kUnavailable, "the server is shutting down"));
+                            });
+                        group->start();
+                        call->http->client->on_cancel([weak = std::weak_ptr(group)] {
+                          if (const auto running = weak.lock()) running->cancel();
+                        });
+                      });
 }
 
 void App::write(Call& call, std::vector<Response> responses, const std::shared_ptr<Engine>& engine) {
@@ -283,8 +282,8 @@ void App::write(Call& call, std::vector<Response> responses, const std::shared_p
     HttpResponse response;
     add_timing_headers(responses, call.characters, call.tokens, seconds, response);
     call.plan.write(answer, response);
-    metrics_.record({call.model, call.match.route->group, call.plan.batch, "", seconds_since(call.http->arrival),
-                     &responses});
+    metrics_.record(
+        {call.model, call.match.route->group, call.plan.batch, "", seconds_since(call.http->arrival), &responses});
     finish(call, std::move(response), "");
   } catch (const ApiError& error) {
     fail(call, error);
@@ -312,7 +311,9 @@ void App::finish(Call& call, HttpResponse response, std::string_view error) {
   if (!trace.empty() && trace.size() <= 64) response.headers.emplace_back("traceparent", std::string(trace));
   add_cors(http, response);
   const bool inference = call.match.route != nullptr && http.method == "POST";
-  metrics_.count_http(inference ? call.match.route->path : call.match.path, response.status);
+  std::string_view path = inference ? call.match.route->path : call.match.path;
+  if (path.starts_with("/v1/models/")) path = "/v1/models/{model}";
+  metrics_.count_http(path, response.status);
   // Probes come every few seconds and say nothing.
   if (inference || response.status >= 400) {
     log_.write({http.remote, http.method, http.path, call.model, call.id, trace.substr(0, 64), error, response.status,

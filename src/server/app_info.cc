@@ -13,10 +13,24 @@ namespace {
 
 constexpr std::string_view kVersionPrefix = "/v1/models/";
 
-constexpr std::array<std::string_view, 18> kGetPaths = {
-    "/",     "/health",  "/health/live", "/health/ready", "/ping",     "/metrics",      "/info",    "/v1/models",
-    "/models", "/version", "/docs",        "/openapi.json", "/api-doc/openapi.json", "/api/tags", "/api/version",
-    "/api/ps", "/load",    "/favicon.ico"};
+constexpr std::array<std::string_view, 18> kGetPaths = {"/",
+                                                        "/health",
+                                                        "/health/live",
+                                                        "/health/ready",
+                                                        "/ping",
+                                                        "/metrics",
+                                                        "/info",
+                                                        "/v1/models",
+                                                        "/models",
+                                                        "/version",
+                                                        "/docs",
+                                                        "/openapi.json",
+                                                        "/api-doc/openapi.json",
+                                                        "/api/tags",
+                                                        "/api/version",
+                                                        "/api/ps",
+                                                        "/load",
+                                                        "/favicon.ico"};
 constexpr std::array<std::string_view, 3> kPostPaths = {"/api/show", "/models/load", "/models/unload"};
 
 HttpResponse json(JsonOut& out) {
@@ -25,7 +39,8 @@ HttpResponse json(JsonOut& out) {
   return response;
 }
 
-// The value of one of the engine's facts, without the file that it comes from: "mean (1_Pooling/config.json)" -> "mean".
+// The value of one of the engine's facts, without the file that it comes from: "mean (1_Pooling/config.json)" ->
+// "mean".
 std::string fact(const EngineInfo& info, std::string_view name) {
   for (const auto& [key, value] : info.facts) {
     if (key == name) return value.substr(0, value.find(' '));
@@ -37,10 +52,18 @@ void write_openai_model(JsonOut& out, const ModelState& state) {
   out.open('{').key("id").text(state.name).key("object").plain("model").key("created").integer(0);
   out.key("owned_by").plain("wde").key("state");
   switch (state.phase) {
-    case ModelState::Phase::kReady: out.plain("ready"); break;
-    case ModelState::Phase::kLoading: out.plain("loading"); break;
-    case ModelState::Phase::kUnloaded: out.plain("unloaded"); break;
-    case ModelState::Phase::kFailed: out.plain("failed"); break;
+    case ModelState::Phase::kReady:
+      out.plain("ready");
+      break;
+    case ModelState::Phase::kLoading:
+      out.plain("loading");
+      break;
+    case ModelState::Phase::kUnloaded:
+      out.plain("unloaded");
+      break;
+    case ModelState::Phase::kFailed:
+      out.plain("failed");
+      break;
   }
   if (state.facts) {
     const EngineInfo& info = state.facts->info;
@@ -86,7 +109,7 @@ bool App::is_info_path(std::string_view method, std::string_view path) {
 bool App::is_open_path(std::string_view path) {
   // Probes, scrapers, and pages that hold no secrets.
   constexpr std::array<std::string_view, 11> open = {
-      "/",     "/health",       "/health/live",          "/health/ready", "/ping", "/metrics",
+      "/",     "/health",       "/health/live",          "/health/ready", "/ping",   "/metrics",
       "/docs", "/openapi.json", "/api-doc/openapi.json", "/favicon.ico",  "/version"};
   return std::find(open.begin(), open.end(), path) != open.end();
 }
@@ -95,8 +118,9 @@ HttpResponse App::health() const {
   if (draining_) return error_response(ApiError(Fault::kUnavailable, "the server is shutting down"), ErrorStyle::kTei);
   for (const ModelState& state : models_.states()) {
     if (state.phase == ModelState::Phase::kLoading) {
-      return error_response(ApiError(Fault::kUnavailable, fmt::format("the model {} is being loaded", state.name), {}, 1),
-                            ErrorStyle::kTei);
+      return error_response(
+          ApiError(Fault::kUnavailable, fmt::format("the model {} is being loaded", state.name), {}, 1),
+          ErrorStyle::kTei);
     }
     if (state.phase == ModelState::Phase::kFailed) {
       return error_response(ApiError(Fault::kUnavailable, fmt::format("the model {} could not be loaded", state.name)),

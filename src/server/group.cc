@@ -71,7 +71,8 @@ void Group::submit_more() {
     {
       std::scoped_lock lock(mutex_);
       if (error_ || next_ == slots_.size()) return;
-      if (in_flight_ > 0 && (in_flight_ >= kWindowTexts || in_flight_bytes_ + slots_[next_].bytes > kWindowBytes)) return;
+      if (in_flight_ > 0 && (in_flight_ >= kWindowTexts || in_flight_bytes_ + slots_[next_].bytes > kWindowBytes))
+        return;
       index = next_++;
       Slot& slot = slots_[index];
       slot.state = Slot::State::kSubmitted;
@@ -79,9 +80,9 @@ void Group::submit_more() {
       ++in_flight_;
       in_flight_bytes_ += slot.bytes;
     }
-    const RequestId id = engine_->submit(std::move(request), [self = shared_from_this(), index](Result<Response> result) {
-      self->answered(index, std::move(result));
-    });
+    const RequestId id = engine_->submit(
+        std::move(request),
+        [self = shared_from_this(), index](Result<Response> result) { self->answered(index, std::move(result)); });
     bool too_late = false;
     {
       std::scoped_lock lock(mutex_);

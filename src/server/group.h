@@ -1,5 +1,5 @@
-// Group: the texts of one HTTP request on their way through an engine. Only so many of them wait in the engine at a time,
-// so that a request with thousands does not stand in front of everybody else's.
+// Group: the texts of one HTTP request on their way through an engine. Only so many of them wait in the engine at a
+// time, so that a request with thousands does not stand in front of everybody else's.
 #pragma once
 
 #include <functional>
@@ -14,7 +14,8 @@ namespace wde::server {
 
 class Group : public std::enable_shared_from_this<Group> {
  public:
-  // Called once: all responses, or the first error. From a thread of the engine, or from start() if there are no requests.
+  // Called once: all responses, or the first error. From a thread of the engine, or from start() if there are no
+  // requests.
   using Done = std::function<void(std::vector<Response>, std::optional<Error>)>;
 
   Group(std::shared_ptr<Engine> engine, std::vector<Request> requests, Done done);

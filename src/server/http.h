@@ -35,7 +35,7 @@ struct HttpRequest {
   std::string query;  // behind the "?", as it came
   Headers headers;    // names in lower case
   std::string body;
-  std::string remote;  // the peer's address
+  std::string remote;                        // the peer's address
   Clock::time_point arrival = Clock::now();  // of its first byte
   std::shared_ptr<Cancellation> client = std::make_shared<Cancellation>();
 

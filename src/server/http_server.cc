@@ -189,8 +189,8 @@ class HttpServerImpl final : public HttpServer {
   void begin_drain() {
     if (host_.draining) return;
     host_.draining = true;
-    drain_end_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                                    std::chrono::duration<double>(options_.drain_seconds));
+    drain_end_ = Clock::now() +
+                 std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.drain_seconds));
     host_.handler.drain();
   }
 

@@ -1,5 +1,6 @@
-// HttpServer: listens on an address or a Unix socket, speaks HTTP/1.1 (keep-alive, pipelining, chunked bodies, TLS), and
-// keeps hostile, slow and vanished clients away from the routes. One thread, the one that calls run(), does all of it.
+// HttpServer: listens on an address or a Unix socket, speaks HTTP/1.1 (keep-alive, pipelining, chunked bodies, TLS),
+// and keeps hostile, slow and vanished clients away from the routes. One thread, the one that calls run(), does all of
+// it.
 #pragma once
 
 #include <cstddef>
@@ -15,9 +16,9 @@ namespace wde::server {
 
 struct HttpOptions {
   std::string host = "127.0.0.1";
-  uint16_t port = 8080;      // 0: any free one
-  std::string unix_socket;   // a path: listen there, and not on host and port
-  std::string tls_cert;      // PEM files; both or none
+  uint16_t port = 8080;     // 0: any free one
+  std::string unix_socket;  // a path: listen there, and not on host and port
+  std::string tls_cert;     // PEM files; both or none
   std::string tls_key;
   size_t max_connections = 4096;
   size_t max_header_bytes = 16 << 10;

@@ -20,7 +20,6 @@ static_assert(sizeof(dom::element) == 16 && std::is_trivially_copyable_v<dom::el
 
 }  // namespace
 
-
 JsonValue::JsonValue(const void* element) : present_(true) { std::memcpy(element_, element, sizeof element_); }
 
 namespace {
@@ -42,14 +41,21 @@ bool same_letters(std::string_view a, std::string_view b) {
 JsonValue::Type JsonValue::type() const {
   if (!present_) return Type::kNull;
   switch (element_of(element_).type()) {
-    case dom::element_type::NULL_VALUE: return Type::kNull;
-    case dom::element_type::BOOL: return Type::kBoolean;
-    case dom::element_type::INT64: return Type::kInteger;
+    case dom::element_type::NULL_VALUE:
+      return Type::kNull;
+    case dom::element_type::BOOL:
+      return Type::kBoolean;
+    case dom::element_type::INT64:
+      return Type::kInteger;
     case dom::element_type::UINT64:
-    case dom::element_type::DOUBLE: return Type::kNumber;
-    case dom::element_type::STRING: return Type::kString;
-    case dom::element_type::ARRAY: return Type::kArray;
-    case dom::element_type::OBJECT: return Type::kObject;
+    case dom::element_type::DOUBLE:
+      return Type::kNumber;
+    case dom::element_type::STRING:
+      return Type::kString;
+    case dom::element_type::ARRAY:
+      return Type::kArray;
+    case dom::element_type::OBJECT:
+      return Type::kObject;
   }
   return Type::kNull;
 }
@@ -113,8 +119,7 @@ JsonDocument::JsonDocument(std::string& body) {
     throw ApiError(Fault::kSyntax, fmt::format("the JSON is nested deeper than {} levels", kMaxDepth));
   }
   if (error) {
-    throw ApiError(Fault::kSyntax,
-                   fmt::format("the body is not valid JSON: {}", simdjson::error_message(error)));
+    throw ApiError(Fault::kSyntax, fmt::format("the body is not valid JSON: {}", simdjson::error_message(error)));
   }
   kept_ = &kept;
 }
@@ -129,13 +134,20 @@ JsonValue JsonDocument::root() const { return JsonValue(&parser_->root); }
 
 std::string_view type_name(JsonValue::Type type) {
   switch (type) {
-    case JsonValue::Type::kNull: return "null";
-    case JsonValue::Type::kBoolean: return "true or false";
-    case JsonValue::Type::kInteger: return "a whole number";
-    case JsonValue::Type::kNumber: return "a number";
-    case JsonValue::Type::kString: return "a string";
-    case JsonValue::Type::kArray: return "an array";
-    case JsonValue::Type::kObject: return "an object";
+    case JsonValue::Type::kNull:
+      return "null";
+    case JsonValue::Type::kBoolean:
+      return "true or false";
+    case JsonValue::Type::kInteger:
+      return "a whole number";
+    case JsonValue::Type::kNumber:
+      return "a number";
+    case JsonValue::Type::kString:
+      return "a string";
+    case JsonValue::Type::kArray:
+      return "an array";
+    case JsonValue::Type::kObject:
+      return "an object";
   }
   return "?";
 }
@@ -204,8 +216,8 @@ std::optional<size_t> Fields::choice(std::string_view name, std::initializer_lis
   for (size_t i = 0; i < words.size(); ++i) {
     if (same_letters(*value, words.begin()[i])) return i;
   }
-  throw ApiError(Fault::kInvalid,
-                 fmt::format("`{}` must be one of {}", path(name), fmt::join(words, ", ")), path(name));
+  throw ApiError(Fault::kInvalid, fmt::format("`{}` must be one of {}", path(name), fmt::join(words, ", ")),
+                 path(name));
 }
 
 }  // namespace wde::server

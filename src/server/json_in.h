@@ -24,12 +24,12 @@ class JsonValue {
 
   Type type() const;
   bool is(Type type) const { return this->type() == type; }
-  bool boolean() const;             // kBoolean, else false
-  int64_t integer() const;          // kInteger, else 0
-  double number() const;            // kInteger, kNumber, else 0
-  std::string_view string() const;  // kString, else ""
-  size_t size() const;              // of an array or an object, else 0
-  void each(const std::function<void(JsonValue)>& visit) const;                            // kArray
+  bool boolean() const;                                          // kBoolean, else false
+  int64_t integer() const;                                       // kInteger, else 0
+  double number() const;                                         // kInteger, kNumber, else 0
+  std::string_view string() const;                               // kString, else ""
+  size_t size() const;                                           // of an array or an object, else 0
+  void each(const std::function<void(JsonValue)>& visit) const;  // kArray
   void each_field(const std::function<void(std::string_view, JsonValue)>& visit) const;  // kObject
 
  private:
@@ -59,8 +59,8 @@ class JsonDocument {
 
 std::string_view type_name(JsonValue::Type type);  // "a string"
 
-// All throw ApiError (kInvalid) with a sentence that names the field. A member that is null is as good as absent, and one
-// that is there twice is an error: parsers disagree about which of the two counts.
+// All throw ApiError (kInvalid) with a sentence that names the field. A member that is null is as good as absent, and
+// one that is there twice is an error: parsers disagree about which of the two counts.
 class Fields {
  public:
   // `where` stands before the names in messages: "inputs.".

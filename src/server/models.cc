@@ -86,7 +86,12 @@ class Models::Background {
   std::thread thread_;
 };
 
-bool ModelFacts::can(std::string_view task) const { return std::find(tasks.begin(), tasks.end(), task) != tasks.end(); }
+bool ModelFacts::can(std::string_view task) const {
+  // The body of a cross-encoder or classifier has vectors as well, which nobody trained to mean anything.
+  const bool judges = default_task == "score" || default_task == "classify" || default_task == "token_classify";
+  if (judges && task == "embed") return false;
+  return std::find(tasks.begin(), tasks.end(), task) != tasks.end();
+}
 
 const std::string* ModelFacts::prompt_for(std::string_view role) const {
   for (const Role& known : roles()) {
@@ -140,7 +145,8 @@ std::shared_ptr<const ModelFacts> Models::find(std::string_view name) {
   std::unique_lock lock(mutex_);
   Entry& e = entry(name);
   switch (e.phase) {
-    case ModelState::Phase::kReady: return e.facts;
+    case ModelState::Phase::kReady:
+      return e.facts;
     case ModelState::Phase::kFailed:
       throw ApiError(Fault::kUnavailable, fmt::format("the model {} could not be loaded", e.served.name), "model");
     case ModelState::Phase::kUnloaded: {
@@ -150,7 +156,8 @@ std::shared_ptr<const ModelFacts> Models::find(std::string_view name) {
       throw ApiError(Fault::kUnavailable, fmt::format("the model {} is being loaded", wanted), {},
                      kLoadingRetrySeconds);
     }
-    case ModelState::Phase::kLoading: break;
+    case ModelState::Phase::kLoading:
+      break;
   }
   throw ApiError(Fault::kUnavailable, fmt::format("the model {} is being loaded", e.served.name), {},
                  kLoadingRetrySeconds);

@@ -1,5 +1,5 @@
-// Models: what the server has been told to serve. Each is loaded in the background and has an engine for every task that
-// somebody asked for; one thread loads and unloads, so that requests never do.
+// Models: what the server has been told to serve. Each is loaded in the background and has an engine for every task
+// that somebody asked for; one thread loads and unloads, so that requests never do.
 #pragma once
 
 #include <condition_variable>

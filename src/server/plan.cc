@@ -19,7 +19,8 @@ std::string text_of(JsonValue value, const std::string& where) {
   if (value.is(Type::kObject)) {
     if (auto text = Fields(value, where + ".").text("text")) return *text;
   }
-  throw ApiError(Fault::kInvalid, fmt::format("`{}` must be a string; it is {}", where, type_name(value.type())), where);
+  throw ApiError(Fault::kInvalid, fmt::format("`{}` must be a string; it is {}", where, type_name(value.type())),
+                 where);
 }
 
 TokenIds ids_of(JsonValue array, const std::string& where) {
@@ -120,7 +121,8 @@ Inputs read_inputs(const Fields& fields, std::string_view name, IdRule ids, cons
 
 std::string read_text(const Fields& fields, std::string_view name) {
   std::string text = text_of(fields.need(name), fields.path(name));
-  if (text.empty()) throw ApiError(Fault::kEmpty, fmt::format("`{}` must not be empty", fields.path(name)), fields.path(name));
+  if (text.empty())
+    throw ApiError(Fault::kEmpty, fmt::format("`{}` must not be empty", fields.path(name)), fields.path(name));
   return text;
 }
 
@@ -238,8 +240,12 @@ VectorFormat vector_format(const Fields& fields, std::string_view name) {
 void write_vector(JsonOut& out, std::span<const float> values, VectorFormat format) {
   std::vector<int32_t> whole;
   switch (format) {
-    case VectorFormat::kFloat: out.floats(values); return;
-    case VectorFormat::kBase64: out.plain(base64(values)); return;
+    case VectorFormat::kFloat:
+      out.floats(values);
+      return;
+    case VectorFormat::kBase64:
+      out.plain(base64(values));
+      return;
     case VectorFormat::kInt8:
     case VectorFormat::kUint8: {
       float largest = 0;

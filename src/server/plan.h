@@ -96,8 +96,8 @@ size_t read_dimensions(const Fields& fields, const ModelFacts& model);
 void apply(const Cut& cut, const PromptChoice& prompt, std::vector<Request>& requests);
 
 enum class VectorFormat { kFloat, kBase64, kInt8, kUint8, kBinary, kUbinary };
-// The value as JSON. int8 and uint8 (int8 + 128) are scaled by the vector's own largest magnitude; a bit is one where the
-// value is positive, the first value in the highest bit.
+// The value as JSON. int8 and uint8 (int8 + 128) are scaled by the vector's own largest magnitude; a bit is one where
+// the value is positive, the first value in the highest bit.
 void write_vector(JsonOut& out, std::span<const float> values, VectorFormat format);
 VectorFormat vector_format(const Fields& fields, std::string_view name);
 

@@ -28,8 +28,8 @@ std::vector<std::string> read_contents(const Fields& fields, const ApiRules& rul
     content.each([&](JsonValue part) {
       const Fields fields_of_part(part, where + "content.");
       if (fields_of_part.text("type").value_or("text") != "text") {
-        throw ApiError(Fault::kInvalid, fmt::format("`{}content` has a part that is no text; this model reads texts", where),
-                       "inputs");
+        throw ApiError(Fault::kInvalid,
+                       fmt::format("`{}content` has a part that is no text; this model reads texts", where), "inputs");
       }
       if (!text.empty()) text += '\n';
       text += read_text(fields_of_part, "text");
@@ -48,7 +48,8 @@ std::vector<VectorFormat> read_formats(const Fields& fields, bool& named) {
   types->each([&](JsonValue item) {
     const auto* found = std::find(kFormats.begin(), kFormats.end(), item.string());
     if (found == kFormats.end()) {
-      invalid(fields, "embedding_types", fmt::format("has \"{}\", which is none of {}", item.string(), fmt::join(kFormats, ", ")));
+      invalid(fields, "embedding_types",
+              fmt::format("has \"{}\", which is none of {}", item.string(), fmt::join(kFormats, ", ")));
     }
     const auto format = static_cast<VectorFormat>(found - kFormats.begin());
     if (std::find(formats.begin(), formats.end(), format) == formats.end()) formats.push_back(format);

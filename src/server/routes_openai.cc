@@ -16,7 +16,7 @@ VectorFormat read_format(const Fields& fields) {
     }
   }
   return fields.choice("encoding_format", {"float", "base64"}).value_or(0) == 1 ? VectorFormat::kBase64
-                                                                              : VectorFormat::kFloat;
+                                                                                : VectorFormat::kFloat;
 }
 
 }  // namespace

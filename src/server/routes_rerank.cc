@@ -149,8 +149,8 @@ Plan plan_rerank(const PlanContext& context) {
     if (const auto top = fields.whole(name, 0, 1 << 24); top && !tei) ranking.top = static_cast<size_t>(*top);
   }
   const Dialect dialect = ranking.dialect;
-  ranking.voyage = dialect == Dialect::kVoyage ||
-                   (dialect == Dialect::kPlain && (fields.has("top_k") || fields.has("truncation")));
+  ranking.voyage =
+      dialect == Dialect::kVoyage || (dialect == Dialect::kPlain && (fields.has("top_k") || fields.has("truncation")));
   ranking.documents_bare = dialect == Dialect::kInfinity || ranking.voyage;
   const bool by_default = dialect == Dialect::kJina || dialect == Dialect::kVllm ||
                           (dialect == Dialect::kPlain && !ranking.voyage && !context.request.path.starts_with("/v2/"));
@@ -183,8 +183,8 @@ Plan plan_score(const PlanContext& context) {
     if (fields.has(known.left) && fields.has(known.right)) names = &known;
   }
   if (names == nullptr) {
-    throw ApiError(Fault::kInvalid,
-                   "give `queries` and `documents` (or `text_1` and `text_2`, `data_1` and `data_2`)", "queries");
+    throw ApiError(Fault::kInvalid, "give `queries` and `documents` (or `text_1` and `text_2`, `data_1` and `data_2`)",
+                   "queries");
   }
   const std::vector<std::string> left = read_side(fields, names->left, context.rules);
   std::vector<std::string> right = read_side(fields, names->right, context.rules);

@@ -52,7 +52,8 @@ Request predict_input(JsonValue value, const std::string& where) {
     texts.emplace_back(item.string());
   });
   if (texts.empty() || texts.size() > 2) {
-    throw ApiError(Fault::kInvalid, fmt::format("`{}` must be a string, or an array of one or two strings", where), where);
+    throw ApiError(Fault::kInvalid, fmt::format("`{}` must be a string, or an array of one or two strings", where),
+                   where);
   }
   if (std::any_of(texts.begin(), texts.end(), [](const std::string& text) { return text.empty(); })) {
     throw ApiError(Fault::kEmpty, fmt::format("`{}` must not be empty", where), where);

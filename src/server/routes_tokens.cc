@@ -100,7 +100,8 @@ Plan plan_tokenize(const PlanContext& context) {
   const PromptChoice prompt = read_prompt(fields, *plan.model);
   std::vector<std::string> texts;
   for (Request& request : inputs.requests) {
-    if (std::holds_alternative<TokenIds>(request.input)) invalid(fields, "inputs", "must be a text or an array of texts");
+    if (std::holds_alternative<TokenIds>(request.input))
+      invalid(fields, "inputs", "must be a text or an array of texts");
     request.prompt = prompt.text.value_or("");
     texts.push_back(prompted(request));
   }

@@ -158,7 +158,11 @@ Plan plan_ollama_embed(const PlanContext& context) {
     out.open('{').key("model").text(asked.empty() ? answer.model.name : asked).key("embeddings").open('[');
     for (const Response& one : answer.responses) out.floats(output_of(one, "embedding").values);
     out.close(']').key("total_duration").integer(static_cast<int64_t>(answer.seconds * 1e9));
-    out.key("load_duration").integer(0).key("prompt_eval_count").integer(static_cast<int64_t>(answer.tokens)).close('}');
+    out.key("load_duration")
+        .integer(0)
+        .key("prompt_eval_count")
+        .integer(static_cast<int64_t>(answer.tokens))
+        .close('}');
     response.body = out.take();
   };
   return plan;
