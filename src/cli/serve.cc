@@ -76,10 +76,11 @@ CLI::Option* ServeCommand::add(CLI::App& app, const std::string& group, const st
 
 void ServeCommand::add_flags(CLI::App& app) {
   engine_flags_.add_to(app, {"model"});
-  app.add_option("--model", models_,
-                 "directory of a model; again for every further one. Without any, the one that scripts/run downloaded "
-                 "[env: WDE_MODEL]")
-      ->option_text("DIR")
+  app.add_option(
+         "--model", models_,
+         "directory of a model, or its name on the Hugging Face Hub; again for every further one. Without any, the "
+         "one that scripts/run downloaded [env: WDE_MODEL]")
+      ->option_text("DIR|REPO")
       ->group("Server");
   server::HttpOptions& http = options_.http;
   server::AppOptions& rules = options_.app;
@@ -132,7 +133,8 @@ std::vector<ServedModel> ServeCommand::served_models() const {
   if (models[0].empty()) {
     throw UsageError(
         "which model? Give --model DIR, a directory as it lies on the Hugging Face Hub (config.json, tokenizer.json, "
-        "model.safetensors), or set WDE_MODEL; scripts/run downloads a small one that is then served by default.");
+        "model.safetensors), or --model REPO, its name there, or set WDE_MODEL; scripts/run downloads a small one that "
+        "is then served by default.");
   }
   if (names_.size() > models.size()) throw UsageError("there are more --served-model-name than --model.");
   std::vector<ServedModel> served;
@@ -160,11 +162,11 @@ int ServeCommand::run() {
   options_.app.keys.add(api_key_);
   if (!api_key_file_.empty()) options_.app.keys.add_file(api_key_file_);
   std::string address;
+  const size_t count = options_.models.size();
   bool first_ready = false;
   options_.on_listening = [&](const std::string& at) {
     address = at;
-    fmt::print(stderr, "wde serve: listening on {}, loading {} model{}\n", at, options_.models.size(),
-               options_.models.size() == 1 ? "" : "s");
+    fmt::print(stderr, "wde serve: listening on {}, loading {} model{}\n", at, count, count == 1 ? "" : "s");
   };
   options_.on_model = [&](const ModelState& state) {
     if (state.phase == ModelState::Phase::kFailed) {

@@ -9,6 +9,7 @@
 #include <random>
 #include <utility>
 
+#include "server/chunks.h"
 #include "server/group.h"
 
 namespace wde::server {
@@ -34,6 +35,38 @@ void check_finite(const std::vector<Response>& responses) {
       if (std::all_of(output.values.begin(), output.values.end(), [](float x) { return std::isfinite(x); })) continue;
       throw ApiError(Fault::kInternal, "the model overflowed on this text: its answer is not a finite number");
     }
+  }
+}
+
+// Nobody's tokens are that long on average. What lies behind cannot matter where a text is cut, and the tokenizer,
+// which would read it all, is shared by all requests.
+constexpr size_t kMaxBytesPerToken = 512;
+
+void clip(std::string& text, size_t limit, Truncation truncation) {
+  if (text.size() <= limit) return;
+  if (truncation == Truncation::kRefuse) {
+    throw ApiError(Fault::kInvalid, fmt::format("a text of {} bytes is too long for this model (about {} tokens)",
+                                                text.size(), limit / kMaxBytesPerToken));
+  }
+  const auto inside = [&](size_t at) {
+    return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80;
+  };
+  size_t at = truncation == Truncation::kLeft ? text.size() - limit : limit;
+  if (truncation == Truncation::kLeft) {
+    while (inside(at)) ++at;
+    text.erase(0, at);
+  } else {
+    while (inside(at)) --at;
+    text.resize(at);
+  }
+}
+
+void clip(Request& request, size_t max_length) {
+  const size_t limit = max_length * kMaxBytesPerToken;
+  if (auto* text = std::get_if<std::string>(&request.input)) clip(*text, limit, request.truncation);
+  if (auto* pair = std::get_if<TextPair>(&request.input)) {
+    clip(pair->query, limit, request.truncation);
+    clip(pair->document, limit, request.truncation);
   }
 }
 
@@ -219,15 +252,22 @@ void App::handle(std::shared_ptr<HttpRequest> request, Respond respond) {
 }
 
 void App::serve(const std::shared_ptr<Call>& call) {
-  try {
+  guarded(*call, [&] {
     make_plan(*call);
     run(call);
+  });
+}
+
+// Whatever goes wrong while a call is worked on becomes its answer.
+void App::guarded(Call& call, const std::function<void()>& work) {
+  try {
+    work();
   } catch (const ApiError& error) {
-    fail(*call, error);
+    fail(call, error);
   } catch (const std::bad_alloc&) {
-    fail(*call, ApiError(Fault::kUnavailable, "there is not enough memory for this request", {}, 1));
+    fail(call, ApiError(Fault::kUnavailable, "there is not enough memory for this request", {}, 1));
   } catch (const std::exception& error) {
-    fail(*call, ApiError(Fault::kInternal, error.what()));
+    fail(call, ApiError(Fault::kInternal, error.what()));
   }
 }
 
@@ -243,8 +283,11 @@ void App::make_plan(Call& call) {
   size_t tokens = 0;
   for (Request& request : call.plan.requests) {
     request.deadline = deadline;
-    tokens += estimated_tokens(request, call.plan.model->info.max_length);
     call.characters += characters_of(request);
+    const bool whole = call.plan.average || call.plan.task == task::kTokenize;
+    const size_t max_length = whole ? 0 : call.plan.model->info.max_length;
+    tokens += estimated_tokens(request, max_length);
+    if (max_length > 0) clip(request, max_length);
   }
   call.inputs = call.plan.requests.size();
   if (Clock::now() >= deadline) throw ApiError(Fault::kDeadline, "the deadline came before the request's turn");
@@ -253,45 +296,73 @@ void App::make_plan(Call& call) {
 }
 
 void App::run(const std::shared_ptr<Call>& call) {
-  models_.with_engine(call->model, call->plan.task,
-                      [this, call](std::shared_ptr<Engine> engine, const ApiError* error) {
+  if (call->plan.average) return run_in_pieces(call);
+  compute(call, call->plan.task, std::move(call->plan.requests),
+          [this, call](std::vector<Response> responses, const std::shared_ptr<Engine>& engine) {
+            write(*call, std::move(responses), engine);
+          });
+}
+
+void App::run_in_pieces(const std::shared_ptr<Call>& call) {
+  std::vector<Request> texts = call->plan.requests;
+  for (Request& text : texts) {
+    if (std::holds_alternative<TokenIds>(text.input)) {
+      throw ApiError(Fault::kInvalid, "`long_input`: \"average\" is for texts, not for token ids", "long_input");
+    }
+    text.dimensions = 0;
+  }
+  compute(call, task::kTokenize, std::move(texts), [this, call](std::vector<Response> tokenized, const auto&) {
+    const EngineInfo& info = call->plan.model->info;
+    auto chunks = std::make_shared<Chunks>(make_chunks(call->plan.requests, tokenized, info.max_length));
+    const bool normalise = call->plan.requests[0].normalize.value_or(info.normalizes);
+    std::vector<Request> pieces = chunks->requests;
+    compute(call, call->plan.task, std::move(pieces),
+            [this, call, chunks, normalise](auto responses, const auto& engine) {
+              write(*call, average_chunks(*chunks, responses, normalise), engine);
+            });
+  });
+}
+
+void App::compute(const std::shared_ptr<Call>& call, const std::string& task, std::vector<Request> requests,
+                  Then then) {
+  auto held = std::make_shared<std::vector<Request>>(std::move(requests));
+  models_.with_engine(call->model, task,
+                      [this, call, held, then](std::shared_ptr<Engine> engine, const ApiError* error) {
                         if (error != nullptr) return fail(*call, *error);
-                        auto group = std::make_shared<Group>(
-                            engine, std::move(call->plan.requests),
-                            [this, call, engine](std::vector<Response> responses, std::optional<Error> failure) {
-                              auto answers = std::make_shared<std::vector<Response>>(std::move(responses));
-                              const bool posted = pool_.post([this, call, engine, answers, failure] {
-                                if (failure) return fail(*call, from_engine(*failure));
-                                write(*call, std::move(*answers), engine);
-                              });
-                              if (!posted) fail(*call, ApiError(Fault::kUnavailable, "the server is shutting down"));
-                            });
-                        group->start();
-                        call->http->client->on_cancel([weak = std::weak_ptr(group)] {
-                          if (const auto running = weak.lock()) running->cancel();
-                        });
+                        guarded(*call, [&] { start_group(call, engine, std::move(*held), then); });
                       });
 }
 
+void App::start_group(const std::shared_ptr<Call>& call, const std::shared_ptr<Engine>& engine,
+                      std::vector<Request> requests, const Then& then) {
+  auto done = [this, call, engine, then](std::vector<Response> responses, std::optional<Error> failure) {
+    auto answers = std::make_shared<std::vector<Response>>(std::move(responses));
+    const bool posted = pool_.post([this, call, engine, answers, failure, then] {
+      guarded(*call, [&] {
+        if (failure) throw from_engine(*failure);
+        then(std::move(*answers), engine);
+      });
+    });
+    if (!posted) fail(*call, ApiError(Fault::kUnavailable, "the server is shutting down"));
+  };
+  auto group = std::make_shared<Group>(engine, std::move(requests), std::move(done));
+  group->start();
+  call->http->client->on_cancel([weak = std::weak_ptr(group)] {
+    if (const auto running = weak.lock()) running->cancel();
+  });
+}
+
 void App::write(Call& call, std::vector<Response> responses, const std::shared_ptr<Engine>& engine) {
-  try {
-    check_finite(responses);
-    for (const Response& response : responses) call.tokens += response.tokens;
-    const double seconds = seconds_since(call.http->arrival);
-    Answer answer{*call.plan.model, *engine, responses, call.tokens, seconds, call.id};
-    HttpResponse response;
-    add_timing_headers(responses, call.characters, call.tokens, seconds, response);
-    call.plan.write(answer, response);
-    metrics_.record(
-        {call.model, call.match.route->group, call.plan.batch, "", seconds_since(call.http->arrival), &responses});
-    finish(call, std::move(response), "");
-  } catch (const ApiError& error) {
-    fail(call, error);
-  } catch (const std::bad_alloc&) {
-    fail(call, ApiError(Fault::kUnavailable, "there is not enough memory for this answer", {}, 1));
-  } catch (const std::exception& error) {
-    fail(call, ApiError(Fault::kInternal, error.what()));
-  }
+  check_finite(responses);
+  for (const Response& response : responses) call.tokens += response.tokens;
+  const double seconds = seconds_since(call.http->arrival);
+  Answer answer{*call.plan.model, *engine, responses, call.tokens, seconds, call.id};
+  HttpResponse response;
+  add_timing_headers(responses, call.characters, call.tokens, seconds, response);
+  const Measured measured{call.model, call.match.route->group, call.plan.batch, "", seconds, &responses};
+  call.plan.write(answer, response);
+  metrics_.record(measured);
+  finish(call, std::move(response), "");
 }
 
 void App::fail(Call& call, const ApiError& error) {

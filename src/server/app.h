@@ -51,7 +51,14 @@ class App final : public HttpHandler {
   // POST routes, on a thread of the pool.
   void serve(const std::shared_ptr<Call>& call);
   void make_plan(Call& call);
+  void guarded(Call& call, const std::function<void()>& work);
   void run(const std::shared_ptr<Call>& call);
+  using Then = std::function<void(std::vector<Response>, const std::shared_ptr<Engine>&)>;
+  // `then` with the answers, on a thread of the pool; if there are none, the call fails.
+  void compute(const std::shared_ptr<Call>& call, const std::string& task, std::vector<Request> requests, Then then);
+  void start_group(const std::shared_ptr<Call>& call, const std::shared_ptr<Engine>& engine,
+                   std::vector<Request> requests, const Then& then);
+  void run_in_pieces(const std::shared_ptr<Call>& call);
   void write(Call& call, std::vector<Response> responses, const std::shared_ptr<Engine>& engine);
   void fail(Call& call, const ApiError& error);
   void finish(Call& call, HttpResponse response, std::string_view error);

@@ -182,7 +182,7 @@ void Models::with_engine(const std::string& model, const std::string& task, Engi
 
 std::shared_ptr<Engine> Models::create(const Entry& entry, const std::string& task) {
   EngineArgs args = entry.served.args;
-  args.set("task", task);
+  args.set("task", task).set("model", entry.directory);
   std::unique_ptr<Engine> engine = Engine::create(args);
   // The last to use an engine may be a callback on its own thread, which cannot wait for that thread's end.
   return {engine.release(), [background = std::weak_ptr(background_)](Engine* last) {
@@ -196,7 +196,11 @@ void Models::load_entry(Entry& e) {
   std::shared_ptr<Engine> engine;
   std::string problem;
   try {
-    const ModelSummary summary = inspect_model(e.served.args);
+    // A name of the Hub may have to be downloaded.
+    const ResolvedModel resolved = resolve_model(e.served.args.get("model"), e.served.args.download_callback());
+    e.directory = resolved.directory;
+    EngineArgs args = e.served.args;
+    const ModelSummary summary = inspect_model(args.set("model", e.directory));
     facts = std::make_shared<ModelFacts>();
     facts->name = e.served.name;
     facts->path = e.served.args.get("model");
@@ -205,6 +209,7 @@ void Models::load_entry(Entry& e) {
     facts->architecture = summary.architecture;
     engine = create(e, summary.default_task);
     facts->info = engine->info();
+    facts->info.warnings.insert(facts->info.warnings.end(), resolved.warnings.begin(), resolved.warnings.end());
     if (facts->info.labels.empty()) facts->info.labels = summary.labels;
   } catch (const std::bad_alloc&) {
     problem = "there is not enough memory for it";

@@ -73,6 +73,7 @@ class Models {
  private:
   struct Entry {
     ServedModel served;
+    std::string directory;  // where its files are, once it is known; for the loading thread
     ModelState::Phase phase = ModelState::Phase::kLoading;
     std::string problem;
     std::shared_ptr<const ModelFacts> facts;

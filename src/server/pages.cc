@@ -7,13 +7,13 @@ namespace {
 
 // The files of pages/, made into string literals by CMake.
 constexpr std::string_view kPlayground =
-#include "playground.html.inc"
+#include "server/pages/playground.html.inc"
     ;
 constexpr std::string_view kDocs =
-#include "docs.html.inc"
+#include "server/pages/docs.html.inc"
     ;
 constexpr std::string_view kOpenApi =
-#include "openapi.json.inc"
+#include "server/pages/openapi.json.inc"
     ;
 
 // The pages load nothing from anywhere else, and can be made to load nothing.

@@ -13,6 +13,7 @@ using Type = JsonValue::Type;
 
 // More than any model's maximum; keeps what is made of it in range.
 constexpr int64_t kMaxLength = 1 << 24;
+constexpr size_t kMaxRankFields = 32;
 
 std::string text_of(JsonValue value, const std::string& where) {
   if (value.is(Type::kString)) return std::string(value.string());
@@ -134,7 +135,14 @@ std::vector<std::string> read_documents(const Fields& fields, std::string_view n
   check_count(count, where, rules);
   std::vector<std::string> rank_fields;
   if (const auto wanted = fields.find("rank_fields"); wanted && wanted->is(Type::kArray)) {
-    wanted->each([&](JsonValue field) { rank_fields.emplace_back(field.string()); });
+    wanted->each([&](JsonValue field) {
+      std::string field_name(field.string());
+      // Each once: a body must not become larger by being read.
+      if (std::find(rank_fields.begin(), rank_fields.end(), field_name) == rank_fields.end() &&
+          rank_fields.size() < kMaxRankFields) {
+        rank_fields.push_back(std::move(field_name));
+      }
+    });
   }
   std::vector<std::string> documents;
   documents.reserve(count);
@@ -180,6 +188,11 @@ Cut read_cut(const Fields& fields, const ApiRules& rules) {
   }
   for (const char* name : {"max_tokens", "max_length"}) {
     if (const auto tokens = fields.whole(name, 1, kMaxLength)) cut.max_length = static_cast<size_t>(*tokens);
+  }
+  if (const auto word = fields.choice("long_input", {"error", "right", "left", "average"})) {
+    truncates = *word != 0;
+    left = *word == 2;
+    cut.average = *word == 3;
   }
   cut.truncation = !truncates ? Truncation::kRefuse : left ? Truncation::kLeft : Truncation::kRight;
   return cut;

@@ -55,7 +55,8 @@ struct Plan {
   std::shared_ptr<const ModelFacts> model;
   std::string task;
   std::vector<Request> requests;
-  bool batch = false;  // the label `method` of te_request_count
+  bool average = false;  // of embed: texts that are too long in pieces (chunks.h)
+  bool batch = false;    // the label `method` of te_request_count
   std::function<void(Answer&, HttpResponse&)> write;
 };
 
@@ -81,10 +82,11 @@ std::string read_text(const Fields& fields, std::string_view name);
 void check_count(size_t count, std::string_view name, const ApiRules& rules);
 
 // How a request's inputs are cut, in the words of all dialects: truncate (true, false, "START", "END", "NONE"),
-// truncation, truncation_direction, truncation_side, truncate_prompt_tokens, max_tokens, max_tokens_per_doc.
+// truncation, truncation_direction, truncation_side, truncate_prompt_tokens, max_tokens; or in ours: long_input.
 struct Cut {
   Truncation truncation = Truncation::kRight;
   size_t max_length = 0;
+  bool average = false;  // "long_input": "average"
 };
 Cut read_cut(const Fields& fields, const ApiRules& rules);
 // `prompt`, `prompt_name`, or the role that `input_type` or `task` names.

@@ -83,7 +83,9 @@ Plan plan_cohere_embed(const PlanContext& context) {
     request.dimensions = read_dimensions(fields, *plan.model);
     plan.requests.push_back(std::move(request));
   }
-  apply(read_cut(fields, context.rules), read_prompt(fields, *plan.model), plan.requests);
+  const Cut cut = read_cut(fields, context.rules);
+  plan.average = cut.average;
+  apply(cut, read_prompt(fields, *plan.model), plan.requests);
   plan.batch = true;
   bool named = false;
   std::vector<VectorFormat> formats = read_formats(fields, named);

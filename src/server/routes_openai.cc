@@ -33,7 +33,9 @@ Plan plan_openai_embeddings(const PlanContext& context) {
     invalid(fields, "add_special_tokens", "cannot be false: this model's vectors are made with its special tokens");
   }
   if (fields.flag("late_chunking") == true) invalid(fields, "late_chunking", "is not offered");
-  apply(read_cut(fields, context.rules), read_prompt(fields, *plan.model), inputs.requests);
+  const Cut cut = read_cut(fields, context.rules);
+  plan.average = cut.average;
+  apply(cut, read_prompt(fields, *plan.model), inputs.requests);
   const size_t dimensions = read_dimensions(fields, *plan.model);
   std::optional<bool> normalize = fields.flag("normalized");
   if (!normalize) normalize = fields.flag("normalize");

@@ -12,6 +12,9 @@ namespace {
 
 using Type = JsonValue::Type;
 
+// A query stands before each of its documents; a long one with many must not fill the memory.
+constexpr size_t kMaxCopiedBytes = 64 << 20;
+
 Request request_of(std::string text) {
   Request request;
   request.input = std::move(text);
@@ -27,6 +30,11 @@ struct Scoring {
 Scoring plan_scores(Plan& plan, const std::vector<std::string>& left, std::vector<std::string> right, const Cut& cut) {
   Scoring scoring;
   const size_t count = right.size();
+  size_t copied = 0;
+  for (const std::string& text : left) copied += text.size() * (left.size() == 1 ? count : 1);
+  if (copied > kMaxCopiedBytes) {
+    throw ApiError(Fault::kInvalid, "the query is too long to be compared with so many documents", "query");
+  }
   if (plan.model->can(task::kScore)) {
     plan.task = task::kScore;
     scoring.pairs = true;

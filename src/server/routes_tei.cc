@@ -17,7 +17,9 @@ Plan plan_vectors(const PlanContext& context, const Fields& fields, const char* 
   need_task(*plan.model, task);
   plan.task = task;
   Inputs inputs = read_inputs(fields, "inputs", IdRule::kNative, context.rules);
-  apply(read_cut(fields, context.rules), read_prompt(fields, *plan.model), inputs.requests);
+  const Cut cut = read_cut(fields, context.rules);
+  plan.average = cut.average && plan.task == task::kEmbed;
+  apply(cut, read_prompt(fields, *plan.model), inputs.requests);
   plan.batch = !inputs.single;
   plan.requests = std::move(inputs.requests);
   return plan;

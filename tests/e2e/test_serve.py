@@ -182,6 +182,18 @@ class Tei(Case):
         found = self.assertStatus(server.post("/embed", {"inputs": long, "truncate": False}), 422)
         self.assertEqual(found["error_type"], "Validation")
 
+    def test_long_input_in_pieces(self):
+        long = " ".join(f"word{i} and so on" for i in range(400))
+        plain = self.assertStatus(server.post("/embed", {"inputs": [TEXTS[0], long]}), 200)
+        found = self.assertStatus(server.post("/embed", {"inputs": [TEXTS[0], long], "long_input": "average"}), 200)
+        self.assertClose(found[0], plain[0])
+        self.assertGreater(max(abs(a - b) for a, b in zip(found[1], plain[1])), 1e-3)
+        self.assertClose([sum(x * x for x in found[1])], [1])
+        usage = self.assertStatus(server.post("/v1/embeddings", {"input": long, "long_input": "average"}), 200)["usage"]
+        self.assertGreater(usage["total_tokens"], 1600)
+        self.assertStatus(server.post("/embed", {"inputs": long, "long_input": "error"}), 422)
+        self.assertStatus(server.post("/embed", {"inputs": [5, 6], "long_input": "average"}), 422)
+
     def test_similarity(self):
         body = {"inputs": {"source_sentence": TEXTS[0], "sentences": TEXTS}}
         found = self.assertStatus(server.post("/similarity", body), 200)
