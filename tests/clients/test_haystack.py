@@ -1,13 +1,14 @@
 from haystack import Document
-from haystack.components.embedders import HuggingFaceAPIDocumentEmbedder, HuggingFaceAPITextEmbedder, OpenAITextEmbedder
-from haystack.components.rankers import HuggingFaceTEIRanker
+from haystack.components.embedders import OpenAITextEmbedder
+from haystack_integrations.components.embedders.huggingface_api import HuggingFaceAPIDocumentEmbedder, HuggingFaceAPITextEmbedder
+from haystack_integrations.components.rankers.huggingface_api import HuggingFaceTEIRanker
 from haystack.utils import Secret
 
 from expected import ADDRESS, QUERY, TEXTS, all_close, main, same_ranking, vectors
 
 
 def test_tei_embedders():
-    options = {"api_type": "text_embeddings_inference", "api_params": {"url": ADDRESS}, "token": None}
+    options = {"api_type": "text_embeddings_inference", "api_params": {"url": ADDRESS}, "token": None, "normalize": True}
     all_close([HuggingFaceAPITextEmbedder(**options).run(TEXTS[0])["embedding"]], vectors(TEXTS[:1]))
     documents = HuggingFaceAPIDocumentEmbedder(**options, progress_bar=False).run([Document(content=t) for t in TEXTS])
     all_close([d.embedding for d in documents["documents"]], vectors(TEXTS))

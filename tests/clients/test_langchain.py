@@ -1,3 +1,5 @@
+from huggingface_hub import InferenceClient
+from langchain_community.embeddings import InfinityEmbeddings
 from langchain_huggingface import HuggingFaceEndpointEmbeddings
 from langchain_openai import OpenAIEmbeddings
 
@@ -20,9 +22,16 @@ def test_openai_token_ids_are_refused_with_the_way_out():
 
 
 def test_huggingface_endpoint():
-    client = HuggingFaceEndpointEmbeddings(model=ADDRESS)
+    # This class takes no address any more, but the client that it asks through does.
+    client = HuggingFaceEndpointEmbeddings(model="any/model", huggingfacehub_api_token="any")
+    client.client = InferenceClient(model=ADDRESS)
     all_close(client.embed_documents(TEXTS), vectors(TEXTS))
     all_close([client.embed_query(TEXTS[0])], vectors(TEXTS[:1]))
+
+
+def test_infinity():
+    client = InfinityEmbeddings(model="served", infinity_api_url=ADDRESS + "/infinity")
+    all_close(client.embed_documents(TEXTS), vectors(TEXTS))
 
 
 if __name__ == "__main__":
