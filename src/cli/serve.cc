@@ -185,7 +185,9 @@ int ServeCommand::run() {
     }
     first_ready = true;
   };
-  const bool all_answered = server::run_server(std::move(options_));
+  const server::ServerEnd end = server::run_server(std::move(options_));
+  if (end == server::ServerEnd::kNotLoaded) return kFailed;
+  const bool all_answered = end == server::ServerEnd::kDone;
   fmt::print(stderr, "wde serve: {}\n", all_answered ? "stopped" : "stopped before all requests were answered");
   return all_answered ? kDone : kFailed;
 }

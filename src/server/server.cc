@@ -1,10 +1,12 @@
 #include "server/server.h"
 
+#include <atomic>
+#include <set>
 #include <utility>
 
 namespace wde::server {
 
-bool run_server(ServerOptions options) {
+ServerEnd run_server(ServerOptions options) {
   // The handler must exist before the server, which listens first: a port in use is known before a model is loaded.
   struct Relay final : HttpHandler {
     App* app = nullptr;
@@ -16,13 +18,24 @@ bool run_server(ServerOptions options) {
     void drain() override { app->drain(); }
   } relay;
   const auto server = HttpServer::create(options.http, relay);
-  App app(std::move(options.app), std::move(options.models), std::move(options.on_model));
+  if (options.on_listening) options.on_listening(server->address());
+  std::atomic<bool> not_loaded{false};
+  std::set<std::string> loaded;  // once; only the loading thread looks at it
+  App app(std::move(options.app), std::move(options.models), [&](const ModelState& state) {
+    if (options.on_model) options.on_model(state);
+    if (state.phase == ModelState::Phase::kReady) loaded.insert(state.name);
+    // Better no server than one that answers half of what it was started for.
+    if (state.phase == ModelState::Phase::kFailed && !loaded.contains(state.name)) {
+      not_loaded = true;
+      server->drain();
+    }
+  });
   relay.app = &app;
   app.set_counts([&server] { return server->counts(); });
-  if (options.on_listening) options.on_listening(server->address());
   const bool all_answered = server->run();
   app.shutdown();
-  return all_answered;
+  if (not_loaded) return ServerEnd::kNotLoaded;
+  return all_answered ? ServerEnd::kDone : ServerEnd::kUnanswered;
 }
 
 }  // namespace wde::server

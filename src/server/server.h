@@ -19,7 +19,13 @@ struct ServerOptions {
   std::function<void(const ModelState&)> on_model;
 };
 
-// Serves until a signal ends it. Throws UsageError. False: some requests were left without an answer.
-bool run_server(ServerOptions options);
+enum class ServerEnd {
+  kDone,        // a signal came, and what had been taken was answered
+  kUnanswered,  // it was not
+  kNotLoaded,   // a model could not be loaded at the start
+};
+
+// Serves until a signal ends it, or a model cannot be loaded. Throws UsageError.
+ServerEnd run_server(ServerOptions options);
 
 }  // namespace wde::server

@@ -490,6 +490,21 @@ class Operations(Case):
         self.assertLess(time.monotonic() - start, 5 * SLOW)
         s.close()
 
+    def test_a_model_that_cannot_be_loaded_ends_the_server(self):
+        with tempfile.TemporaryDirectory() as directory:
+            broken = Server(MODEL, directory, wait=False)
+            self.assertEqual(broken.process.wait(timeout=30 * SLOW), 1)
+            self.assertIn("could not be loaded", broken.log())
+            broken.stop(expect=1)
+
+    def test_openapi_tells_of_routes_that_exist(self):
+        paths = self.assertStatus(server.get("/openapi.json"), 200)["paths"]
+        for path, methods in paths.items():
+            for method in methods:
+                answer = server.get(path) if method == "get" else server.post(path, {})
+                self.assertNotIn(answer.status, (404, 405), path)
+                self.assertIn(str(answer.status), methods[method]["responses"], path)
+
     def test_unix_socket_and_json_log(self):
         with tempfile.TemporaryDirectory() as directory:
             path = os.path.join(directory, "s")
