@@ -304,23 +304,24 @@ void App::run(const std::shared_ptr<Call>& call) {
 }
 
 void App::run_in_pieces(const std::shared_ptr<Call>& call) {
-  std::vector<Request> texts = call->plan.requests;
-  for (Request& text : texts) {
+  for (const Request& text : call->plan.requests) {
     if (std::holds_alternative<TokenIds>(text.input)) {
       throw ApiError(Fault::kInvalid, "`long_input`: \"average\" is for texts, not for token ids", "long_input");
     }
-    text.dimensions = 0;
   }
-  compute(call, task::kTokenize, std::move(texts), [this, call](std::vector<Response> tokenized, const auto&) {
-    const EngineInfo& info = call->plan.model->info;
-    auto chunks = std::make_shared<Chunks>(make_chunks(call->plan.requests, tokenized, info.max_length));
-    const bool normalise = call->plan.requests[0].normalize.value_or(info.normalizes);
-    std::vector<Request> pieces = chunks->requests;
-    compute(call, call->plan.task, std::move(pieces),
-            [this, call, chunks, normalise](auto responses, const auto& engine) {
-              write(*call, average_chunks(*chunks, responses, normalise), engine);
-            });
-  });
+  auto parts = std::make_shared<TextParts>(split_texts(call->plan.requests, call->plan.model->info.max_length));
+  std::vector<Request> requests = std::move(parts->requests);
+  compute(
+      call, task::kTokenize, std::move(requests), [this, call, parts](std::vector<Response> tokenized, const auto&) {
+        const EngineInfo& info = call->plan.model->info;
+        auto chunks = std::make_shared<Chunks>(make_chunks(call->plan.requests, *parts, tokenized, info.max_length));
+        const bool normalise = call->plan.requests[0].normalize.value_or(info.normalizes);
+        std::vector<Request> pieces = chunks->requests;
+        compute(call, call->plan.task, std::move(pieces),
+                [this, call, chunks, normalise](auto responses, const auto& engine) {
+                  write(*call, average_chunks(*chunks, responses, normalise), engine);
+                });
+      });
 }
 
 void App::compute(const std::shared_ptr<Call>& call, const std::string& task, std::vector<Request> requests,

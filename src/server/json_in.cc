@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <cstring>
 #include <type_traits>
 
@@ -203,11 +204,19 @@ std::optional<bool> Fields::flag(std::string_view name) const {
 std::optional<int64_t> Fields::whole(std::string_view name, int64_t minimum, int64_t maximum) const {
   const auto value = find(name);
   if (!value) return std::nullopt;
-  if (!value->is(JsonValue::Type::kInteger) || value->integer() < minimum || value->integer() > maximum) {
+  int64_t found = value->integer();
+  // 5.0 is a whole number as well.
+  const double number = value->number();
+  bool whole = value->is(JsonValue::Type::kInteger);
+  if (value->is(JsonValue::Type::kNumber) && number == std::floor(number) && std::abs(number) < 1e15) {
+    whole = true;
+    found = static_cast<int64_t>(number);
+  }
+  if (!whole || found < minimum || found > maximum) {
     throw ApiError(Fault::kInvalid,
                    fmt::format("`{}` must be a whole number from {} to {}", path(name), minimum, maximum), path(name));
   }
-  return value->integer();
+  return found;
 }
 
 std::optional<size_t> Fields::choice(std::string_view name, std::initializer_list<std::string_view> words) const {

@@ -197,7 +197,12 @@ void Models::load_entry(Entry& e) {
   std::string problem;
   try {
     // A name of the Hub may have to be downloaded.
-    const ResolvedModel resolved = resolve_model(e.served.args.get("model"), e.served.args.download_callback());
+    const auto progress = [this, &shown = e.served.args.download_callback()](const DownloadProgress& at) {
+      // A server that is told to stop does not finish a download first; what came is kept.
+      if (stopping()) throw LoadError("the server is shutting down");
+      if (shown) shown(at);
+    };
+    const ResolvedModel resolved = resolve_model(e.served.args.get("model"), progress);
     e.directory = resolved.directory;
     EngineArgs args = e.served.args;
     const ModelSummary summary = inspect_model(args.set("model", e.directory));
@@ -297,6 +302,11 @@ ModelState Models::state_of(const Entry& e) const {
   ModelState state{e.served.name, e.served.args.get("model"), e.phase, e.problem, e.facts, {}};
   for (const auto& [task, engine] : e.engines) state.engines.push_back(task);
   return state;
+}
+
+bool Models::stopping() const {
+  std::scoped_lock lock(mutex_);
+  return stopping_;
 }
 
 std::vector<ModelState> Models::states() const {
