@@ -18,6 +18,7 @@ constexpr size_t kMaxPickleBytes = size_t{64} << 20;
 constexpr size_t kMaxValues = 4'000'000;
 constexpr size_t kMaxMemo = 4'000'000;
 constexpr size_t kMaxStack = 4'000'000;
+constexpr size_t kMaxItems = 4'000'000;  // of all lists and dicts together
 constexpr size_t kMaxMarks = 256;
 constexpr uint64_t kOldestProtocol = 2, kNewestProtocol = 5;
 
@@ -315,6 +316,8 @@ class Interpreter {
     if (kind == Kind::kDict && added.size() % 2 != 0) {
       fail(fmt::format("expected keys and values for a dict, found {}, an odd number of them", added.size()));
     }
+    items_ += added.size();
+    if (items_ > kMaxItems) fail(fmt::format("lists and dicts have more than {} values", kMaxItems));
     target.items.insert(target.items.end(), added.begin(), added.end());
   }
 
@@ -428,6 +431,7 @@ class Interpreter {
   std::vector<size_t> marks_;  // sizes of the stack
   std::vector<PickleIndex> memo_;
   size_t memo_count_ = 0;
+  size_t items_ = 0;
 };
 
 }  // namespace

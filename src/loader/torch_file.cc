@@ -22,6 +22,7 @@ namespace wde {
 namespace {
 
 constexpr size_t kMaxRank = 64;  // PyTorch's own limit
+constexpr size_t kMaxTensors = 200'000;
 // What the copies of tensors that are not contiguous may take, in sizes of the file. One would do if no two of them
 // shared a storage.
 constexpr size_t kMaxCopies = 2;
@@ -46,7 +47,7 @@ class Reader {
  public:
   Reader(const Contents& contents, const std::string& file) : contents_(contents), file_(file) {}
 
-  std::vector<StoredTensor> read() {
+  std::map<std::string, StoredTensor, std::less<>> read() {
     find_archive();
     pickle_ = read_pickle(content("data.pkl"), file_);
     const PickleValue* dict = &pickle_.values[pickle_.root];
@@ -117,7 +118,10 @@ class Reader {
       fail(fmt::format("expected a tensor of the name {}, found {}; save the model's state_dict() alone",
                        quote(name.text), kind_name(found)));
     }
-    tensors_.push_back(read_tensor(std::string(name.text), found));
+    if (tensors_.size() == kMaxTensors) fail(fmt::format("there are more than {} tensors", kMaxTensors));
+    const auto [at, added] = tensors_.try_emplace(std::string(name.text));
+    if (!added) fail(fmt::format("the name {} is given twice", quote(name.text)));
+    at->second = read_tensor(at->first, found);
   }
 
   std::vector<uint64_t> numbers(std::string_view tensor, const PickleValue& tuple) const {
@@ -133,7 +137,7 @@ class Reader {
     return result;
   }
 
-  StoredTensor read_tensor(std::string name, const PickleValue& found) const {
+  StoredTensor read_tensor(const std::string& name, const PickleValue& found) const {
     const PickleValue& storage = value(found.items[0]);
     const StorageType type = storage_type(storage);
     const std::vector<PickleIndex>& sizes = value(found.items[1]).items;
@@ -148,7 +152,7 @@ class Reader {
     tensor.view.dtype = type.dtype;
     tensor.view.other_dtype = type.other_dtype;
     for (const uint64_t size : numbers(name, value(found.items[1]))) tensor.view.shape.push_back(size);
-    tensor.view.name = std::move(name);
+    tensor.view.name = name;
     set_size(tensor);
     const std::string_view bytes = storage_bytes(tensor, storage);
     place(tensor, found.number, bytes);
@@ -219,7 +223,7 @@ class Reader {
   const std::string& file_;
   std::string folder_;  // with its '/'
   Pickle pickle_;
-  std::vector<StoredTensor> tensors_;
+  std::map<std::string, StoredTensor, std::less<>> tensors_;
 };
 
 template <size_t kBytes>
@@ -228,10 +232,10 @@ void copy_elements(const StoredTensor& tensor, std::byte* out) noexcept {
   const std::vector<size_t>& shape = tensor.view.shape;
   const size_t outer = shape.size() - 1;
   std::array<size_t, kMaxRank> at = {};
-  const std::byte* row = tensor.view.data;
+  uint64_t row = 0;  // in bytes; may wrap around on the way, by the stride of a dimension of one element
   while (true) {
     for (size_t i = 0; i < shape[outer]; ++i, out += kBytes) {
-      std::memcpy(out, row + i * tensor.strides[outer] * kBytes, kBytes);
+      std::memcpy(out, tensor.view.data + row + i * tensor.strides[outer] * kBytes, kBytes);
     }
     size_t d = outer;
     while (true) {
@@ -298,11 +302,10 @@ TorchFile::TorchFile(const std::string& file) : file_(file) {
   const std::string_view bytes(reinterpret_cast<const char*>(map_.data), map_.bytes);
   require_zip(bytes, file);
   const Contents contents = read_zip_directory(bytes, file);
-  std::vector<StoredTensor> stored = Reader(contents, file).read();
+  std::map<std::string, StoredTensor, std::less<>> stored = Reader(contents, file).read();
 
-  // Each copy is no larger than its storage, so the sum cannot overflow: there are fewer tensors than bytes.
-  size_t copied = 0;
-  for (const StoredTensor& tensor : stored) {
+  size_t copied = 0;  // cannot overflow: each copy is no larger than its storage, and the sum is checked at each
+  for (const auto& [name, tensor] : stored) {
     if (tensor.contiguous) continue;
     copied += tensor.view.bytes;
     if (copied > kMaxCopies * map_.bytes) {
@@ -314,16 +317,13 @@ TorchFile::TorchFile(const std::string& file) : file_(file) {
   }
   if (copied != 0) copies_.map(copied, -1, file);
   std::byte* out = copies_.data;
-  for (StoredTensor& tensor : stored) {
+  for (auto& [name, tensor] : stored) {
     if (!tensor.contiguous) {
       copy_elements(tensor, out);
       tensor.view.data = out;
       out += tensor.view.bytes;
     }
-    std::string name = tensor.view.name;
-    if (!tensors_.emplace(name, std::move(tensor.view)).second) {
-      throw LoadError(fmt::format("{}: the name {} is given twice", file, quote(name)));
-    }
+    tensors_.emplace(name, std::move(tensor.view));
   }
 }
 

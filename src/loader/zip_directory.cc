@@ -154,8 +154,8 @@ class Reader {
   void check_way(const Entry& entry, uint64_t flags, uint64_t method) const {
     if ((flags & (kEncrypted | kMasked)) != 0) fail(entry, "it is encrypted, which torch.save never does");
     if (method != 0) {
-      fail(entry, fmt::format("it is compressed (method {}), expected it stored as torch.save does; unpack the archive "
-                              "and pack it again with zip -0",
+      fail(entry, fmt::format("it is compressed (method {}), expected it stored as torch.save does; unless this is a "
+                              "TorchScript program, unpack the archive and pack it again with zip -0",
                               method));
     }
   }

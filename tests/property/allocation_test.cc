@@ -80,7 +80,7 @@ ModelInput input_of(const std::vector<size_t>& lengths, RowsNeeded rows) {
 }
 
 class RunnerAllocations : public ::testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Models, RunnerAllocations, ::testing::ValuesIn(test::checkpoints()),
+INSTANTIATE_TEST_SUITE_P(Models, RunnerAllocations, ::testing::ValuesIn(test::embedders()),
                          [](const auto& test_info) { return test::test_name(test_info.param); });
 
 TEST_P(RunnerAllocations, NoneOnceTheLargestBatchHasPassed) {

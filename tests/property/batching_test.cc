@@ -81,7 +81,7 @@ TEST_P(Batching, OrderOfSubmissionDoesNotMatter) {
 TEST_P(Batching, OneRowIsTheRowOfTheWholeSequence) {
   const auto texts = mixed_texts(24);
   auto hidden = engine({{"task", "token_embed"}});
-  const auto all = test::respond(*hidden, texts);
+  const auto all = test::respond(*hidden, test::requests(texts));
   for (const char* pooling : {"cls", "lasttoken"}) {
     auto pooled = engine({{"pooling", pooling}});
     const auto got = vectors(*pooled, texts);
