@@ -36,6 +36,7 @@ std::unique_ptr<Command> make_token_classify_command();
 std::unique_ptr<Command> make_sparse_command();
 std::unique_ptr<Command> make_multi_vector_command();
 std::unique_ptr<Command> make_tokenize_command();
+std::unique_ptr<Command> make_serve_command();
 std::unique_ptr<Command> make_bench_command();
 std::unique_ptr<Command> make_pull_command();
 std::unique_ptr<Command> make_ls_command();

@@ -13,6 +13,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   commands.push_back(make_sparse_command());
   commands.push_back(make_multi_vector_command());
   commands.push_back(make_tokenize_command());
+  commands.push_back(make_serve_command());
   commands.push_back(make_bench_command());
   commands.push_back(make_pull_command());
   commands.push_back(make_ls_command());

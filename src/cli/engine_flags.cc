@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "cli/download_bar.h"
 #include "wde/result.h"
@@ -27,9 +28,9 @@ std::string description(const ArgSpec& spec) {
 
 }  // namespace
 
-void EngineFlags::add_to(CLI::App& app) {
+void EngineFlags::add_to(CLI::App& app, std::initializer_list<std::string_view> except) {
   for (const ArgSpec& spec : EngineArgs::table()) {
-    if (spec.name == "task") continue;
+    if (spec.name == "task" || std::find(except.begin(), except.end(), spec.name) != except.end()) continue;
     Flag& flag = flags_.emplace_back();
     flag.name = spec.name;
     flag.option = app.add_option("--" + spec.name, flag.value, description(spec));

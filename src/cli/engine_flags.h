@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -16,8 +17,8 @@ namespace wde::cli {
 
 class EngineFlags {
  public:
-  // One flag a line of the table but for "task", which the command decides.
-  void add_to(CLI::App& app);
+  // One flag a line of the table but for "task", which the command decides, and those that it has a way of its own for.
+  void add_to(CLI::App& app, std::initializer_list<std::string_view> except = {});
   // What was given, and below it the environment. Throws UsageError: a value that cannot be, or no model.
   EngineArgs args(std::string_view task) const;
   // The same without the demand for a model.

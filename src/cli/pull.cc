@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "cli/download_bar.h"
+#include "cli/json_text.h"
 #include "cli/output_sink.h"
 #include "wde/hub.h"
 
@@ -36,7 +37,7 @@ class PullCommand : public Command {
     const ResolvedModel model = pull_model(repo_, quiet_ ? DownloadCallback() : download_bar());
     if (!quiet_) {
       for (const std::string& warning : model.warnings) {
-        (void)write_all(STDERR_FILENO, fmt::format("wde: note: {}\n", warning));
+        (void)write_all(STDERR_FILENO, fmt::format("wde: note: {}\n", printable(warning)));
       }
     }
     OutputSink sink("");

@@ -47,29 +47,19 @@ std::set<std::string> weight_like_files(const std::string& directory) {
 
 [[noreturn]] void throw_no_weights(const std::string& directory, const std::string& stem) {
   const std::set<std::string> found = weight_like_files(directory);
-  const auto is_bin = [](const std::string& name) {
-    return name.starts_with("pytorch_model") && name.find(".bin") != std::string::npos;
-  };
-  std::string advice;
-  if (std::any_of(found.begin(), found.end(), is_bin)) {
-    advice =
-        "; .bin files (Python pickles) are not supported by this version, convert them in that directory: python3 -c "
-        "\"import "
-        "torch, safetensors.torch as s; s.save_file({k: v.clone().contiguous() for k, v in "
-        "torch.load('pytorch_model.bin', "
-        "map_location='cpu', weights_only=True).items()}, 'model.safetensors', metadata={'format': 'pt'})\"";
-  }
-  throw LoadError(fmt::format("{}: expected {}.safetensors or {}.safetensors.index.json, found of weight files {}{}",
-                              directory, stem, stem, listed(found), advice));
+  throw LoadError(
+      fmt::format("{}: expected {}.safetensors or {}.safetensors.index.json (or pytorch_model.bin), found of "
+                  "weight files {}",
+                  directory, stem, stem, listed(found)));
 }
 
 // A shard must lie in the directory itself.
 void require_plain_name(const std::string& name, const std::string& index_file) {
-  const bool plain =
-      name.find('/') == std::string::npos && name.find('\0') == std::string::npos && name.ends_with(".safetensors");
+  const bool plain = name.find('/') == std::string::npos && name.find('\0') == std::string::npos &&
+                     (name.ends_with(".safetensors") || name.ends_with(".bin"));
   if (!plain) {
     throw LoadError(
-        fmt::format("{}: \"weight_map\": expected names of .safetensors files in the same directory, found {}",
+        fmt::format("{}: \"weight_map\": expected names of .safetensors or .bin files in the same directory, found {}",
                     index_file, quote(name)));
   }
 }
@@ -87,8 +77,13 @@ bool is_convertible(Dtype dtype) { return dtype == Dtype::kF32 || dtype == Dtype
 }  // namespace
 
 void Weights::add_file(const std::string& file) {
-  files_.push_back(std::make_unique<SafetensorsFile>(file));
-  for (const auto& [name, tensor] : files_.back()->tensors()) {
+  File& opened = files_.emplace_back();
+  if (file.ends_with(".safetensors")) {
+    opened.safetensors = std::make_unique<SafetensorsFile>(file);
+  } else {
+    opened.torch = std::make_unique<TorchFile>(file);
+  }
+  for (const auto& [name, tensor] : opened.tensors()) {
     const auto [at, added] = tensors_.emplace(name, &tensor);
     if (!added) {
       throw LoadError(fmt::format("{}: expected each tensor in one shard only, found {} also in {}", file, quote(name),
@@ -97,25 +92,7 @@ void Weights::add_file(const std::string& file) {
   }
 }
 
-Weights Weights::open_file(const std::string& file) {
-  Weights weights;
-  weights.directory_ = file;
-  weights.torch_files_.push_back(std::make_unique<TorchFile>(file));
-  for (const auto& [name, tensor] : weights.torch_files_.back()->tensors()) weights.tensors_.emplace(name, &tensor);
-  return weights;
-}
-
-Weights Weights::open(const std::string& directory, const std::string& stem) {
-  Weights weights;
-  weights.directory_ = directory;
-  const std::string single = join_path(directory, stem + ".safetensors");
-  if (file_exists(single)) {
-    weights.add_file(single);
-    return weights;
-  }
-  const std::string index_file = single + ".index.json";
-  if (!file_exists(index_file)) throw_no_weights(directory, stem);
-
+void Weights::add_shards(const std::string& index_file) {
   const ConfigView map = ConfigView::read(index_file).object("weight_map");
   std::set<std::string> shards;
   for (const std::string& name : map.keys()) {
@@ -124,29 +101,53 @@ Weights Weights::open(const std::string& directory, const std::string& stem) {
     shards.insert(std::move(shard));
   }
   for (const std::string& shard : shards) {
-    const std::string file = join_path(directory, shard);
+    const std::string file = join_path(directory_, shard);
     if (!file_exists(file)) {
       throw LoadError(fmt::format("{}: expected the shard {}, found of weight files {}", index_file, quote(shard),
-                                  listed(weight_like_files(directory))));
+                                  listed(weight_like_files(directory_))));
     }
-    weights.add_file(file);
+    add_file(file);
   }
   for (const std::string& name : map.keys()) {
-    const std::string file = join_path(directory, map.string(name));
-    const auto found = weights.tensors_.find(name);
-    if (found == weights.tensors_.end() || weights.file_of(*found->second) != file) {
-      throw LoadError(
-          fmt::format("{}: expected tensor {} in the shard {}, found it {}", index_file, quote(name), file,
-                      found == weights.tensors_.end() ? "nowhere" : "in " + weights.file_of(*found->second)));
+    const std::string file = join_path(directory_, map.string(name));
+    const auto found = tensors_.find(name);
+    if (found == tensors_.end() || file_of(*found->second) != file) {
+      throw LoadError(fmt::format("{}: expected tensor {} in the shard {}, found it {}", index_file, quote(name), file,
+                                  found == tensors_.end() ? "nowhere" : "in " + file_of(*found->second)));
     }
   }
+}
+
+Weights Weights::open_file(const std::string& file) {
+  Weights weights;
+  weights.directory_ = file;
+  weights.add_file(file);
   return weights;
 }
 
+Weights Weights::open(const std::string& directory, const std::string& stem) {
+  Weights weights;
+  weights.directory_ = directory;
+  // torch.save's files count only where there is nothing better; a model's are called pytorch_model.
+  const std::string torch_stem = stem == "model" ? "pytorch_model" : stem;
+  for (const std::string& name : {stem + ".safetensors", torch_stem + ".bin"}) {
+    const std::string single = join_path(directory, name);
+    if (file_exists(single)) {
+      weights.add_file(single);
+      return weights;
+    }
+    if (file_exists(single + ".index.json")) {
+      weights.add_shards(single + ".index.json");
+      return weights;
+    }
+  }
+  throw_no_weights(directory, stem);
+}
+
 const std::string& Weights::file_of(const TensorView& tensor) const {
-  for (const auto& file : files_) {
-    const auto found = file->tensors().find(tensor.name);
-    if (found != file->tensors().end() && &found->second == &tensor) return file->file();
+  for (const File& file : files_) {
+    const auto found = file.tensors().find(tensor.name);
+    if (found != file.tensors().end() && &found->second == &tensor) return file.name();
   }
   return directory_;
 }
@@ -185,7 +186,7 @@ const TensorView& Weights::get(std::string_view name, const std::vector<size_t>&
   const TensorView* tensor = find(name);
   if (tensor == nullptr) {
     throw LoadError(fmt::format("{}: expected tensor {} of shape {}, found none of this name among {} tensors",
-                                files_.size() == 1 ? files_.front()->file() : directory_,
+                                files_.size() == 1 ? files_.front().name() : directory_,
                                 quote(prefix_ + std::string(name)), shape_text(shape), tensors_.size()));
   }
   if (tensor->shape != shape) {

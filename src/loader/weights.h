@@ -1,4 +1,5 @@
-// Weights: all tensors of a checkpoint, from model.safetensors or the shards that model.safetensors.index.json names.
+// Weights: all tensors of a checkpoint, from model.safetensors or the shards that model.safetensors.index.json names,
+// else from pytorch_model.bin or its shards.
 // Keeps account of what was taken, so that missing and unused tensors are reported by name.
 #pragma once
 
@@ -50,6 +51,7 @@ class Weights {
  private:
   Weights() = default;
   void add_file(const std::string& file);
+  void add_shards(const std::string& index_file);
   const TensorView* find(std::string_view name) const;  // by every spelling that get() accepts; nullptr: there is none
   const std::string& file_of(const TensorView& tensor) const;
 
@@ -58,8 +60,16 @@ class Weights {
     std::vector<float> values;
   };
 
-  std::vector<std::unique_ptr<SafetensorsFile>> files_;
-  std::vector<std::unique_ptr<TorchFile>> torch_files_;
+  struct File {  // one of the two
+    std::unique_ptr<SafetensorsFile> safetensors;
+    std::unique_ptr<TorchFile> torch;
+    const std::map<std::string, TensorView, std::less<>>& tensors() const {
+      return safetensors ? safetensors->tensors() : torch->tensors();
+    }
+    const std::string& name() const { return safetensors ? safetensors->file() : torch->file(); }
+  };
+
+  std::vector<File> files_;
   std::vector<std::unique_ptr<OwnTensor>> own_;
   std::map<std::string, const TensorView*, std::less<>> tensors_;
   std::set<std::string, std::less<>> taken_;

@@ -838,7 +838,7 @@ class WithPythonsClient(Case):
         if given:
             cls.python = given
             return
-        place = BUILD / "hub-venv"
+        place = BUILD.resolve().parent / "hub-venv"  # one for all presets
         python = place / "bin" / "python"
         try:
             if not python.exists():

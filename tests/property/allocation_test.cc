@@ -88,6 +88,8 @@ TEST_P(RunnerAllocations, NoneOnceTheLargestBatchHasPassed) {
   const ConfigView config = ConfigView::read(directory + "/config.json");
   Weights weights = Weights::open(directory);
   const auto model = ModelRegistry::instance().find(config).create(config, weights);
+  model->reserve(500);
+  model->reserve(500);
   for (const char* name : {"flash", "memory_efficient", "naive"}) {
     const auto backend = attn_backends().get(name)();
     for (RowsNeeded rows : {RowsNeeded::kAll, RowsNeeded::kFirst, RowsNeeded::kLast}) {

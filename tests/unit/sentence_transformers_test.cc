@@ -203,9 +203,9 @@ TEST_F(SentenceTransformersTest, WrongOrder) {
   modules({{"", "Transformer"}, {"1_Pooling", "Pooling"}, {"1_Pooling", "Pooling"}});
   expect_contains(read_error(), {"module 2: expected one Pooling"});
   modules({{"", "Transformer"}, {"", "Transformer"}, {"1_Pooling", "Pooling"}});
-  expect_contains(read_error(), {"module 1", "Pooling, Dense, LayerNorm, Normalize, Dropout"});
+  expect_contains(read_error(), {"module 1", "Pooling, Dense, LayerNorm, Normalize, LogitScore, Dropout, SpladePooling"});
   modules({{"", "Transformer"}, {"1", "sentence_transformers.cross_encoder.modules.logit_score.LogitScore"}});
-  expect_contains(read_error(), {"LogitScore", "not supported"});
+  expect_contains(read_error(), {"1/config.json", "cannot be opened"});
   EXPECT_EQ(find_transformer_directory(directory_.path()), directory_.path());
   modules({{"", "Transformer"}, {"absent", "Pooling"}});
   expect_contains(read_error(), {"absent/config.json", "No such file"});
@@ -280,7 +280,7 @@ TEST_F(SentenceTransformersTest, WrongPrompts) {
   expect_contains(error(R"({"prompts": {"a": "x"}, "default_prompt_name": "b"})"),
                   {"\"default_prompt_name\"", "(\"a\")", "found \"b\""});
   expect_contains(error(R"({"default_prompt_name": "b"})"), {"there are none"});
-  expect_contains(error(R"({"model_type": "SparseEncoder"})"), {"found \"SparseEncoder\""});
+  expect_contains(error(R"({"model_type": "MultiVectorEncoder"})"), {"found \"MultiVectorEncoder\""});
   directory_.write("config_sentence_transformers.json", R"({"default_prompt_name": "query"})");
   EXPECT_EQ(read().default_prompt_name, "query");  // there by default
 }

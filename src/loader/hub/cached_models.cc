@@ -147,7 +147,9 @@ void plan_one(const RepoCache& cache, const std::vector<Snapshot>& snapshots, co
   for (const auto& [blob, bytes] : blobs) {
     if (used_elsewhere.contains(blob)) continue;
     add_path(removal, blob);
-    removal.bytes += bytes;
+    // huggingface_hub may keep it elsewhere, for several models: then this is only a link.
+    std::error_code ignored;
+    if (!fs::is_symlink(blob, ignored)) removal.bytes += bytes;
   }
 }
 

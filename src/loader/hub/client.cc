@@ -21,6 +21,8 @@ namespace {
 using Stage = DownloadProgress::Stage;
 
 constexpr int kAttempts = 5;
+// Without an answer of any kind: a name that was meant to be a directory, on a machine without a network.
+constexpr int kUnansweredAttempts = 3;
 constexpr std::chrono::milliseconds kFirstPause{500};
 constexpr long kLongestPause = 60;  // seconds; a Hub that wants more is not waited for
 constexpr long kAnswerSeconds = 60;
@@ -207,7 +209,7 @@ HttpResponse HubClient::ask(const HttpRequest& request, const std::string& what,
       if (!is_passing(response.status) || last || too_long) refuse(response, what);
       wanted = response.retry_after;
     } catch (const NetworkError& error) {
-      if (last) give_up(what, error.what());
+      if (last || attempt + 1 >= kUnansweredAttempts) give_up(what, error.what());
     }
     pause(attempt, wanted);
   }

@@ -217,7 +217,7 @@ std::string find_gap(const std::set<std::string>& names, const ReadLocal& read_l
     for (const Module& module : modules) {
       const bool configured =
           std::find(kConfiguredModules.begin(), kConfiguredModules.end(), module.type) != kConfiguredModules.end();
-      const std::string config = in_folder(module.folder, "config.json");
+      std::string config = in_folder(module.folder, "config.json");
       if (configured && !names.contains(config)) return config;
     }
   }

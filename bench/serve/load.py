@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""Load on a server of embeddings: texts a second in batches, requests a second of single texts, and the spread of times.
+
+    bench/serve/load.py --url http://127.0.0.1:8080 --input texts.jsonl --batch 32 --connections 4
+    bench/serve/load.py --url … --input texts.jsonl --batch 1 --connections 16 --seconds 20 [--rate 300] [--format base64]
+
+Standard library only. --route openai (default), tei or ollama. With --rate, requests start at that many a second over
+all connections, whether or not earlier ones are answered; without it, each connection asks as soon as it has its answer.
+Every answer is checked for its number of vectors; --check compares each with the first answer to the same text.
+"""
+import argparse
+import collections
+import http.client
+import json
+import multiprocessing
+import time
+import urllib.parse
+
+
+def read_texts(path):
+    texts = []
+    with open(path) as file:
+        for line in file:
+            line = line.strip()
+            if not line:
+                continue
+            try:
+                value = json.loads(line)
+                texts.append(value if isinstance(value, str) else value["text"])
+            except (ValueError, KeyError, TypeError):
+                texts.append(line)
+    return texts
+
+
+ROUTES = {
+    "openai": ("/v1/embeddings", lambda texts, form: {"input": texts, "encoding_format": form}, lambda a: [d["embedding"] for d in a["data"]]),
+    "tei": ("/embed", lambda texts, form: {"inputs": texts}, lambda a: a),
+    "ollama": ("/api/embed", lambda texts, form: {"model": "any", "input": texts}, lambda a: a["embeddings"]),
+}
+
+
+def client(number, options, texts, end, results):
+    url = urllib.parse.urlparse(options.url)
+    path, body_of, vectors_of = ROUTES[options.route]
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=120)
+    batches = [texts[i : i + options.batch] for i in range(0, len(texts), options.batch)]
+    bodies = [json.dumps(body_of(b, options.format)) for b in batches]
+    seconds, statuses, done, seen = [], collections.Counter(), 0, {}
+    turn = number
+    start = time.monotonic()
+    while time.monotonic() < end if options.seconds else turn < len(batches):
+        at = turn % len(batches)
+        if options.rate:
+            due = start + turn / options.rate
+            time.sleep(max(0, due - time.monotonic()))
+        begin = due if options.rate else time.monotonic()
+        connection.request("POST", path, bodies[at], {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        content = response.read()
+        statuses[response.status] += 1
+        if response.status == 200:
+            seconds.append(time.monotonic() - begin)
+            done += len(batches[at])
+            if options.check:
+                vectors = vectors_of(json.loads(content))
+                assert len(vectors) == len(batches[at])
+                for text, vector in zip(batches[at], vectors):
+                    assert seen.setdefault(text, vector) == vector, "two answers to one text"
+        elif response.status in (429, 503):
+            time.sleep(min(1, float(response.headers.get("Retry-After", 1)) / 10))
+        turn += options.connections
+    results.put((seconds, dict(statuses), done))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--url", default="http://127.0.0.1:8080")
+    parser.add_argument("--input", required=True)
+    parser.add_argument("--route", choices=ROUTES, default="openai")
+    parser.add_argument("--format", choices=["float", "base64"], default="float")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--connections", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=0, help="0: every text once")
+    parser.add_argument("--rate", type=float, default=0)
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    texts = read_texts(options.input)
+    results = multiprocessing.Queue()
+    start = time.monotonic()
+    workers = [multiprocessing.Process(target=client, args=(i, options, texts, start + options.seconds, results)) for i in range(options.connections)]
+    for worker in workers:
+        worker.start()
+    found = [results.get() for _ in workers]
+    for worker in workers:
+        worker.join()
+    elapsed = time.monotonic() - start
+    times = sorted(t for seconds, _, _ in found for t in seconds)
+    statuses = collections.Counter()
+    for _, counts, _ in found:
+        statuses.update(counts)
+    done = sum(n for _, _, n in found)
+    at = lambda q: 1000 * times[min(len(times) - 1, int(q * len(times)))] if times else float("nan")
+    print(f"texts       {done} in {elapsed:.2f} s: {done / elapsed:.1f} texts/s, {len(times) / elapsed:.1f} requests/s")
+    print(f"a request   p50 {at(0.5):.1f} ms, p95 {at(0.95):.1f} ms, p99 {at(0.99):.1f} ms")
+    print(f"statuses    {dict(statuses)}")
+
+
+if __name__ == "__main__":
+    main()

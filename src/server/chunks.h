@@ -1,0 +1,25 @@
+// Texts that are longer than the model: embedded in pieces whose vectors are averaged, weighted by their tokens.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "wde/request.h"
+#include "wde/response.h"
+
+namespace wde::server {
+
+struct Chunks {
+  std::vector<Request> requests;  // the pieces of all texts, in order
+  std::vector<size_t> pieces;     // of each text
+  std::vector<double> weights;    // of each piece: its tokens but for the special ones
+};
+
+// `texts` as they were asked for, `tokenized` the answers of the tokenize task to them. A text that fits is one piece.
+// The special tokens at both ends stand around every piece, and pieces of one text are as good as equal in length.
+Chunks make_chunks(const std::vector<Request>& texts, const std::vector<Response>& tokenized, size_t max_length);
+
+// One response a text, of the pieces' responses. `normalise`: to length 1.
+std::vector<Response> average_chunks(const Chunks& chunks, const std::vector<Response>& pieces, bool normalise);
+
+}  // namespace wde::server

@@ -1,0 +1,56 @@
+// Group: the texts of one HTTP request on their way through an engine. Only so many of them wait in the engine at a
+// time, so that a request with thousands does not stand in front of everybody else's.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "wde/engine.h"
+
+namespace wde::server {
+
+class Group : public std::enable_shared_from_this<Group> {
+ public:
+  // Called once: all responses, or the first error. From a thread of the engine, or from start() if there are no
+  // requests.
+  using Done = std::function<void(std::vector<Response>, std::optional<Error>)>;
+
+  Group(std::shared_ptr<Engine> engine, std::vector<Request> requests, Done done);
+  void start();
+  // What has not begun will not; `done` comes with kCancelled when the rest is through.
+  void cancel();
+
+ private:
+  struct Slot {
+    Request request;
+    size_t bytes = 0;
+    RequestId id = 0;
+    enum class State { kHeld, kSubmitted, kAnswered } state = State::kHeld;
+    bool has_id = false;
+  };
+
+  void submit_more();
+  void answered(size_t index, Result<Response> result);
+  void fail(Error error);
+
+  std::shared_ptr<Engine> engine_;
+  Done done_;
+  std::mutex mutex_;
+  std::vector<Slot> slots_;
+  std::vector<Response> responses_;
+  std::optional<Error> error_;
+  size_t next_ = 0;       // the first that was not submitted
+  size_t in_flight_ = 0;  // submitted and not answered
+  size_t in_flight_bytes_ = 0;
+  bool finished_ = false;
+};
+
+size_t bytes_of(const Request& request);
+// How many tokens a text may have, before anybody has counted.
+size_t estimated_tokens(const Request& request, size_t max_length);
+size_t characters_of(const Request& request);
+
+}  // namespace wde::server

@@ -1,0 +1,41 @@
+// Metrics: what /metrics tells, in Prometheus' text format. TEI's names, each with a label for the model, and our own.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/admission.h"
+#include "wde/response.h"
+
+namespace wde::server {
+
+// One request that was answered.
+struct Measured {
+  std::string model;       // "" if none was reached
+  std::string_view group;  // "embed", "predict" or ""
+  bool batch = false;
+  std::string_view failure;  // "" for success
+  double seconds = 0;
+  const std::vector<Response>* responses = nullptr;  // of a success
+};
+
+class Metrics {
+ public:
+  Metrics();
+  ~Metrics();
+
+  void count_http(std::string_view path, int status);  // the path of a route, never what a client made up
+  void record(const Measured& measured);
+  void set_connections(size_t open, size_t busy);
+  void set_queue(const QueueUse& use);
+  void set_model(const std::string& name, bool ready);
+  std::string text();
+
+ private:
+  struct Families;
+  std::unique_ptr<Families> families_;
+};
+
+}  // namespace wde::server

@@ -1,0 +1,13 @@
+// Pages: what is served as it is: the playground, the description of the API and the page that shows it.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "server/http.h"
+
+namespace wde::server {
+
+std::optional<HttpResponse> find_page(std::string_view path);
+
+}  // namespace wde::server

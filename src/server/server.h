@@ -1,0 +1,31 @@
+// The server as a whole, for `wde serve`.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "server/app.h"
+#include "server/http_server.h"
+
+namespace wde::server {
+
+struct ServerOptions {
+  HttpOptions http;
+  AppOptions app;
+  std::vector<ServedModel> models;
+  // Told when it listens (with the address), and of every model that is ready or failed.
+  std::function<void(const std::string& address)> on_listening;
+  std::function<void(const ModelState&)> on_model;
+};
+
+enum class ServerEnd {
+  kDone,        // a signal came, and what had been taken was answered
+  kUnanswered,  // it was not
+  kNotLoaded,   // a model could not be loaded at the start
+};
+
+// Serves until a signal ends it, or a model cannot be loaded. Throws UsageError.
+ServerEnd run_server(ServerOptions options);
+
+}  // namespace wde::server

@@ -1,0 +1,33 @@
+// WorkPool: a few threads for what is too long for the network's thread and not the engine's: reading and writing JSON.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace wde::server {
+
+class WorkPool {
+ public:
+  explicit WorkPool(size_t threads);
+  ~WorkPool() { stop(); }
+
+  // False: stopped already; the job will not run.
+  bool post(std::function<void()> job);
+  // Does what was posted, then ends the threads.
+  void stop();
+
+ private:
+  void run();
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> jobs_;
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace wde::server

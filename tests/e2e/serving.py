@@ -1,0 +1,165 @@
+"""Starts `wde serve` for a test and speaks HTTP to it. Standard library only."""
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+BINARY = os.environ.get("WDE_BINARY", "")
+DATA = pathlib.Path(os.environ.get("WDE_TEST_DATA", "."))
+MODEL = DATA / "bert-mean"
+SLOW = 10 if os.environ.get("WDE_SANITIZE") else 1  # sanitizers take their time
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self):
+        return json.loads(self.body, parse_constant=lambda word: (_ for _ in ()).throw(ValueError(word)))
+
+    def __repr__(self):
+        return f"{self.status} {self.body[:500]!r}"
+
+
+class Server:
+    """with Server(model, …) as server: server.post("/embed", {…})"""
+
+    def __init__(self, *models, flags=(), env=None, wait=True):
+        models = models or (MODEL,)
+        self.stderr = tempfile.TemporaryFile()
+        arguments = [BINARY, "serve", "--port", "0", "--http-threads", "2"]
+        for model in models:
+            arguments += ["--model", str(model)]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("WDE_")}
+        environment.update(env or {})
+        self.process = subprocess.Popen(
+            [*arguments, *flags], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.stderr, env=environment
+        )
+        self.host, self.port, self.path = "127.0.0.1", None, None
+        deadline = time.monotonic() + 60 * SLOW
+        while True:
+            found = re.search(r"listening on (?:http[s]?://([\d.]+):(\d+)|unix:(\S+?),)", self.log())
+            if found:
+                break
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("the server did not start: " + self.log())
+            time.sleep(0.02)
+        if found[1]:
+            self.host, self.port = found[1], int(found[2])
+        else:
+            self.path = found[3]
+        while wait and self.get("/health").status != 200:
+            if time.monotonic() > deadline or "could not be loaded" in self.log():
+                raise RuntimeError("the server is not ready: " + self.log())
+            time.sleep(0.05)
+
+    def log(self):
+        self.stderr.seek(0)
+        return self.stderr.read().decode(errors="replace")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self, expect=0):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(timeout=60 * SLOW)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise RuntimeError("the server did not stop: " + self.log())
+        log = self.log() if not self.stderr.closed else self.last_log
+        self.last_log = log
+        self.stderr.close()
+        assert status == expect, f"exit status {status}: {log}"
+        assert "Sanitizer" not in log, log
+        return log
+
+    def socket(self):
+        if self.path:
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(self.path)
+        else:
+            s = socket.create_connection((self.host, self.port))
+        s.settimeout(60 * SLOW)
+        return s
+
+    def request(self, method, path, body=None, headers=None):
+        connection = http.client.HTTPConnection(self.host, self.port or 80, timeout=120 * SLOW)
+        if self.path:
+            connection.sock = self.socket()
+        try:
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path, headers=None):
+        return self.request("GET", path, headers=headers)
+
+    def post(self, path, body, headers=None):
+        if not isinstance(body, (bytes, str)):
+            body = json.dumps(body)
+        return self.request("POST", path, body, {"Content-Type": "application/json", **(headers or {})})
+
+    def raw(self, content, close_sending=False):
+        """All bytes that come until the server closes."""
+        with self.socket() as s:
+            s.sendall(content)
+            if close_sending:
+                s.shutdown(socket.SHUT_WR)
+            return receive_all(s)
+
+
+def receive_all(s):
+    out = b""
+    while True:
+        try:
+            part = s.recv(1 << 16)
+        except ConnectionResetError:
+            return out
+        if not part:
+            return out
+        out += part
+
+
+def in_threads(count, call):
+    """call(i) for i < count, all at once; the results in order. Raises what a call raised."""
+    results, errors = [None] * count, []
+
+    def run(i):
+        try:
+            results[i] = call(i)
+        except Exception as error:  # noqa: BLE001
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return results
+
+
+def embed_command(*texts, model=MODEL, command="embed", flags=()):
+    """What the command line says of the texts: the numbers that every route must give."""
+    process = subprocess.run(
+        [BINARY, command, "--model", str(model), *flags, "--", *texts], capture_output=True, timeout=300 * SLOW, check=True,
+        env={k: v for k, v in os.environ.items() if not k.startswith("WDE_")},
+    )
+    return [json.loads(line) for line in process.stdout.splitlines()]

@@ -1,0 +1,173 @@
+// Who is let in, and how much of it: admission and keys; groups of texts.
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "server/admission.h"
+#include "server/api_keys.h"
+#include "server/group.h"
+
+namespace wde::server {
+namespace {
+
+TEST(ServerAdmission, AllOrNothing) {
+  Admission admission({.requests = 3, .tokens = 100, .bytes = 1000});
+  auto huge = admission.enter(5000, 10);  // alone, it may be larger than the queue
+  EXPECT_THROW((void)admission.enter(1, 1), ApiError);
+  huge.reset();
+  auto a = admission.enter(60, 10);
+  EXPECT_THROW((void)admission.enter(50, 10), ApiError);
+  EXPECT_THROW((void)admission.enter(1, 995), ApiError);
+  auto b = admission.enter(40, 10);
+  auto c = admission.enter(0, 0);
+  try {
+    (void)admission.enter(0, 0);
+    ADD_FAILURE();
+  } catch (const ApiError& error) {
+    EXPECT_EQ(error.fault, Fault::kOverloaded);
+    EXPECT_GE(error.retry_after, 1);
+    EXPECT_LE(error.retry_after, 60);
+  }
+  a.reset();
+  b.reset();
+  c.reset();
+  EXPECT_EQ(admission.use().requests, 0U);
+  EXPECT_EQ(admission.use().tokens, 0U);
+  EXPECT_EQ(admission.use().bytes, 0U);
+}
+
+HttpRequest with_header(const char* name, const char* value) {
+  HttpRequest request;
+  request.headers.emplace_back(name, value);
+  return request;
+}
+
+TEST(ServerKeys, FilesAndHeaders) {
+  const std::string path =
+      (std::filesystem::temp_directory_path() / ("wde-keys-" + std::to_string(::getpid()))).string();
+  std::ofstream(path) << "# nothing\n\n  one  \ntwo\r\n";
+  ApiKeys keys;
+  EXPECT_TRUE(keys.allow(HttpRequest()));
+  keys.add_file(path);
+  EXPECT_FALSE(keys.allow(HttpRequest()));
+  EXPECT_TRUE(keys.allow(with_header("authorization", "Bearer one")));
+  EXPECT_TRUE(keys.allow(with_header("authorization", "bearer two")));
+  EXPECT_TRUE(keys.allow(with_header("authorization", "two")));
+  EXPECT_TRUE(keys.allow(with_header("x-api-key", "one")));
+  for (const char* bad : {"", "on", "onee", "oneone", "# nothing", "Bearer", "Bearer ", "Basic one"}) {
+    EXPECT_FALSE(keys.allow(with_header("authorization", bad))) << bad;
+  }
+  std::ofstream(path) << "# only comments\n";
+  EXPECT_THROW(keys.add_file(path), UsageError);
+  std::filesystem::remove(path);
+  EXPECT_THROW(keys.add_file(path), UsageError);
+}
+
+// Holds requests until it is told to answer.
+class HeldEngine final : public Engine {
+ public:
+  using Engine::submit;
+  RequestId submit(Request request, Callback done) override {
+    held.emplace_back(std::move(request), std::move(done));
+    return held.size();
+  }
+  bool cancel(RequestId id) override {
+    ++cancelled;
+    answer(id - 1, Error{ErrorCode::kCancelled, "cancelled"});
+    return true;
+  }
+  void shutdown() override {}
+  const EngineInfo& info() const override { return info_; }
+  Result<std::string> decode(const std::vector<int32_t>&, bool) const override { return std::string(); }
+
+  void answer(size_t index, Result<Response> result) {
+    auto done = std::exchange(held[index].second, nullptr);
+    if (done) done(std::move(result));
+  }
+  void answer_in_kind(size_t index) {
+    Response response;
+    response.tokens = std::get<std::string>(held[index].first.input).size();
+    answer(index, std::move(response));
+  }
+
+  std::vector<std::pair<Request, Callback>> held;
+  int cancelled = 0;
+
+ private:
+  EngineInfo info_;
+};
+
+std::vector<Request> texts(size_t count, size_t bytes) {
+  std::vector<Request> requests(count);
+  for (size_t i = 0; i < count; ++i) requests[i].input = std::string(bytes + i, 'x');
+  return requests;
+}
+
+TEST(ServerGroup, AnswersInOrderWhateverComesFirst) {
+  auto engine = std::make_shared<HeldEngine>();
+  std::vector<Response> found;
+  auto group =
+      std::make_shared<Group>(engine, texts(3, 1), [&](std::vector<Response> responses, std::optional<Error> e) {
+        EXPECT_FALSE(e);
+        found = std::move(responses);
+      });
+  group->start();
+  ASSERT_EQ(engine->held.size(), 3U);
+  for (size_t i : {2, 0, 1}) engine->answer_in_kind(i);
+  ASSERT_EQ(found.size(), 3U);
+  EXPECT_EQ(found[2].tokens, 3U);
+}
+
+TEST(ServerGroup, HoldsBackWhatWouldFillTheEngine) {
+  auto engine = std::make_shared<HeldEngine>();
+  bool done = false;
+  auto group = std::make_shared<Group>(engine, texts(10, 60 << 10), [&](auto responses, auto) {
+    done = true;
+    EXPECT_EQ(responses.size(), 10U);
+  });
+  group->start();
+  EXPECT_LT(engine->held.size(), 4U);
+  for (size_t i = 0; i < 10; ++i) engine->answer_in_kind(i);
+  EXPECT_TRUE(done);
+}
+
+TEST(ServerGroup, TheFirstErrorEndsIt) {
+  auto engine = std::make_shared<HeldEngine>();
+  int calls = 0;
+  std::optional<Error> error;
+  auto group = std::make_shared<Group>(engine, texts(4, 1), [&](auto, std::optional<Error> e) {
+    ++calls;
+    error = std::move(e);
+  });
+  group->start();
+  engine->answer(1, Error{ErrorCode::kInvalidInput, "bad"});
+  EXPECT_EQ(engine->cancelled, 3);
+  EXPECT_EQ(calls, 1);
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->message, "bad");
+}
+
+TEST(ServerGroup, CancelBeforeAndDuring) {
+  auto engine = std::make_shared<HeldEngine>();
+  int calls = 0;
+  auto group = std::make_shared<Group>(engine, texts(2, 1), [&](auto, std::optional<Error> e) {
+    ++calls;
+    EXPECT_EQ(e->code, ErrorCode::kCancelled);
+  });
+  group->start();
+  group->cancel();
+  group->cancel();
+  EXPECT_EQ(calls, 1);
+  auto none = std::make_shared<Group>(engine, std::vector<Request>(), [&](auto, auto e) {
+    ++calls;
+    EXPECT_FALSE(e);
+  });
+  none->start();
+  EXPECT_EQ(calls, 2);
+}
+
+}  // namespace
+}  // namespace wde::server

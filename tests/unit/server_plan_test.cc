@@ -1,0 +1,230 @@
+// Bodies to plans and answers to bodies, without an engine behind them.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "server/chunks.h"
+#include "server/routes.h"
+
+namespace wde::server {
+namespace {
+
+using Json = nlohmann::json;
+
+// Answers nothing: planners and writers do not use it, but for decode.
+class NoEngine final : public Engine {
+ public:
+  using Engine::submit;
+  RequestId submit(Request, Callback) override { return 0; }
+  bool cancel(RequestId) override { return false; }
+  void shutdown() override {}
+  const EngineInfo& info() const override { return info_; }
+  Result<std::string> decode(const std::vector<int32_t>& ids, bool) const override {
+    return std::to_string(ids.size()) + " ids";
+  }
+
+ private:
+  EngineInfo info_;
+};
+
+std::shared_ptr<ModelFacts> model(std::vector<std::string> tasks) {
+  auto facts = std::make_shared<ModelFacts>();
+  facts->name = "m";
+  facts->default_task = tasks.front();
+  facts->tasks = std::move(tasks);
+  facts->info.dimensions = 2;
+  facts->info.max_length = 16;
+  facts->info.labels = {"good", "bad"};
+  facts->info.prompts = {{"query", "q: "}, {"passage", "p: "}};
+  return facts;
+}
+
+Plan plan_of(const std::string& path, std::string body, std::shared_ptr<ModelFacts> facts, ApiRules rules = {}) {
+  HttpRequest http;
+  http.path = path;
+  const RouteMatch match = find_route(http.path);
+  EXPECT_NE(match.route, nullptr) << path;
+  const JsonDocument document(body);
+  const PlanContext context{http, document.root(), match.dialect, rules, [&](std::string_view) { return facts; }};
+  return match.route->planner(context);
+}
+
+Json answer(const Plan& plan, std::vector<Response> responses) {
+  const NoEngine engine;
+  Answer found{*plan.model, engine, responses, 7, 0.5, "id"};
+  HttpResponse response;
+  plan.write(found, response);
+  return Json::parse(response.body);
+}
+
+Response vector_response(std::vector<float> values, const char* name = "embedding") {
+  Response response;
+  response.outputs.push_back({name, {values.size()}, values, {}});
+  return response;
+}
+
+Response score_response(float logit) {
+  Response response;
+  response.outputs.push_back({"score", {}, {logit}, {}});
+  response.outputs.push_back({"logit", {}, {logit}, {}});
+  return response;
+}
+
+TEST(ServerPlan, TeiPredictTakesAPairAndABatch) {
+  const auto classifier = model({"classify"});
+  Plan plan = plan_of("/predict", R"({"inputs": ["a", "b"]})", classifier);
+  ASSERT_EQ(plan.requests.size(), 1U);
+  EXPECT_EQ(std::get<TextPair>(plan.requests[0].input).document, "b");
+  plan = plan_of("/predict", R"({"inputs": [["a"], ["b", "c"]]})", classifier);
+  ASSERT_EQ(plan.requests.size(), 2U);
+  EXPECT_EQ(std::get<std::string>(plan.requests[0].input), "a");
+  const Json found = answer(plan, {vector_response({0.2F, 0.8F}, "probs"), vector_response({0.9F, 0.1F}, "probs")});
+  EXPECT_EQ(found[0][0]["label"], "bad");
+  EXPECT_EQ(found[1][0]["label"], "good");
+}
+
+TEST(ServerPlan, RerankSortsAndNamesByDialect) {
+  const auto ranker = model({"score"});
+  const std::string body = R"({"query": "q", "documents": ["a", {"text": "b"}, "c"], "top_n": 2})";
+  const std::vector<Response> responses = {score_response(-1), score_response(2), score_response(0)};
+  Json found = answer(plan_of("/v1/rerank", body, ranker), responses);
+  EXPECT_EQ(found["results"].size(), 2U);
+  EXPECT_EQ(found["results"][0]["index"], 1);
+  EXPECT_NEAR(found["results"][1]["relevance_score"].get<double>(), 0.5, 1e-6);
+  EXPECT_EQ(found["results"][0]["document"]["text"], "b");
+  found = answer(plan_of("/voyage/v1/rerank", body, ranker), responses);
+  EXPECT_EQ(found["data"][0]["index"], 1);
+  found = answer(plan_of("/tei/rerank", R"({"query":"q","texts":["a","b","c"],"raw_scores":true})", ranker), responses);
+  EXPECT_EQ(found[0]["score"], 2.0);
+  EXPECT_EQ(found.size(), 3U);
+}
+
+TEST(ServerPlan, RerankByEmbeddingUsesThePrompts) {
+  const Plan plan = plan_of("/v1/rerank", R"({"query": "a", "documents": ["b", "c"]})", model({"embed"}));
+  ASSERT_EQ(plan.requests.size(), 3U);
+  EXPECT_EQ(plan.requests[0].prompt, "q: ");
+  EXPECT_EQ(plan.requests[2].prompt, "p: ");
+  const Json found = answer(plan, {vector_response({1, 0}), vector_response({0, 1}), vector_response({1, 0})});
+  EXPECT_EQ(found["results"][0]["index"], 1);
+}
+
+TEST(ServerPlan, TruncationInAllWords) {
+  const auto embedder = model({"embed"});
+  const auto cut = [&](const std::string& fields, bool automatic = true) {
+    ApiRules rules;
+    rules.auto_truncate = automatic;
+    const Plan plan = plan_of("/v1/embeddings", R"({"input": "a")" + fields + "}", embedder, rules);
+    return std::pair(plan.requests[0].truncation, plan.requests[0].max_length);
+  };
+  EXPECT_EQ(cut("").first, Truncation::kRight);
+  EXPECT_EQ(cut("", false).first, Truncation::kRefuse);
+  EXPECT_EQ(cut(R"(,"truncate":true)", false).first, Truncation::kRight);
+  EXPECT_EQ(cut(R"(,"truncate":false)").first, Truncation::kRefuse);
+  EXPECT_EQ(cut(R"(,"truncation":false)").first, Truncation::kRefuse);
+  EXPECT_EQ(cut(R"(,"truncate":"NONE")").first, Truncation::kRefuse);
+  EXPECT_EQ(cut(R"(,"truncate":"START")").first, Truncation::kLeft);
+  EXPECT_EQ(cut(R"(,"truncate":"END")", false).first, Truncation::kRight);
+  EXPECT_EQ(cut(R"(,"truncation_direction":"Left")").first, Truncation::kLeft);
+  EXPECT_EQ(cut(R"(,"truncation_side":"left")").first, Truncation::kLeft);
+  EXPECT_EQ(cut(R"(,"truncate_prompt_tokens":5)", false), std::pair(Truncation::kRight, size_t{5}));
+  EXPECT_EQ(cut(R"(,"truncate_prompt_tokens":-1)", false), std::pair(Truncation::kRight, size_t{0}));
+}
+
+TEST(ServerPlan, PromptsByNameAndRole) {
+  const auto embedder = model({"embed"});
+  const auto prompt = [&](const std::string& fields) {
+    return plan_of("/v1/embeddings", R"({"input": "a")" + fields + "}", embedder).requests[0].prompt;
+  };
+  EXPECT_EQ(prompt(""), std::nullopt);
+  EXPECT_EQ(prompt(R"(,"prompt":"")"), "");
+  EXPECT_EQ(prompt(R"(,"prompt_name":"query")"), "q: ");
+  EXPECT_EQ(prompt(R"(,"input_type":"search_document")"), "p: ");
+  EXPECT_EQ(prompt(R"(,"input_type":"query")"), "q: ");
+  EXPECT_EQ(prompt(R"(,"task":"retrieval.passage")"), "p: ");
+  EXPECT_EQ(prompt(R"(,"input_type":"classification")"), std::nullopt);
+  EXPECT_THROW(prompt(R"(,"prompt_name":"none")"), ApiError);
+}
+
+TEST(ServerPlan, TokenIdsOnlyWhereTheyMeanTheModels) {
+  const auto embedder = model({"embed"});
+  EXPECT_THROW(plan_of("/v1/embeddings", R"({"input": [1, 2]})", embedder), ApiError);
+  ApiRules native;
+  native.native_token_input = true;
+  Plan plan = plan_of("/v1/embeddings", R"({"input": [[1, 2], [3]]})", embedder, native);
+  EXPECT_EQ(std::get<TokenIds>(plan.requests[1].input).ids, std::vector<int32_t>{3});
+  plan = plan_of("/embed", R"({"inputs": [1, 2]})", embedder);
+  EXPECT_EQ(std::get<TokenIds>(plan.requests[0].input).ids, (std::vector<int32_t>{1, 2}));
+  EXPECT_THROW(plan_of("/embed", R"({"inputs": [1, 2.5]})", embedder), ApiError);
+  EXPECT_THROW(plan_of("/embed", R"({"inputs": [4294967296]})", embedder), ApiError);
+}
+
+TEST(ServerPlan, QuantisedVectors) {
+  const auto write = [](std::vector<float> values, VectorFormat format) {
+    JsonOut out;
+    write_vector(out, values, format);
+    return Json::parse(out.view());
+  };
+  const std::vector<float> values = {0.5F, -0.25F, 0, 1e-9F, -1, 1, 0, 0, 0.1F};
+  EXPECT_EQ(write(values, VectorFormat::kUbinary), Json::parse("[148,128]"));
+  EXPECT_EQ(write(values, VectorFormat::kBinary), Json::parse("[20,0]"));
+  EXPECT_EQ(write(values, VectorFormat::kInt8), Json::parse("[64,-32,0,0,-127,127,0,0,13]"));
+  EXPECT_EQ(write({0, 0}, VectorFormat::kUint8), Json::parse("[128,128]"));
+}
+
+TEST(ServerPlan, TheWrongModelIsTold) {
+  for (const char* path : {"/predict", "/embed_sparse"}) {
+    try {
+      plan_of(path, R"({"inputs": "a"})", model({"embed"}));
+      ADD_FAILURE() << path;
+    } catch (const ApiError& error) {
+      EXPECT_EQ(error.fault, Fault::kWrongModel);
+      EXPECT_EQ(status_of(error.fault, ErrorStyle::kTei), 424);
+    }
+  }
+}
+
+TEST(ServerPlan, DecodeAsksTheEngine) {
+  const Json found = answer(plan_of("/decode", R"({"ids": [[1, 2], [3]]})", model({"embed"})), {});
+  EXPECT_EQ(found, Json::parse(R"(["2 ids", "1 ids"])"));
+}
+
+TEST(ServerChunks, PiecesAndTheirAverage) {
+  std::vector<Request> texts(2);
+  texts[0].input = "long";
+  texts[0].prompt = "p";
+  texts[1].input = "short";
+  std::vector<Response> tokenized(2);
+  tokenized[0].outputs.push_back({"ids", {7}, {}, {1, 10, 11, 12, 13, 14, 2}});
+  tokenized[0].details.special_tokens_mask = {1, 0, 0, 0, 0, 0, 1};
+  tokenized[1].outputs.push_back({"ids", {3}, {}, {1, 20, 2}});
+  tokenized[1].details.special_tokens_mask = {1, 0, 1};
+  const Chunks chunks = make_chunks(texts, tokenized, 5);
+  ASSERT_EQ(chunks.pieces, (std::vector<size_t>{2, 1}));
+  EXPECT_EQ(std::get<TokenIds>(chunks.requests[0].input).ids, (std::vector<int32_t>{1, 10, 11, 2}));
+  EXPECT_EQ(std::get<TokenIds>(chunks.requests[1].input).ids, (std::vector<int32_t>{1, 12, 13, 14, 2}));
+  EXPECT_FALSE(chunks.requests[0].prompt);
+  const std::vector<Response> pieces = {vector_response({1, 0}), vector_response({0, 1}), vector_response({0.5F, 0})};
+  auto averaged = average_chunks(chunks, pieces, false);
+  ASSERT_EQ(averaged.size(), 2U);
+  EXPECT_FLOAT_EQ(averaged[0].outputs[0].values[0], 0.4F);
+  EXPECT_FLOAT_EQ(averaged[0].outputs[0].values[1], 0.6F);
+  EXPECT_FLOAT_EQ(averaged[1].outputs[0].values[0], 0.5F);
+  averaged = average_chunks(chunks, pieces, true);
+  EXPECT_NEAR(averaged[0].outputs[0].values[1], 0.6 / std::sqrt(0.52), 1e-6);
+  EXPECT_FLOAT_EQ(averaged[1].outputs[0].values[0], 0.5F);  // one piece is what the model gave
+  EXPECT_THROW(make_chunks(texts, tokenized, 2), ApiError);
+}
+
+TEST(ServerRoutes, Prefixes) {
+  EXPECT_EQ(find_route("/tei/rerank").dialect, Dialect::kTei);
+  EXPECT_EQ(find_route("/cohere/v2/rerank/").dialect, Dialect::kCohere);
+  EXPECT_EQ(find_route("/teifun").route, nullptr);
+  EXPECT_EQ(find_route("/cohere/predict").route, nullptr);
+  EXPECT_NE(find_route("/tei").route, nullptr);  // POST /
+  EXPECT_EQ(error_style("/tei/v1/embeddings"), ErrorStyle::kTeiOpenAi);
+  EXPECT_EQ(error_style("/api/none"), ErrorStyle::kOllama);
+}
+
+}  // namespace
+}  // namespace wde::server
