@@ -17,7 +17,7 @@ const std::vector<int32_t>& ids_of(const Response& response) {
 }
 
 // More than any tokenizer puts around a text.
-constexpr size_t kSpecialTokens = 16;
+constexpr size_t kPartMargin = 16;
 constexpr size_t kSmallestPart = 8;
 
 // The end of the part of `text` that begins at `begin` and has at most `limit` bytes.
@@ -79,7 +79,7 @@ void append_pieces(Chunks& chunks, const Request& text, const Tokens& tokens, si
 }  // namespace
 
 TextParts split_texts(const std::vector<Request>& texts, size_t max_length) {
-  const size_t limit = max_length > 2 * kSpecialTokens ? max_length - kSpecialTokens : kSmallestPart;
+  const size_t limit = max_length > 2 * kPartMargin ? max_length - kPartMargin : kSmallestPart;
   TextParts out;
   for (const Request& request : texts) {
     const std::string& text = std::get<std::string>(request.input);
