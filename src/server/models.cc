@@ -183,7 +183,16 @@ void Models::with_engine(const std::string& model, const std::string& task, Engi
 std::shared_ptr<Engine> Models::create(const Entry& entry, const std::string& task) {
   EngineArgs args = entry.served.args;
   args.set("task", task).set("model", entry.directory);
-  std::unique_ptr<Engine> engine = Engine::create(args);
+  // All engines of a model share its weights.
+  std::shared_ptr<Engine> sibling;
+  {
+    std::scoped_lock lock(mutex_);
+    if (entry.facts) {
+      const auto found = entry.engines.find(entry.facts->default_task);
+      if (found != entry.engines.end()) sibling = found->second;
+    }
+  }
+  std::unique_ptr<Engine> engine = Engine::create(args, sibling.get());
   // The last to use an engine may be a callback on its own thread, which cannot wait for that thread's end.
   return {engine.release(), [background = std::weak_ptr(background_)](Engine* last) {
             const auto owner = background.lock();
