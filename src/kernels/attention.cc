@@ -123,7 +123,7 @@ HWY_INLINE void FlashHead::attend(size_t head, size_t first, size_t rows) {
   pack(end);
   float max[kQueryBlock], sum[kQueryBlock], inverse[kQueryBlock];
   const size_t block = plan_.block, stride = plan_.score_stride;
-  const float scale = plan_.plain ? a.scale : 1.0f;
+  const float scale = exponent_scale(plan_.plain ? a.scale : 1.0f);
   const bool one_pass = end <= (begin / block + 1) * block;
   for (size_t r = 0; r < rows; ++r) {
     max[r] = sum[r] = 0.0f;

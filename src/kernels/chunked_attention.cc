@@ -37,7 +37,7 @@ struct QueryChunk {
 HWY_INLINE void fold_keys(const AttentionArgs& a, QueryChunk& chunk, size_t k0, size_t keys, TileB k, TileB v,
                           float* scores) {
   const bool plain = plain_logits(a);
-  const float scale = plain ? a.scale : 1.0f;
+  const float scale = exponent_scale(plain ? a.scale : 1.0f);
   const size_t stride = padded_stride(kKeyChunk);
   tile_rows(chunk.q, a.q_stride, k, chunk.rows, keys, a.head_dim, TileC{scores, stride, nullptr, nullptr, 0, nullptr});
   for (size_t r = 0; r < chunk.rows; ++r) {
