@@ -83,7 +83,7 @@ class Case {
 
   std::vector<float> flash(const std::vector<int32_t>& positions = {}) const {
     return run([](const AttentionArgs& a, float* s) { flash_attention(a, s); },
-               flash_attention_scratch(length_, args.head_dim), positions);
+               flash_attention_scratch(length_, args.head_dim, args.num_heads / args.num_kv_heads), positions);
   }
   std::vector<float> naive(const std::vector<int32_t>& positions = {}) const {
     return run([](const AttentionArgs& a, float* s) { naive_attention(a, s); }, length_, positions);
@@ -216,7 +216,7 @@ TEST_P(Attention, RowsThatSeeNoKeyAreZeros) {
     c.args.q_len = positions.size();
     c.args.q_positions = positions.data();
     c.args.out_stride = c.width();
-    std::vector<float> scratch(flash_attention_scratch(length, 16));
+    std::vector<float> scratch(flash_attention_scratch(length, 16, 2));
     c.args.out = out.data();
     flash_attention(c.args, scratch.data());
     c.args.out = want.data();
