@@ -72,6 +72,11 @@ std::string old_layer_norm_name(std::string_view name) {
   return "";
 }
 
+// Tables that follow from the config; old versions of transformers saved them.
+bool is_buffer(std::string_view name) {
+  return name.ends_with("rotary_emb.inv_freq") || name.ends_with("embeddings.position_ids");
+}
+
 bool is_convertible(Dtype dtype) { return dtype == Dtype::kF32 || dtype == Dtype::kF16 || dtype == Dtype::kBF16; }
 
 }  // namespace
@@ -234,7 +239,7 @@ std::vector<std::string> Weights::unused() const {
     const std::string_view whole = name;
     const std::string_view rest = whole.starts_with(prefix_) ? whole.substr(prefix_.size()) : whole;
     const auto fits = [&](const std::string& prefix) { return whole.starts_with(prefix) || rest.starts_with(prefix); };
-    if (!taken_.contains(name) && std::none_of(ignored_.begin(), ignored_.end(), fits)) names.push_back(name);
+    if (!taken_.contains(name) && !is_buffer(name) && std::none_of(ignored_.begin(), ignored_.end(), fits)) names.push_back(name);
   }
   return names;
 }
