@@ -35,19 +35,23 @@ std::optional<bool> config_bidirectional_attention(const ConfigView& config) {
   return which == "all";
 }
 
-Causality resolve_causality(const std::string& flag, const ConfigView& config, bool causal_by_default) {
+Causality resolve_causality(const std::string& flag, const ConfigView& config, bool causal_by_default,
+                            const std::string& directory) {
   if (flag == "causal" || flag == "bidirectional") return {flag == "bidirectional", "--attention"};
   if (config.has("is_causal")) return {!config.boolean("is_causal"), "is_causal in config.json"};
   if (const std::optional<bool> both = config_bidirectional_attention(config))
     return {*both, "use_bidirectional_attention in config.json"};
   if (config.has("causal")) return {!config.boolean("causal"), "causal in config.json"};
   if (!causal_by_default) return {true, "the architecture is bidirectional"};
+  if (config_model_type(config) == "llama_bidirec") return {true, "model_type in config.json"};
   const auto code = config.object_if_exists("auto_map");
   if (code && code->has("AutoModel") && code->json().at("AutoModel").is_string() &&
       is_bidirectional_code(code->string("AutoModel")))
     return {true, "auto_map in config.json: " + code->string("AutoModel")};
-  const std::string directory = config.file().substr(0, config.file().find_last_of('/') + 1);
-  if (file_exists(directory + "llm2vec_config.json")) return {true, "llm2vec_config.json is there"};
+  const std::string beside = config.file().substr(0, config.file().find_last_of('/') + 1);
+  constexpr const char* kLlm2Vec = "llm2vec_config.json";
+  if (file_exists(beside + kLlm2Vec) || (!directory.empty() && file_exists(join_path(directory, kLlm2Vec))))
+    return {true, "llm2vec_config.json is there"};
   return {false, "the architecture's default"};
 }
 

@@ -48,6 +48,9 @@ TEST_F(CausalityTest, BidirectionalAttentionMayBeAWord) {
 TEST_F(CausalityTest, AnArchitectureOfThatNatureComesBeforeItsCode) {
   EXPECT_EQ(resolve(object(kGteQwen2), false).rule, "the architecture is bidirectional");
   EXPECT_TRUE(resolve("{}", false).bidirectional);
+  EXPECT_EQ(resolve(R"({"model_type": "llama_bidirec", "architectures": ["LlamaModel"]})").rule,
+            "model_type in config.json");
+  EXPECT_FALSE(resolve(R"({"model_type": "llama"})").bidirectional);
 }
 
 TEST_F(CausalityTest, CodeThatIsKnown) {
