@@ -64,7 +64,11 @@ void load_model(Modules& m, const EngineArgs& args, const ConfigView& config, co
     m.loaded = std::make_shared<LoadedModel>();
     m.loaded->directory = m.spec.transformer_directory;
     m.loaded->weights.emplace(Weights::open(m.spec.transformer_directory));
+    const WeightFormat format = weight_format_from_name(args.get("dtype"));
+    m.loaded->weights->set_policy({format, args.get("float32-layers")});
     m.loaded->model = spec.create(config, *m.loaded->weights);
+    m.loaded->weights->set_policy({});  // heads
+    m.loaded->format = format;
   }
   m.model = m.loaded->model.get();
   m.info.modules.emplace_back("model", m.info.architecture);
@@ -79,7 +83,8 @@ void load_model(Modules& m, const EngineArgs& args, const ConfigView& config, co
                                           join_names(m.info.unused_tensors)));
   }
   m.info.weight_bytes = m.model->weight_bytes() + (m.head ? m.head->weight_bytes() : 0);
-  m.info.facts.emplace_back("dtype", fmt::format("{} on disk, float32 in memory", config_dtype(config)));
+  m.info.facts.emplace_back(
+      "dtype", fmt::format("{} on disk, {} in memory", config_dtype(config), weight_format_name(m.loaded->format)));
 
   m.backend = attn_backends().get(m.workflow.attn_backend)();
   const std::string alias_of = m.backend->alias_of();
