@@ -2,18 +2,13 @@
 
 #include <algorithm>
 
+#include "server/http.h"
+
 namespace wde::server {
 namespace {
 
 constexpr size_t kMaxDigits = 15;
 constexpr size_t kMaxOverhead = 8 << 10;
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 bool is_text(char c) { return static_cast<unsigned char>(c) >= 0x20 || c == '\t'; }
 

@@ -278,10 +278,12 @@ bool HttpSession::parse_body() {
 void HttpSession::finish_body() {
   client_ = request_->client;
   state_ = State::kHandling;
-  auto respond = [self = shared_from_this(), post = host_.post](HttpResponse response) {
+  // Without a share in the session: it must end on the server's thread, and whoever answers lets go of this on another.
+  auto respond = [weak = weak_from_this(), post = host_.post](HttpResponse response) {
     auto shared = std::make_shared<HttpResponse>(std::move(response));
-    post([self, shared] {
-      if (self->state_ == State::kHandling) self->send(std::move(*shared));
+    post([weak, shared] {
+      const auto self = weak.lock();
+      if (self && self->state_ == State::kHandling) self->send(std::move(*shared));
     });
   };
   host_.handler.handle(std::move(request_), std::move(respond));
