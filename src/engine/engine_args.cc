@@ -77,6 +77,10 @@ const std::vector<ArgSpec>& EngineArgs::table() {
       {"scheduler", "", "how waiting texts become batches (default: the workflow's)"},
       {"executor", "", "how batches are spread over workers (default: the workflow's)"},
       {"workflow", "", "the list of modules to use (default: the one that the model's architecture has for the task)"},
+      {"adapter", "",
+       "directories or names on the Hub of LoRA adapters (PEFT) to merge into the weights, in this order, separated by "
+       "commas; none: not even the one in the model's own directory"},
+      {"lora-task", "", "which of the model's own adapters to use (jina-embeddings-v3: retrieval.query, ...)"},
       {"plugin", "", "shared object with modules of your own to load first; several: separated by colons"},
       {"workers", "", "worker threads (default: the cores that this process may use)", Kind::kInteger, {}, 1, 1024},
       {"trace", "", "write what every thread did when to this file, in Chrome's trace format"},

@@ -1,9 +1,9 @@
 // What a model's files say that it is.
 #include <algorithm>
 
+#include "engine/model_files.h"
 #include "engine/modules.h"
 #include "loader/json_file.h"
-#include "wde/hub.h"
 
 namespace wde {
 namespace {
@@ -26,10 +26,9 @@ std::string default_task(const std::string& architecture, const SentenceTransfor
 
 ModelSummary inspect_model(const EngineArgs& args) {
   load_plugins(args);
-  if (args.get("model").empty()) throw UsageError("no model given: use --model DIRECTORY|REPO or set WDE_MODEL");
-  const std::string directory = resolve_model(args.get("model"), args.download_callback()).directory;
-  require_model_directory(directory);
-  const ConfigView config = ConfigView::read(join_path(find_transformer_directory(directory), "config.json"));
+  const ModelFiles files = find_model_files(args);
+  const std::string& directory = files.directory;
+  const ConfigView config = ConfigView::read(files.config);
   const ModelSpec& spec = ModelRegistry::instance().find(config);
   const SentenceTransformersSpec st = read_sentence_transformers(directory, config_hidden_size(config));
   ModelSummary out;

@@ -5,8 +5,9 @@
 #include <algorithm>
 
 #include "base/cpu.h"
+#include "engine/model_files.h"
 #include "model/causality.h"
-#include "wde/hub.h"
+#include "model/lora.h"
 
 namespace wde {
 
@@ -19,14 +20,29 @@ size_t positions_of(const ConfigView& config) {
   return static_cast<size_t>(positions);
 }
 
-void load_input(Modules& m, const EngineArgs& args, const std::string& directory) {
+// jina-embeddings-v3: --lora-task, else the prompt that is called like one.
+std::string lora_task(const Modules& m, const EngineArgs& args, const ConfigView& config) {
+  if (!args.get("lora-task").empty()) return args.get("lora-task");
+  const std::vector<std::string> tasks = lora_tasks(config);
+  const std::string name =
+      args.is_set("prompt-name") ? args.get("prompt-name") : m.spec.default_prompt_name.value_or("");
+  return std::find(tasks.begin(), tasks.end(), name) != tasks.end() ? name : "";
+}
+
+void load_input(Modules& m, const EngineArgs& args, const ConfigView& config, const std::string& directory) {
   InputConfig input;
   input.template_name = args.get("template");
   input.architecture = m.info.architecture;
   input.scores_by_tokens = m.info.task == "score" && m.info.architecture.ends_with("ForCausalLM");
+  for (const std::string& task : lora_tasks(config)) {
+    const auto instructions = config.object_if_exists("task_instructions");
+    if (instructions && instructions->has(task)) m.spec.prompts.try_emplace(task, instructions->string(task));
+  }
   input.prompts = m.spec.prompts;
   input.default_prompt_name = m.spec.default_prompt_name;
   input.prompt_name = args.get("prompt-name");
+  const std::string task = lora_task(m, args, config);
+  if (!task.empty() && input.prompt_name.empty() && m.spec.prompts.contains(task)) input.prompt_name = task;
   if (args.is_set("prompt")) input.prompt = args.get("prompt");
   m.input = input_processors().get(m.workflow.input_processor)(input);
   m.info.modules.emplace_back("input_processor", m.workflow.input_processor);
@@ -59,11 +75,14 @@ void load_head(Modules& m, const ConfigView& config, const ModelSpec& spec) {
   m.info.modules.emplace_back("head", m.info.task);
 }
 
-void load_model(Modules& m, const EngineArgs& args, const ConfigView& config, const ModelSpec& spec) {
+void load_model(Modules& m, const EngineArgs& args, const ModelFiles& files, const ConfigView& config,
+                const ModelSpec& spec) {
+  const std::string task = lora_task(m, args, config);
   if (!m.loaded) {
     m.loaded = std::make_shared<LoadedModel>();
-    m.loaded->directory = m.spec.transformer_directory;
-    m.loaded->weights.emplace(Weights::open(m.spec.transformer_directory));
+    m.loaded->identity = files.identity() + "\n" + task;
+    m.loaded->weights.emplace(files.open_weights());
+    merge_lora_task(config, task, *m.loaded->weights);
     m.loaded->model = spec.create(config, *m.loaded->weights);
   }
   m.model = m.loaded->model.get();
@@ -79,6 +98,14 @@ void load_model(Modules& m, const EngineArgs& args, const ConfigView& config, co
                                           join_names(m.info.unused_tensors)));
   }
   m.info.weight_bytes = m.model->weight_bytes() + (m.head ? m.head->weight_bytes() : 0);
+  if (!files.adapters.empty()) m.info.facts.emplace_back("adapter", join_names(files.adapters) + ", merged");
+  if (!lora_tasks(config).empty()) {
+    m.info.facts.emplace_back("lora_task", task.empty() ? "none" : task);
+    if (task.empty())
+      m.info.warnings.push_back(
+          fmt::format("no --lora-task was given: the weights are used without an adapter; there are {}",
+                      join_names(lora_tasks(config))));
+  }
   m.info.facts.emplace_back("dtype", fmt::format("{} on disk, float32 in memory", config_dtype(config)));
 
   m.backend = attn_backends().get(m.workflow.attn_backend)();
@@ -99,7 +126,7 @@ void load_model(Modules& m, const EngineArgs& args, const ConfigView& config, co
                       m.workflow.attn_backend, refused, m.info.architecture));
     }
   }
-  const Causality causality = resolve_causality(args.get("attention"), config, spec.causal);
+  const Causality causality = resolve_causality(args.get("attention"), config, spec.causal, files.directory);
   m.backend->set_bidirectional(causality.bidirectional);
   m.info.facts.emplace_back(
       "attention", fmt::format("{} ({})", causality.bidirectional ? "bidirectional" : "causal", causality.rule));
@@ -169,19 +196,18 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
 
 std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<LoadedModel> shared, Completion done) {
   load_plugins(args);
-  if (args.get("model").empty()) throw UsageError("no model given: use --model DIRECTORY|REPO or set WDE_MODEL");
-  const ResolvedModel resolved = resolve_model(args.get("model"), args.download_callback());
-  const std::string& directory = resolved.directory;
-  require_model_directory(directory);
+  const ModelFiles files = find_model_files(args);
+  const std::string& directory = files.directory;
   auto m = std::make_unique<Modules>();
-  m->info.warnings = resolved.warnings;
+  m->info.warnings = files.warnings;
   m->info.task = args.get("task");
 
   // modules.json says where the transformer is; its sizes are checked against the transformer's config.
-  const ConfigView config = ConfigView::read(find_transformer_directory(directory) + "/config.json");
+  const ConfigView config = ConfigView::read(files.config);
   const ModelSpec& spec = ModelRegistry::instance().find(config);
   m->info.architecture = config_architecture(config).empty() ? spec.architectures.front() : config_architecture(config);
   m->spec = read_sentence_transformers(directory, config_hidden_size(config));
+  m->spec.transformer_directory = files.transformer;
 
   m->info.workflow = args.get("workflow");
   if (m->info.workflow.empty()) {
@@ -204,11 +230,12 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
     }
   }
 
-  if (shared && shared->directory == m->spec.transformer_directory) m->loaded = std::move(shared);
-  load_input(*m, args, m->spec.transformer_directory);
+  if (shared && shared->identity == files.identity() + "\n" + lora_task(*m, args, config))
+    m->loaded = std::move(shared);
+  load_input(*m, args, config, m->spec.transformer_directory);
   size_t positions = positions_of(config);
   if (m->workflow.needs_model()) {
-    load_model(*m, args, config, spec);
+    load_model(*m, args, files, config, spec);
     positions = m->model->shape().positions;
   }
   load_max_length(*m, args, positions);
@@ -235,6 +262,13 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
     m->info.warnings.push_back(directory +
                                " has no modules.json: mean pooling without normalising, as sentence-transformers does; "
                                "--pooling chooses another");
+  }
+  if (const auto llm2vec = ConfigView::read_if_exists(directory + "/llm2vec_config.json");
+      llm2vec && m->info.task == "embed" && !m->spec.present && output.pooling.empty()) {
+    const std::string pooling = llm2vec->string_or("pooling_mode", "mean");
+    if (pooling != "mean")
+      throw UsageError(
+          fmt::format("{}: pooling_mode is '{}', expected mean; --pooling chooses another", llm2vec->file(), pooling));
   }
   if (m->workflow.needs_model()) load_execution(*m, args, std::move(done));
   return m;

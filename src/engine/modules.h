@@ -22,7 +22,7 @@ namespace wde {
 
 // What engines of several tasks on one model share.
 struct LoadedModel {
-  std::string directory;
+  std::string identity;            // of its weights and adapters
   std::optional<Weights> weights;  // the embedding tables are read from here
   std::unique_ptr<Model> model;
   std::mutex mutex;     // guards the making of heads, and what follows

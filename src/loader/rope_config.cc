@@ -70,6 +70,9 @@ RopeConfig config_rope(const ConfigView& config, std::string_view layer_type, do
   rope.original_positions = positive(config, "original_max_position_embeddings",
                                      original.number_or("original_max_position_embeddings", positions));
   if (rope.type == "default") return rope;
+  if (s.has("mixed_b")) {  // Alibaba's GTE: another stretch for every pair of dimensions
+    throw LoadError(fmt::format("{}: \"mixed_b\" of the rotary embedding is not supported", s.file()));
+  }
   if (rope.type == "longrope") {
     rope.short_factor = factors(s, "short_factor");
     rope.long_factor = factors(s, "long_factor");

@@ -72,6 +72,11 @@ std::string old_layer_norm_name(std::string_view name) {
   return "";
 }
 
+// Tables that follow from the config; old versions of transformers saved them.
+bool is_buffer(std::string_view name) {
+  return name.ends_with("rotary_emb.inv_freq") || name.ends_with("embeddings.position_ids");
+}
+
 bool is_convertible(Dtype dtype) { return dtype == Dtype::kF32 || dtype == Dtype::kF16 || dtype == Dtype::kBF16; }
 
 }  // namespace
@@ -221,6 +226,14 @@ void Weights::set(std::string_view name, std::vector<size_t> shape, std::vector<
   tensors_[whole] = &own->view;
 }
 
+void Weights::rename(const std::string& from, const std::string& to) {
+  auto& own = own_.emplace_back(std::make_unique<OwnTensor>());
+  own->view = *tensors_.at(from);
+  own->view.name = to;
+  tensors_.erase(from);
+  tensors_[to] = &own->view;
+}
+
 void Weights::release(const TensorView& tensor) const noexcept {
   const auto mine = [&](const auto& own) { return &own->view == &tensor; };
   if (std::none_of(own_.begin(), own_.end(), mine)) SafetensorsFile::release_pages(tensor);
@@ -228,13 +241,20 @@ void Weights::release(const TensorView& tensor) const noexcept {
 
 void Weights::ignore(std::string_view name_prefix) { ignored_.emplace_back(name_prefix); }
 
+std::vector<std::string> Weights::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : tensors_) names.push_back(name);
+  return names;
+}
+
 std::vector<std::string> Weights::unused() const {
   std::vector<std::string> names;
   for (const auto& [name, tensor] : tensors_) {
     const std::string_view whole = name;
     const std::string_view rest = whole.starts_with(prefix_) ? whole.substr(prefix_.size()) : whole;
     const auto fits = [&](const std::string& prefix) { return whole.starts_with(prefix) || rest.starts_with(prefix); };
-    if (!taken_.contains(name) && std::none_of(ignored_.begin(), ignored_.end(), fits)) names.push_back(name);
+    if (!taken_.contains(name) && !is_buffer(name) && std::none_of(ignored_.begin(), ignored_.end(), fits))
+      names.push_back(name);
   }
   return names;
 }

@@ -40,11 +40,14 @@ class Weights {
   std::vector<size_t> shape(std::string_view name) const;
   // Puts a tensor in the place of the one of this name, or adds it: merged adapters. Its size is the shape's product.
   void set(std::string_view name, std::vector<size_t> shape, std::vector<float> values);
+  // Gives a tensor another name, whole names both.
+  void rename(const std::string& from, const std::string& to);
   // The tensor's content was taken: its pages of the file are not needed any more.
   void release(const TensorView& tensor) const noexcept;
   // Tensors that this task does not need (a head, "pooler."): not counted as unused. Prefix match.
   void ignore(std::string_view name_prefix);
 
+  std::vector<std::string> names() const;   // of all tensors, whole
   std::vector<std::string> unused() const;  // neither taken nor ignored
   size_t bytes() const;                     // of all tensors
 

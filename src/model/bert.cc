@@ -1,6 +1,7 @@
 // BERT, and its relatives that differ in how positions count: RoBERTa, XLM-RoBERTa, CamemBERT.
 #include <fmt/format.h>
 
+#include "model/jina_v3.h"
 #include "model/post_norm_layer.h"
 #include "model/transformer_model.h"
 
@@ -81,7 +82,10 @@ bool add_roberta(const std::string& family, const std::string& model_type) {
       {architecture_names({family}, {"Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"}),
        model_type,
        false,
-       [](const ConfigView& config, Weights& weights) { return std::make_unique<BertModel>(config, weights, true); },
+       [](const ConfigView& config, Weights& weights) -> std::unique_ptr<Model> {
+         if (is_jina_v3(weights)) return make_jina_v3(config, weights);
+         return std::make_unique<BertModel>(config, weights, true);
+       },
        {{"classify", roberta_classifier},
         {"score", roberta_classifier},
         {"token_classify", token_classifier},

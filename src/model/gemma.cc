@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "model/causality.h"
 #include "model/decoder.h"
 
 namespace wde {
@@ -80,7 +81,7 @@ class GemmaModel final : public TransformerModel {
   // transformers halves Gemma 3's window where attention is bidirectional: |i - j| < window / 2 + 1.
   static size_t window(const ConfigView& config, int generation) {
     const auto window = static_cast<size_t>(config.integer_or("sliding_window", 4096, 1, 1 << 24));
-    const bool both = generation == 3 && config.boolean_or("use_bidirectional_attention", false);
+    const bool both = generation == 3 && config_bidirectional_attention(config).value_or(false);
     return both ? window / 2 + 1 : window;
   }
 

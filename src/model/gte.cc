@@ -3,6 +3,7 @@
 // same.
 #include <fmt/format.h>
 
+#include "model/post_norm_layer.h"
 #include "model/transformer_model.h"
 
 namespace wde {
@@ -37,7 +38,11 @@ class GteModel final : public TransformerModel {
       const std::string name = fmt::format("encoder.layer.{}.", i);
       TransformerLayer& layer = transformer_.add_layer();
       WeightArena& arena = transformer_.arena();
-      layer.qkv = Linear::from(weights, arena, name + "attention.qkv_proj", sizes.hidden, 3 * sizes.hidden);
+      const std::string self = name + "attention.";
+      layer.qkv =
+          weights.has(self + "qkv_proj.weight")
+              ? Linear::from(weights, arena, self + "qkv_proj", sizes.hidden, 3 * sizes.hidden)
+              : load_qkv(transformer_, weights, {self + "q_proj", self + "k_proj", self + "v_proj"}, sizes.hidden);
       layer.mask = scaled_mask(heads.head_dim);
       layer.rope = rope;
       layer.out = Linear::from(weights, arena, name + "attention.o_proj", sizes.hidden, sizes.hidden);

@@ -54,6 +54,14 @@ Step load_step(const HeadContext& context, WeightArena& arena, const HeadStep& n
   return step;
 }
 
+// The head's own rows, else those of the embedding that it is tied to. An untied head that is missing is an error.
+const std::string& vocabulary_rows(const HeadContext& context, const std::string& own, const std::string& embeddings) {
+  const bool tied = context.config.boolean_or("tie_word_embeddings", true);
+  return context.weights.has(own) || !tied ? own : embeddings;
+}
+// "x.decoder.weight" -> "x.decoder.bias"
+std::string bias_beside(const std::string& weight) { return weight.substr(0, weight.rfind('.')) + ".bias"; }
+
 class Classifier final : public Head {
  public:
   Classifier(const HeadContext& context, HeadPooling pooling, const std::vector<HeadStep>& names)
@@ -121,9 +129,10 @@ class Splade final : public Head {
     transform_ = load_step(context, arena_, names.transform, hidden_);
     const size_t width = transform_.linear.out_features();
     decoder_ = Linear(width, context.vocab_size, arena_);
-    const bool own = weights.has(names.decoder);
-    const std::string bias = weights.has(names.bias) ? names.bias : "";
-    decoder_.load(weights, {own ? names.decoder : names.embeddings, bias, context.vocab_size}, 0);
+    std::string bias;
+    for (const std::string& name : {bias_beside(names.decoder), names.bias})
+      if (weights.has(name)) bias = name;
+    decoder_.load(weights, {vocabulary_rows(context, names.decoder, names.embeddings), bias, context.vocab_size}, 0);
   }
 
   HeadResult result() const override {
@@ -185,8 +194,8 @@ class TokenLogits final : public Head {
                       "model cannot score",
                       context.config.file()));
     }
-    const TensorView& rows = context.weights.get(context.weights.has(lm_head) ? lm_head : embeddings,
-                                                 {context.vocab_size, context.hidden_size});
+    const TensorView& rows =
+        context.weights.get(vocabulary_rows(context, lm_head, embeddings), {context.vocab_size, context.hidden_size});
     add_row(rows, context, spec->true_token_id, 1.0f);
     if (spec->false_token_id) add_row(rows, context, *spec->false_token_id, -1.0f);
   }

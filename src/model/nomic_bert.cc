@@ -1,5 +1,6 @@
 // NomicBERT (nomic-embed v1 and v1.5, CodeRankEmbed, Snowflake Arctic m-long): LayerNorms behind, rotary positions,
-// gated feed-forward. Two generations of config keys: Nomic's own (GPT-2's names) and transformers'.
+// gated feed-forward; and nomic-embed-text-v2-moe, with experts on some layers. Two generations of config keys: Nomic's
+// own (GPT-2's names) and transformers'.
 #include <fmt/format.h>
 
 #include "model/transformer_model.h"
@@ -24,10 +25,14 @@ class NomicBertModel final : public TransformerModel {
       renamed.activation = "unused_activation";
       Sizes s = read_sizes(config, renamed);
       const std::string name = config.string_or("activation_function", "swiglu");
-      if (name != "swiglu" && name != "geglu" && name != "glu")
+      plain_ = name == "gelu";
+      if (name != "swiglu" && name != "geglu" && name != "glu" && !plain_)
         throw LoadError(
-            fmt::format("{}: activation_function is '{}', expected swiglu, geglu or glu", config.file(), name));
-      s.activation = name == "swiglu" ? Activation::kSilu : name == "geglu" ? Activation::kGelu : Activation::kSigmoid;
+            fmt::format("{}: activation_function is '{}', expected swiglu, geglu, glu or gelu", config.file(), name));
+      s.activation = plain_             ? Activation::kGelu
+                     : name == "swiglu" ? Activation::kSilu
+                     : name == "geglu"  ? Activation::kGelu
+                                        : Activation::kSigmoid;
       return s;
     }();
     const HeadShape heads = equal_heads(sizes.hidden, sizes.heads);
@@ -57,15 +62,39 @@ class NomicBertModel final : public TransformerModel {
       layer.rope = rope;
       layer.out = Linear::from(weights, arena, name + "attn.out_proj", sizes.hidden, sizes.hidden, qkv_bias);
       layer.attention_sum = Norm::layer(weights, name + "norm1", sizes.hidden, sizes.eps);
-      layer.gated = GatedLinear(weights, arena, WeightRows::of(name + "mlp.fc12", sizes.intermediate, up_bias),
-                                WeightRows::of(name + "mlp.fc11", sizes.intermediate, up_bias), sizes.hidden);
       layer.activation = sizes.activation;
-      layer.down = Linear::from(weights, arena, name + "mlp.fc2", sizes.intermediate, sizes.hidden, down_bias);
+      if (has_experts(config, i)) {
+        add_experts(config, weights, name + "mlp.", layer, sizes.hidden, sizes.intermediate);
+      } else {
+        if (plain_) {
+          layer.up = Linear::from(weights, arena, name + "mlp.fc1", sizes.hidden, sizes.intermediate, up_bias);
+        } else {
+          layer.gated = GatedLinear(weights, arena, WeightRows::of(name + "mlp.fc12", sizes.intermediate, up_bias),
+                                    WeightRows::of(name + "mlp.fc11", sizes.intermediate, up_bias), sizes.hidden);
+        }
+        layer.down = Linear::from(weights, arena, name + "mlp.fc2", sizes.intermediate, sizes.hidden, down_bias);
+      }
       layer.mlp_sum = Norm::layer(weights, name + "norm2", sizes.hidden, sizes.eps);
     }
   }
 
  private:
+  // v2-moe: every second layer.
+  static bool has_experts(const ConfigView& config, size_t layer) {
+    const auto every = static_cast<size_t>(config.integer_or("moe_every_n_layers", 0, 0, 1024));
+    return config.integer_or("num_experts", 0, 0, 64) > 0 && every > 0 && layer % every == 1;
+  }
+  void add_experts(const ConfigView& config, Weights& weights, const std::string& mlp, TransformerLayer& layer,
+                   size_t hidden, size_t inner) {
+    if (!plain_) throw LoadError(config.file() + ": expected activation_function to be gelu where there are experts");
+    const int64_t experts = config.integer("num_experts", 1, 64);
+    const auto top = static_cast<size_t>(config.integer("moe_top_k", 1, experts));
+    layer.experts.emplace(
+        weights, transformer_.arena(),
+        Experts::Names{mlp + "router.layer", mlp + "experts.mlp.w1", mlp + "experts.mlp.w2", mlp + "experts.bias"},
+        static_cast<size_t>(experts), top, hidden, inner);
+  }
+
   static void refuse_unsupported(const ConfigView& config) {
     const auto expect = [&](const char* key, bool wanted) {
       if (config.boolean_or(key, wanted) != wanted)
@@ -75,8 +104,12 @@ class NomicBertModel final : public TransformerModel {
     expect("use_rms_norm", false);
     expect("parallel_block", false);
     expect("rotary_emb_interleaved", false);
-    if (config.integer_or("num_experts", 0, 0, 1 << 12) > 0)
-      throw LoadError(config.file() + ": num_experts is above 0: mixtures of experts are not supported");
+    expect("moe_normalize_expert_weights", false);
+    expect("expert_choice_router", false);
+    if (config.integer_or("num_shared_experts", 0, 0, 1 << 12) > 0)
+      throw LoadError(config.file() + ": num_shared_experts is above 0, which is not supported");
+    if (config.integer_or("ffn_div", 1, 1, 1 << 12) != 1)
+      throw LoadError(config.file() + ": ffn_div is not 1, which is not supported");
     if (config.has("rotary_emb_scale_base"))
       throw LoadError(config.file() + ": rotary_emb_scale_base (xPos) is not supported");
   }
@@ -98,6 +131,8 @@ class NomicBertModel final : public TransformerModel {
     }
     return out;
   }
+
+  bool plain_ = false;  // the feed-forward has no gate
 };
 
 WDE_REGISTER(ModelRegistry::instance().add(

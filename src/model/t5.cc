@@ -21,7 +21,8 @@ class T5Encoder final : public TransformerModel {
     keys.activation = "dense_act_fn";
     keys.default_activation = "relu";
     // "relu", "gated-gelu" (which means gelu_new), "gated-silu", …
-    std::string projection = config.string_or("feed_forward_proj", "relu");
+    const bool multilingual = config_model_type(config) == "mt5";
+    std::string projection = config.string_or("feed_forward_proj", multilingual ? "gated-gelu" : "relu");
     const bool gated = projection.starts_with("gated-");
     if (gated) projection.erase(0, 6);
     Sizes sizes = read_sizes(config, keys);

@@ -44,6 +44,14 @@ size_t Transformer::inner_cols() const {
   return gated ? GatedLinear::inner_of(intermediate_) : intermediate_;
 }
 
+size_t Transformer::expert_cols() const {
+  size_t cols = 0;
+  for (const auto& layer : layers_) {
+    if (layer->experts) cols = std::max(cols, layer->experts->scratch_cols());
+  }
+  return cols;
+}
+
 size_t Transformer::relative_cols() const {
   size_t positions = 0;
   for (const auto& layer : layers_) {
@@ -58,7 +66,8 @@ size_t Transformer::arena_floats(size_t tokens, size_t max_seqlen, size_t team, 
   const size_t rows = std::min(tokens, kChunkRows);
   const size_t relative = relative_cols() > 0 ? 2 * padded_stride(relative_cols()) : 0;
   return tokens * (padded_stride(qkv) + 2 * padded_stride(context) + relative) +
-         team * (rows * (padded_stride(hidden_) + padded_stride(inner_cols()) + padded_stride(intermediate_)) +
+         team * (rows * (padded_stride(hidden_) + padded_stride(inner_cols()) + padded_stride(intermediate_) +
+                         (expert_cols() > 0 ? padded_stride(expert_cols()) : 0)) +
                  backend.scratch_floats(max_seqlen, heads_) + 64) +
          256;
 }
@@ -139,6 +148,15 @@ void Transformer::finish(const TransformerLayer& layer, View<const float> contex
     in = normed;
   }
   View<float> inner = scratch.inner.slice_rows(0, x.rows);
+  if (layer.experts) {
+    const Range rows = part.share(x.rows);
+    const View<float> mine = x.slice_rows(rows.begin, rows.size());
+    layer.experts->run(in.slice_rows(rows.begin, rows.size()), mine, inner.slice_rows(rows.begin, rows.size()),
+                       scratch.experts.slice_rows(rows.begin, rows.size()), layer.activation);
+    if (layer.mlp_sum) layer.mlp_sum.run(mine, mine);
+    part.sync();
+    return;
+  }
   if (layer.gated) {
     const View<float> gated = scratch.gated.slice_rows(0, x.rows);
     layer.gated.run(in, inner, gated, layer.activation, part);
@@ -165,7 +183,8 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
   const size_t q_cols = heads_.num_heads * head_dim, k_cols = heads_.num_kv_heads * head_dim;
   const View<float> qkv = arena.matrix(tokens, q_cols + 2 * k_cols), context = arena.matrix(tokens, q_cols);
   const Scratch scratches{arena.matrix(chunk * team.size(), hidden_), arena.matrix(chunk * team.size(), inner_cols()),
-                          arena.matrix(chunk * team.size(), intermediate_)};
+                          arena.matrix(chunk * team.size(), intermediate_),
+                          expert_cols() > 0 ? arena.matrix(chunk * team.size(), expert_cols()) : View<float>{}};
   const size_t floats = (backend.scratch_floats(input.max_seqlen, heads_) + 15) / 16 * 16;
   float* const attention_scratches = arena.floats(floats * team.size());
   const View<const float> q = qkv.slice_cols(0, q_cols), k = qkv.slice_cols(q_cols, k_cols),

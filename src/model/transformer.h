@@ -10,6 +10,7 @@
 #include "kernels/activation.h"
 #include "model/model.h"
 #include "ops/disentangled.h"
+#include "ops/experts.h"
 #include "ops/gated_linear.h"
 #include "ops/linear.h"
 #include "ops/norm.h"
@@ -33,6 +34,7 @@ struct TransformerLayer {
   Linear up;  // ... or
   GatedLinear gated;
   Linear down;
+  std::optional<Experts> experts;  // instead of up and down
   Activation activation = Activation::kGelu;
 };
 
@@ -67,12 +69,14 @@ class Transformer {
  private:
   // Rows that are at work between the GEMMs of a layer's second half; one member's, or everybody's.
   struct Scratch {
-    View<float> normed, inner, gated;
+    View<float> normed, inner, gated, experts;
     Scratch slice_rows(size_t begin, size_t count) const {
-      return {normed.slice_rows(begin, count), inner.slice_rows(begin, count), gated.slice_rows(begin, count)};
+      return {normed.slice_rows(begin, count), inner.slice_rows(begin, count), gated.slice_rows(begin, count),
+              experts.data != nullptr ? experts.slice_rows(begin, count) : experts};
     }
   };
   size_t inner_cols() const;
+  size_t expert_cols() const;    // of the experts' scratch; 0: no layer has them
   size_t relative_cols() const;  // of c2p and of p2c; 0: no layer has them
   void score_positions(const TransformerLayer& layer, View<const float> q, View<const float> k, View<float> c2p,
                        View<float> p2c, size_t max_seqlen, const Part& part) const;

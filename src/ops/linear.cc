@@ -25,6 +25,18 @@ void Linear::load(Weights& weights, const WeightRows& source, size_t first) {
   if (!source.bias.empty()) to_float32(weights.get(source.bias, {total}), source.first, source.rows, bias_ + first);
 }
 
+void Linear::load_transposed(Weights& weights, const std::string& name, size_t first, size_t total) {
+  const TensorView& tensor = weights.get(name, {total, out_});
+  std::vector<float> rows(in_ * out_), chunk(kernels::kPanelCols * in_);
+  to_float32(tensor, first * out_, rows.size(), rows.data());
+  for (size_t col = 0; col < out_; col += kernels::kPanelCols) {
+    const size_t count = std::min(kernels::kPanelCols, out_ - col);
+    for (size_t c = 0; c < count; ++c)
+      for (size_t row = 0; row < in_; ++row) chunk[c * in_ + row] = rows[row * out_ + col + c];
+    kernels::pack_weight(chunk.data(), count, in_, col, packed_);
+  }
+}
+
 Linear Linear::from(Weights& weights, WeightArena& arena, const std::string& name, size_t in_features,
                     size_t out_features, bool bias) {
   Linear linear(in_features, out_features, arena);

@@ -33,6 +33,8 @@ class Linear {
 
   // Loads rows as output columns from `first` on.
   void load(Weights& weights, const WeightRows& source, size_t first);
+  // Fills it with the transpose of rows [first, first + in_features) of `name` [total, out_features].
+  void load_transposed(Weights& weights, const std::string& name, size_t first, size_t total);
   // The common case: "<name>.weight" and "<name>.bias" fill the whole Linear.
   static Linear from(Weights& weights, WeightArena& arena, const std::string& name, size_t in_features,
                      size_t out_features, bool bias = true);

@@ -69,6 +69,9 @@ inline std::vector<std::string> embedders() {
           "gte-new",   "modernbert", "qwen3-embedding",     "t5-encoder"};
 }
 
+// Of those, the encoders whose vectors are one pooled row, of length 1.
+inline std::vector<std::string> plain_encoders() { return {"bert-mean", "bert-cls", "gte-new", "modernbert"}; }
+
 inline std::filesystem::path checkpoint(const std::string& name) { return std::filesystem::path(WDE_TEST_DATA) / name; }
 
 inline std::string test_name(std::string name) {

@@ -142,7 +142,7 @@ TEST(Weights, WrongShards) {
   expect_contains(index(R"({"b": "1.safetensors"})"), {"expected tensor \"b\"", "1.safetensors", "found it nowhere"});
   expect_contains(index(R"({"a": "1.safetensors", "b": "2.safetensors"})"),
                   {"in one shard only", "\"a\"", "1.safetensors", "2.safetensors"});
-  for (const char* name : {"../1.safetensors", "/etc/passwd", "sub/1.safetensors", "..", "", "1.bin", "/x.safetensors",
+  for (const char* name : {"../1.safetensors", "/etc/passwd", "sub/1.safetensors", "..", "", "1.onnx", "/x.safetensors",
                            "a\\u0000.safetensors"}) {
     expect_contains(index("{\"a\": \"" + std::string(name) + "\"}"), {"same directory, found \""});
   }
@@ -156,9 +156,9 @@ TEST(Weights, NoWeights) {
                   {directory.path(), "expected model.safetensors or model.safetensors.index.json",
                    "found of weight files nothing"});
   directory.write("model.onnx", "");
-  directory.write("pytorch_model.bin", "");
-  expect_contains(open_error(directory),
-                  {"\"model.onnx\", \"pytorch_model.bin\"", "not supported by this version", "save_file"});
+  expect_contains(open_error(directory), {"found of weight files \"model.onnx\""});
+  directory.write("pytorch_model.bin", "");  // read, and found to be nothing of torch.save's
+  expect_contains(open_error(directory), {"pytorch_model.bin"});
   expect_contains(load_error([&] { (void)Weights::open(directory.path("none")); }), {"found of weight files nothing"});
 }
 
