@@ -15,9 +15,9 @@
 #define WDE_ATTENTION_BLOCKS
 namespace wde::kernels {
 inline constexpr size_t kQueryBlock = 56;  // four tiles of 14 rows
-inline constexpr size_t kOnePassKeys =
-    1024;  // 56 x 1,024 scores are 224 KiB: they stay in the L2 cache between the three steps
-inline constexpr size_t kKeyBlock = 512;  // beyond, in blocks of so many keys
+// 56 x 1,024 scores are 224 KiB: they stay in the L2 cache between the three steps. Up to so many keys are one pass,
+// more are blocks of so many: smaller ones cost more passes over queries and results than they spare of the cache.
+inline constexpr size_t kKeyBlock = 1024;
 }  // namespace wde::kernels
 #endif
 
@@ -32,7 +32,7 @@ class Flash {
   Flash(const AttentionArgs& a, float* scratch) : a_(a) {
     // A window's keys are few, wherever they lie: one pass (a block's queries reach further than one of them).
     const size_t window = window_keys(a) + kQueryBlock + 2 * kPanelCols;
-    one_pass_ = HWY_MIN(a.k_len, window) <= kOnePassKeys;
+    one_pass_ = HWY_MIN(a.k_len, window) <= kKeyBlock;
     pass_keys_ = one_pass_ ? HWY_MIN(a.k_len, window) : kKeyBlock;
     keys_ = scratch;
     values_ = keys_ + round_up(a.k_len, kPanelCols) * a.head_dim;
@@ -129,6 +129,7 @@ class Flash {
           const KeyRange seen = look(a_, block);
           const size_t begin = HWY_MAX(seen.begin, k0), end = HWY_MIN(seen.end, k_end);
           if (begin >= end) return;
+          prefetch_behind(block);
           if (!packed) pack(k0, k_end, 0, true);
           packed = true;
           const float* v = values_ + (begin - k0) * padded_dim();
@@ -141,6 +142,16 @@ class Flash {
       const QueryBlock all = state_of(head, 0, a_.q_len);
       for (size_t r = 0; r < a_.q_len; ++r)
         scale_in_place(all.out + r * a_.out_stride, a_.head_dim, inverse_of(all.sum[r]));
+    }
+  }
+
+  // The queries and results that come next: each is needed once a block of keys, too rarely to stay in a cache.
+  HWY_INLINE void prefetch_behind(const QueryBlock& block) const {
+    for (size_t r = block.rows; r < 2 * block.rows; ++r) {
+      for (size_t d = 0; d < a_.head_dim; d += kPanelCols) {
+        __builtin_prefetch(block.q + r * a_.q_stride + d, 0, 2);
+        __builtin_prefetch(block.out + r * a_.out_stride + d, 1, 2);
+      }
     }
   }
 
@@ -192,8 +203,8 @@ namespace wde::kernels {
 HWY_EXPORT(flash_attention_target);
 
 size_t flash_attention_scratch(size_t max_k_len, size_t head_dim, size_t group) noexcept {
-  // Every k_len <= max_k_len must fit: the score block is widest for kOnePassKeys.
-  const size_t widest = padded_stride(std::min(max_k_len, kOnePassKeys));
+  // Every k_len <= max_k_len must fit: the score block is widest for kKeyBlock.
+  const size_t widest = padded_stride(std::min(max_k_len, kKeyBlock));
   const size_t padded_k = (max_k_len + 15) / 16 * 16, padded_dim = (head_dim + 15) / 16 * 16;
   return padded_k * head_dim + max_k_len * (padded_dim + 2 * group) + kQueryBlock * widest;
 }

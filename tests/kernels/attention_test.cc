@@ -185,6 +185,17 @@ TEST_P(Attention, Windows) {
   compare({2049, 16}, {true, 700, kNoWindow});
 }
 
+// Several blocks of keys, wide windows across them, narrow ones anywhere. Float32 sums of 8,192 weights stay as exact.
+TEST_P(Attention, LongTexts) {
+  if (test::too_slow_for(GetParam(), 8192)) return;
+  const size_t longest = GetParam() == "SCALAR" || test::kSanitized ? 2311 : 8192;
+  for (const Mask& mask :
+       std::vector<Mask>{{}, {.causal = true}, {false, 1500, 700}, {true, 64, kNoWindow}, {false, 64, 64}}) {
+    compare({longest, 16}, mask);
+    compare({longest / 2 + 3, 20, 2, 1}, mask);
+  }
+}
+
 // A model that needs single rows (cls, last token) gets the bits that it would have got among all.
 TEST_P(Attention, SingleRowsAreBitEqualToTheWhole) {
   const std::vector<Mask> masks = {{}, {true}, {false, 5, 5}, {false, 300, 200}, {true, 600, kNoWindow}, {false, 0, 0}};
