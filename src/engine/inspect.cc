@@ -28,7 +28,7 @@ ModelSummary inspect_model(const EngineArgs& args) {
   load_plugins(args);
   const ModelFiles files = find_model_files(args);
   const std::string& directory = files.directory;
-  const ConfigView config = ConfigView::read(files.config);
+  const ConfigView config = files.read_config();
   const ModelSpec& spec = ModelRegistry::instance().find(config);
   const SentenceTransformersSpec st = read_sentence_transformers(directory, config_hidden_size(config));
   ModelSummary out;

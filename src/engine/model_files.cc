@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "loader/config.h"
 #include "loader/json_file.h"
@@ -75,6 +76,7 @@ class Finder {
       require_model_directory(files.directory);
       files.transformer = files.weights = find_transformer_directory(files.directory);
       files.config = join_path(files.transformer, "config.json");
+      files.is_static = is_static_embedding(files.directory);
       return files;
     }
     if (depth == kMaxAdapters || files.directory == adapter)
@@ -127,6 +129,28 @@ Weights ModelFiles::open_weights() const {
   Weights opened = Weights::open(weights);
   for (const std::string& adapter : adapters) merge_adapter(adapter, opened);
   return opened;
+}
+
+ConfigView ModelFiles::read_config() const {
+  if (!is_static) {
+    ConfigView read = ConfigView::read(config);
+    if (config_architecture(read) == "StaticModel")
+      throw LoadError(directory +
+                      ": expected a modules.json that begins with a StaticEmbedding, as model2vec's models "
+                      "on the Hub have it");
+    return read;
+  }
+  const Weights opened = Weights::open(weights);
+  const char* name = opened.has("embedding.weight") ? "embedding.weight" : "embeddings";
+  const std::vector<size_t> shape = opened.shape(name);
+  if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0)
+    throw LoadError(weights + ": expected a table \"embedding.weight\" or \"embeddings\", one row a token");
+  const nlohmann::json table = {{"architectures", {"StaticModel"}},
+                                {"model_type", "model2vec"},
+                                {"vocab_size", shape[0]},
+                                {"hidden_size", shape[1]},
+                                {"max_position_embeddings", kMaxStaticTokens}};
+  return ConfigView::from_json(table, config);
 }
 
 ModelFiles find_model_files(const EngineArgs& args) { return Finder(args).find(); }

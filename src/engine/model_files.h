@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "loader/config.h"
 #include "loader/weights.h"
 #include "wde/engine_args.h"
 
@@ -21,6 +22,9 @@ struct ModelFiles {
   // What two engines on the same weights agree in.
   std::string identity() const;
   Weights open_weights() const;
+  // config.json; of a model without one (StaticEmbedding), what its table says.
+  ConfigView read_config() const;
+  bool is_static = false;
 };
 
 // Downloads what the Hub has and the cache has not. Throws LoadError, UsageError.

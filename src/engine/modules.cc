@@ -47,7 +47,8 @@ void load_input(Modules& m, const EngineArgs& args, const ConfigView& config, co
   m.input = input_processors().get(m.workflow.input_processor)(input);
   m.info.modules.emplace_back("input_processor", m.workflow.input_processor);
 
-  m.tokenizer = tokenizers().get(m.workflow.tokenizer)({directory, m.spec.do_lower_case, 1});
+  const bool special_tokens = m.info.architecture != "StaticModel";
+  m.tokenizer = tokenizers().get(m.workflow.tokenizer)({directory, m.spec.do_lower_case, 1, special_tokens});
   m.info.modules.emplace_back("tokenizer", m.workflow.tokenizer);
   m.info.prompts = m.spec.prompts;
   m.info.facts.emplace_back("vocabulary", fmt::format("{} tokens", m.tokenizer->vocabulary_size()));
@@ -208,7 +209,7 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
   m->info.task = args.get("task");
 
   // modules.json says where the transformer is; its sizes are checked against the transformer's config.
-  const ConfigView config = ConfigView::read(files.config);
+  const ConfigView config = files.read_config();
   const ModelSpec& spec = ModelRegistry::instance().find(config);
   m->info.architecture = config_architecture(config).empty() ? spec.architectures.front() : config_architecture(config);
   m->spec = read_sentence_transformers(directory, config_hidden_size(config));

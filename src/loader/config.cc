@@ -39,8 +39,10 @@ ConfigView::ConfigView(std::string file, std::string path, std::shared_ptr<const
                        const nlohmann::json* json)
     : file_(std::move(file)), path_(std::move(path)), root_(std::move(root)), json_(json) {}
 
-ConfigView ConfigView::read(const std::string& file) {
-  auto root = std::make_shared<const nlohmann::json>(read_json_file(file));
+ConfigView ConfigView::read(const std::string& file) { return from_json(read_json_file(file), file); }
+
+ConfigView ConfigView::from_json(const nlohmann::json& object, const std::string& file) {
+  auto root = std::make_shared<const nlohmann::json>(object);
   if (!root->is_object()) throw LoadError(fmt::format("{}: expected a JSON object, found {}", file, describe(*root)));
   const nlohmann::json* json = root.get();
   return ConfigView(file, "", std::move(root), json);

@@ -21,6 +21,9 @@ class ConfigView {
   static ConfigView read(const std::string& file);
   static std::optional<ConfigView> read_if_exists(const std::string& file);
 
+  // An object that was made from what else there is; `file` is for messages. Throws LoadError.
+  static ConfigView from_json(const nlohmann::json& json, const std::string& file);
+
   const std::string& file() const { return file_; }
   bool has(std::string_view key) const;       // present and not null
   bool mentions(std::string_view key) const;  // present, maybe null

@@ -102,9 +102,10 @@ std::vector<Module> read_modules(const std::string& directory, const std::string
     }
     modules.push_back({text("type"), join_path(directory, text("path"))});
   }
-  if (modules.front().type() != "Transformer" && modules.front().type() != "MLMTransformer") {
-    throw LoadError(
-        fmt::format("{}: module 0: expected a Transformer, found {}", file, quote(modules.front().full_type)));
+  const std::string_view first = modules.front().type();
+  if (first != "Transformer" && first != "MLMTransformer" && first != "StaticEmbedding") {
+    throw LoadError(fmt::format("{}: module 0: expected a Transformer or a StaticEmbedding, found {}", file,
+                                quote(modules.front().full_type)));
   }
   return modules;
 }
@@ -282,6 +283,19 @@ void read_transformer(const Module& module, bool embeds, SentenceTransformersSpe
   }
 }
 
+// As long as texts are, unless the tokenizer's own file cuts them: sentence-transformers looks at nothing else.
+void read_static(const Module& module, SentenceTransformersSpec& spec) {
+  spec.transformer_directory = module.directory;
+  spec.max_seq_length = kMaxStaticTokens;
+  spec.max_seq_length_source = "StaticEmbedding";
+  const std::optional<ConfigView> tokenizer = ConfigView::read_if_exists(join_path(module.directory, "tokenizer.json"));
+  if (!tokenizer) throw LoadError(module.directory + ": expected a tokenizer.json beside the table");
+  const std::optional<ConfigView> cut = tokenizer->object_if_exists("truncation");
+  if (!cut) return;
+  spec.max_seq_length = static_cast<size_t>(cut->integer("max_length", 1, kMaxTokens));
+  spec.max_seq_length_source = "tokenizer.json";
+}
+
 void read_prompts(const std::string& directory, SentenceTransformersSpec& spec) {
   const std::optional<ConfigView> config =
       ConfigView::read_if_exists(join_path(directory, "config_sentence_transformers.json"));
@@ -330,6 +344,11 @@ std::string find_transformer_directory(const std::string& directory) {
   return modules.empty() ? directory : modules.front().directory;
 }
 
+bool is_static_embedding(const std::string& directory) {
+  const std::vector<Module> modules = read_modules(directory, modules_file(directory));
+  return !modules.empty() && modules.front().type() == "StaticEmbedding";
+}
+
 SentenceTransformersSpec read_sentence_transformers(const std::string& directory, size_t hidden_size) {
   SentenceTransformersSpec spec;
   spec.transformer_directory = directory;
@@ -345,10 +364,15 @@ SentenceTransformersSpec read_sentence_transformers(const std::string& directory
   };
   const bool scores = is("LogitScore");
   spec.sparse = is("SpladePooling");
-  read_transformer(modules.front(), !scores && !spec.sparse, spec);
+  const bool is_static = modules.front().type() == "StaticEmbedding";
+  if (is_static) {
+    read_static(modules.front(), spec);
+  } else {
+    read_transformer(modules.front(), !scores && !spec.sparse, spec);
+  }
   read_prompts(directory, spec);
-  bool pooled = false;
-  size_t size = 0;
+  bool pooled = is_static;  // it means the tokens' vectors itself
+  size_t size = is_static ? hidden_size : 0;
   for (size_t i = 1; i < modules.size(); ++i) {
     const Module& module = modules[i];
     require_known_type(module, i, file);

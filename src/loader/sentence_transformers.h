@@ -69,6 +69,10 @@ struct SentenceTransformersSpec {
 // needs hidden_size from. Looks at no other module. The directory itself if there is no modules.json. Throws LoadError.
 std::string find_transformer_directory(const std::string& directory);
 
+// Its first module is a StaticEmbedding, which has a table of vectors and a tokenizer and no config.json.
+bool is_static_embedding(const std::string& directory);
+constexpr size_t kMaxStaticTokens = 1 << 17;
+
 // Throws LoadError: a module type that is not known (with the known ones), sizes that do not fit to each other, a
 // prompt name that has no prompt. Module types are matched by their last component:
 // sentence_transformers.models.Pooling, …modules.pooling.Pooling, ….

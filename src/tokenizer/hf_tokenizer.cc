@@ -56,13 +56,13 @@ Result<Sequence> to_result(const wde_tokenizer_encoding& encoding, const Tokeniz
   return sequence;
 }
 
-wde_tokenizer_input to_input(const TokenizeJob& job) {
+wde_tokenizer_input to_input(const TokenizeJob& job, bool special_tokens) {
   return {job.text.data(),
           job.text.size(),
           job.text_pair.data(),
           job.text_pair.size(),
           job.is_pair,
-          false,
+          !special_tokens,
           static_cast<uint8_t>(job.options.truncation),
           job.options.max_length};
 }
@@ -78,7 +78,8 @@ void append(Sequence& whole, const Sequence& part) {
 
 class HfTokenizer final : public Tokenizer {
  public:
-  explicit HfTokenizer(const TokenizerConfig& config) : threads_(config.threads) {
+  explicit HfTokenizer(const TokenizerConfig& config)
+      : threads_(config.threads), special_tokens_(config.special_tokens) {
     RustString error;
     tokenizer_.reset(
         wde_tokenizer_open(config.directory.data(), config.directory.size(), config.lowercase, error.out()));
@@ -91,7 +92,7 @@ class HfTokenizer final : public Tokenizer {
     std::vector<wde_tokenizer_input> inputs;
     inputs.reserve(jobs.size());
     for (const TokenizeJob& job : jobs) {
-      if (!job.has_ids && job.pieces.empty()) inputs.push_back(to_input(job));
+      if (!job.has_ids && job.pieces.empty()) inputs.push_back(to_input(job, special_tokens_));
     }
 
     BatchHandle batch;
@@ -206,6 +207,7 @@ class HfTokenizer final : public Tokenizer {
 
   TokenizerHandle tokenizer_;
   size_t threads_;
+  bool special_tokens_;
   size_t vocabulary_size_ = 0;
 };
 

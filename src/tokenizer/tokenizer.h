@@ -19,6 +19,7 @@ struct TokenizerConfig {
   std::string directory;
   bool lowercase = false;  // sentence_bert_config.json's do_lower_case
   size_t threads = 1;      // for one batch call
+  bool special_tokens = true;
 };
 
 class Tokenizer {

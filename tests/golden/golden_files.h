@@ -63,6 +63,23 @@ inline std::vector<std::string> checkpoints() {
   return names;
 }
 
+// What config.json says, under any family's name; 0: a table of vectors alone.
+inline size_t layers_of(const std::string& name) {
+  const std::filesystem::path file = std::filesystem::path(WDE_TEST_DATA) / name / "config.json";
+  if (!std::filesystem::exists(file)) return 0;
+  const auto config = nlohmann::json::parse(std::ifstream(file));
+  size_t layers = 0;
+  for (const char* key : {"num_hidden_layers", "n_layers", "num_layers", "n_layer"})
+    layers += config.value(key, size_t{0});
+  return layers;
+}
+
+inline std::vector<std::string> checkpoints_with_layers() {
+  std::vector<std::string> names = checkpoints();
+  std::erase_if(names, [](const std::string& name) { return layers_of(name) == 0; });
+  return names;
+}
+
 // Those that embed, a few of every kind: the batch's company is the business of layers, not of architectures.
 inline std::vector<std::string> embedders() {
   return {"bert-mean", "bert-cls",   "deberta-v2-reranker", "embeddinggemma",

@@ -210,6 +210,7 @@ def lora_llm2vec():
     written = json.loads((base / "config.json").read_text())
     written["auto_map"] = {"AutoModel": "modeling_mistral_encoder.MistralEncoderModel"}
     (base / "config.json").write_text(json.dumps(written, indent=1))
+    shutil.copy(base / "config.json", c.directory)
     state = write_adapter(base, model, 4, 8, {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}, ".")
     model.load_state_dict(state)
     state = write_adapter(c.directory, model, 2, 6, {"q_proj", "v_proj", "down_proj"}, "./mntp", rslora=True)
@@ -424,6 +425,50 @@ def gte_ntk():
                    position_embedding_type="rope", layer_norm_type="layer_norm", logn_attention_scale=False, logn_attention_clip1=False)
     c.write_json("config.json", written)
     c.record(lambda row, i: pooled(run(model, row).last_hidden_state[0], "cls"))
+
+
+# ---------------------------------------------------------------- tables of vectors
+def static(name, layout):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Normalize, StaticEmbedding
+    from tokenizers import Tokenizer
+
+    c = Checkpoint(name, "bert-mean")
+    shutil.rmtree(c.directory)
+    table = torch.randn(c.vocabulary, 32)
+    tokenizer = Tokenizer.from_file(str(c.like / "tokenizer.json"))
+    if layout == "sentence-transformers":
+        SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_weights=table)], device="cpu").save(str(c.directory))
+        (c.directory / "README.md").unlink(missing_ok=True)
+    else:
+        c.directory.mkdir()
+        tokenizer.save(str(c.directory / "tokenizer.json"))
+        save_file({"embeddings": table.half()}, c.directory / "model.safetensors")
+        c.write_json("config.json", {"model_type": "model2vec", "architectures": ["StaticModel"], "tokenizer_name": "baai/bge-base-en-v1.5",
+                                     "apply_pca": 32, "apply_zipf": True, "hidden_dim": 32, "seq_length": 1000000, "normalize": True})
+        c.write_json("modules.json", [{"idx": 0, "name": "0", "path": ".", "type": "sentence_transformers.models.StaticEmbedding"},
+                                      {"idx": 1, "name": "1", "path": "1_Normalize", "type": "sentence_transformers.models.Normalize"}])
+    ids = [tokenizer.encode(text, add_special_tokens=False).ids for text in c.golden["inputs"]]
+    keep = [i for i, row in enumerate(ids) if row]
+    c.golden.update(inputs=[c.golden["inputs"][i] for i in keep], max_length=4096, special_tokens=False)
+    if layout == "sentence-transformers":
+        vectors = SentenceTransformer(str(c.directory), device="cpu").encode(c.golden["inputs"], convert_to_tensor=True).cpu()
+    else:  # sentence-transformers keeps float16; float32 is what is compared with
+        modules = [StaticEmbedding(tokenizer, embedding_weights=table.half().float()), Normalize()]
+        vectors = SentenceTransformer(modules=modules, device="cpu").encode(c.golden["inputs"], convert_to_tensor=True).cpu()
+    import sentence_transformers
+    c.record(lambda row, i: {"embedding": vectors[i]}, f"sentence-transformers {sentence_transformers.__version__}, torch {torch.__version__}",
+             [ids[i] for i in keep])
+
+
+@spec
+def static_embedding():
+    static("static-embedding", "sentence-transformers")
+
+
+@spec
+def model2vec():
+    static("model2vec", "model2vec")
 
 
 for index, (name, make) in enumerate(SPECS.items()):

@@ -67,7 +67,7 @@ class AttentionOfModels : public ::testing::TestWithParam<std::string> {
     return make_engine(test::checkpoint(GetParam()), settings);
   }
 };
-INSTANTIATE_TEST_SUITE_P(Models, AttentionOfModels, ::testing::ValuesIn(test::checkpoints()),
+INSTANTIATE_TEST_SUITE_P(Models, AttentionOfModels, ::testing::ValuesIn(test::checkpoints_with_layers()),
                          [](const auto& test_info) { return test::test_name(test_info.param); });
 
 TEST_P(AttentionOfModels, OneSwitchOfOneInstanceChangesEveryLayer) {
@@ -78,9 +78,7 @@ TEST_P(AttentionOfModels, OneSwitchOfOneInstanceChangesEveryLayer) {
                          {"executor", "sync"},
                          {"scheduler", "fifo"}});
   ASSERT_EQ(RecordingAttention::instances, before + 1) << "one instance serves all layers";
-  const auto config = nlohmann::json::parse(std::ifstream(test::checkpoint(GetParam()) / "config.json"));
-  size_t layers = 0;
-  for (const char* key : {"num_hidden_layers", "n_layers", "num_layers"}) layers += config.value(key, size_t{0});
+  const size_t layers = test::layers_of(GetParam());
 
   const auto bidirectional = calls_of(*e);
   RecordingAttention::latest->set_bidirectional(false);

@@ -119,7 +119,8 @@ TEST(Tokenizer, GoldenIds) {
     for (const auto& input : golden.at("inputs")) {
       jobs.push_back(input.is_string() ? text_job(input) : pair_job(input.at(0), input.at(1)));
     }
-    const auto tokenizer = open_tokenizer(entry.path(), 2);
+    const auto tokenizer =
+        tokenizers().get("hf")({entry.path().string(), false, 2, golden.value("special_tokens", true)});
     const auto results = tokenizer->encode(jobs, golden.value("max_length", size_t{0}), false);
     ASSERT_EQ(results.size(), jobs.size());
     for (size_t i = 0; i < jobs.size(); ++i) {

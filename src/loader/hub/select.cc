@@ -75,6 +75,7 @@ std::vector<Module> modules_of(const nlohmann::json& json, const std::string& wh
       if (const auto type = item.find("type"); type != item.end() && type->is_string()) module.type = *type;
     }
     while (module.folder.ends_with('/')) module.folder.pop_back();
+    if (module.folder == ".") module.folder.clear();  // model2vec
     if (!module.folder.empty() && !is_safe_path(module.folder)) {
       throw LoadError(
           fmt::format("{}: modules.json: expected folders inside the model, found {}", what, quote(module.folder)));
@@ -209,11 +210,15 @@ Selection select_files(const std::set<std::string>& names, const ReadLocal& read
 
 std::string find_gap(const std::set<std::string>& names, const ReadLocal& read_local) {
   std::string transformer;
+  bool is_table = false;  // without a config.json
   if (names.contains("modules.json")) {
     const auto json = read_local("modules.json");
     if (!json) return "modules.json";
     const std::vector<Module> modules = modules_of(*json, "modules.json");
-    if (!modules.empty()) transformer = modules.front().folder;
+    if (!modules.empty()) {
+      transformer = modules.front().folder;
+      is_table = modules.front().type == "StaticEmbedding";
+    }
     for (const Module& module : modules) {
       const bool configured =
           std::find(kConfiguredModules.begin(), kConfiguredModules.end(), module.type) != kConfiguredModules.end();
@@ -222,7 +227,7 @@ std::string find_gap(const std::set<std::string>& names, const ReadLocal& read_l
     }
   }
   const auto has = [&](std::string_view name) { return names.contains(in_folder(transformer, name)); };
-  if (!has("config.json") && !has("adapter_config.json")) return "config.json";
+  if (!is_table && !has("config.json") && !has("adapter_config.json")) return "config.json";
   if (!has("tokenizer.json") && !has("vocab.txt") && !(has("vocab.json") && has("merges.txt"))) return "tokenizer.json";
   const auto exists = [&](const WeightFile& file) { return has(file.name); };
   if (std::none_of(kWeights.begin(), kWeights.end(), exists) &&
