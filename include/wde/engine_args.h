@@ -29,8 +29,8 @@ struct ArgSpec {
 
 class EngineArgs {
  public:
-  // The built-in table: model, task, max-length, prompt, prompt-name, pooling, dtype, attention, attn-backend,
-  // executor, scheduler, workflow, plugin, workers, max-batch-tokens.
+  // The built-in table: model, task, max-length, prompt, prompt-name, pooling, dtype, float32-layers, attention,
+  // attn-backend, executor, scheduler, workflow, plugin, workers, max-batch-tokens.
   static const std::vector<ArgSpec>& table();
 
   // Throws UsageError: unknown name (with the list of known ones) or a value that its check refuses.

@@ -9,7 +9,7 @@ class FlashAttention : public AttnBackend {
  public:
   std::string refuses(const AttentionMask&) const override { return ""; }
   size_t scratch_floats(size_t max_seqlen, const HeadShape& heads) const override {
-    return kernels::flash_attention_scratch(max_seqlen, heads.head_dim);
+    return kernels::flash_attention_scratch(max_seqlen, heads.head_dim, heads.num_heads / heads.num_kv_heads);
   }
 
  private:

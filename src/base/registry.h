@@ -67,4 +67,4 @@ class Registry {
 // Runs an expression (a registration) before main(). One a module, in its own .cc file.
 #define WDE_CONCAT_INNER(a, b) a##b
 #define WDE_CONCAT(a, b) WDE_CONCAT_INNER(a, b)
-#define WDE_REGISTER(expression) [[maybe_unused]] static const bool WDE_CONCAT(registered_, __LINE__) = (expression)
+#define WDE_REGISTER(expression) [[maybe_unused]] static const bool WDE_CONCAT(registered_, __COUNTER__) = (expression)

@@ -6,7 +6,7 @@ namespace wde::cli {
 namespace {
 
 // {"label": …, "score": …} with every label's score behind it; the best first.
-JsonFields fields(const EngineInfo& info, bool raw) {
+JsonFields class_fields(const EngineInfo& info, bool raw) {
   return [labels = info.labels, raw](const Response& response, std::string& out) {
     if (raw) return append_field(out, "logits", *output_named(response, "logits"));
     const std::vector<float>& probs = output_named(response, "probs")->values;
@@ -36,7 +36,7 @@ std::unique_ptr<Command> make_classify_command() {
   wde classify --model twitter-roberta-base-sentiment --input texts.txt --raw   # logits by class number)";
   task.formats = {"jsonl"};
   task.raw_flag = true;
-  task.make_fields = fields;
+  task.make_fields = class_fields;
   return std::make_unique<TextCommand>(std::move(task));
 }
 

@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/engine_flags.h"
+#include "cli/json_object.h"
 #include "cli/output_sink.h"
 #include "cli/program.h"
 #include "cli/progress.h"
@@ -29,12 +30,6 @@ struct Findings {
   std::string probe_result;  // "embedding [384]"
   std::vector<std::string> problems;
 };
-
-ordered_json to_object(const std::vector<std::pair<std::string, std::string>>& pairs) {
-  ordered_json object = ordered_json::object();
-  for (const auto& [key, value] : pairs) object[key] = value;
-  return object;
-}
 
 std::string as_json(const Findings& findings) {
   ordered_json out;

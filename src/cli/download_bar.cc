@@ -1,7 +1,6 @@
 #include "cli/download_bar.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include <memory>
 #include <string_view>
 
+#include "cli/bar.h"
 #include "cli/json_text.h"
 #include "cli/output_sink.h"
 #include "cli/progress.h"
@@ -19,22 +19,14 @@ namespace {
 
 using Stage = DownloadProgress::Stage;
 
-constexpr std::chrono::milliseconds kRedrawInterval{100};
 // Before, a line would only flicker: the Hub's answer takes a moment.
 constexpr std::chrono::milliseconds kPatience{300};
-constexpr size_t kBarCells = 20;
-constexpr double kSecondsBeforeGuess = 1;
 
 // As huggingface_hub has it.
 bool bars_are_off() {
   const char* value = std::getenv("HF_HUB_DISABLE_PROGRESS_BARS");
   const std::string_view text = value == nullptr ? "" : value;
   return text == "1" || text == "ON" || text == "YES" || text == "TRUE" || text == "true" || text == "True";
-}
-
-size_t terminal_width() {
-  winsize size = {};
-  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
 std::string_view stage_text(Stage stage) {

@@ -5,17 +5,12 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/json_object.h"
 #include "cli/output_sink.h"
 #include "wde/engine.h"
 
 namespace wde::cli {
 namespace {
-
-nlohmann::ordered_json to_object(const std::vector<std::pair<std::string, std::string>>& pairs) {
-  nlohmann::ordered_json object = nlohmann::ordered_json::object();
-  for (const auto& [key, value] : pairs) object[key] = value;
-  return object;
-}
 
 std::string as_json() {
   nlohmann::ordered_json models = nlohmann::ordered_json::array();

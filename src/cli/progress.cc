@@ -1,29 +1,20 @@
 #include "cli/progress.h"
 
 #include <fmt/format.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
+#include "cli/bar.h"
 #include "cli/json_text.h"
 #include "cli/output_sink.h"
 
 namespace wde::cli {
 namespace {
 
-constexpr std::chrono::milliseconds kRedrawInterval{100};
-constexpr size_t kBarCells = 20;
-constexpr double kSecondsBeforeGuess = 1;  // before, the time that is left would be noise
-
 std::string_view plural(uint64_t count) { return count == 1 ? "" : "s"; }
-
-size_t terminal_width() {
-  winsize size = {};
-  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
 
 // Past the C++ streams: a closed stderr must not trouble anybody.
 void print_stderr(std::string_view text) { (void)write_all(STDERR_FILENO, text); }

@@ -6,7 +6,7 @@
 namespace wde::cli {
 namespace {
 
-JsonFields fields(const EngineInfo& info, bool raw) {
+JsonFields entity_fields(const EngineInfo& info, bool raw) {
   return [labels = info.labels, raw](const Response& response, std::string& out) {
     if (raw) return append_field(out, "logits", *output_named(response, "logits"));
     out += "\"entities\":[";
@@ -38,7 +38,7 @@ std::unique_ptr<Command> make_token_classify_command() {
   wde token-classify --model bert-base-NER --input texts.jsonl --raw | jq -c '.logits | length')";
   task.formats = {"jsonl"};
   task.raw_flag = true;
-  task.make_fields = fields;
+  task.make_fields = entity_fields;
   return std::make_unique<TextCommand>(std::move(task));
 }
 

@@ -71,7 +71,15 @@ const std::vector<ArgSpec>& EngineArgs::table() {
        "how token vectors become one; auto: what the model's files say",
        Kind::kChoice,
        {"auto", "cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"}},
-      {"dtype", "float32", "number format of the weights and the computation", Kind::kChoice, {"float32"}},
+      {"dtype",
+       "float32",
+       "number format of the layers' weights: bfloat16 halves their memory, int8 is the fastest (see "
+       "docs/precision.md)",
+       Kind::kChoice,
+       {"float32", "bfloat16", "int8"}},
+      {"float32-layers", "",
+       "with another --dtype, what stays in float32 all the same: numbers of layers, or parts of tensor names, "
+       "separated by commas"},
       {"attention", "auto", "auto: what the model's config says", Kind::kChoice, {"auto", "causal", "bidirectional"}},
       {"attn-backend", "", "attention backend (default: the workflow's; see `wde models`)"},
       {"scheduler", "", "how waiting texts become batches (default: the workflow's)"},

@@ -84,7 +84,11 @@ void load_model(Modules& m, const EngineArgs& args, const ModelFiles& files, con
     m.loaded->identity = files.identity() + "\n" + task;
     m.loaded->weights.emplace(files.open_weights());
     merge_lora_task(config, task, *m.loaded->weights);
+    const WeightFormat format = weight_format_from_name(args.get("dtype"));
+    m.loaded->weights->set_policy({format, args.get("float32-layers")});
     m.loaded->model = spec.create(config, *m.loaded->weights);
+    m.loaded->weights->set_policy({});  // heads
+    m.loaded->format = format;
   }
   m.model = m.loaded->model.get();
   m.info.modules.emplace_back("model", m.info.architecture);
@@ -107,7 +111,8 @@ void load_model(Modules& m, const EngineArgs& args, const ModelFiles& files, con
           fmt::format("no --lora-task was given: the weights are used without an adapter; there are {}",
                       join_names(lora_tasks(config))));
   }
-  m.info.facts.emplace_back("dtype", fmt::format("{} on disk, float32 in memory", config_dtype(config)));
+  m.info.facts.emplace_back(
+      "dtype", fmt::format("{} on disk, {} in memory", config_dtype(config), weight_format_name(m.loaded->format)));
 
   m.backend = attn_backends().get(m.workflow.attn_backend)();
   const std::string alias_of = m.backend->alias_of();

@@ -1,4 +1,5 @@
-// What the attention kernels share, for one instruction set: packed keys, the mask's rule, logits, softmax of a row.
+// What the attention kernels share, for one instruction set: packed keys and values, and the step that takes a range of
+// keys into the softmax of a block of queries.
 // Included once per target by Highway's foreach_target.
 #if defined(WDE_KERNELS_ATTENTION_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef WDE_KERNELS_ATTENTION_INL_H_
@@ -11,9 +12,10 @@
 
 #include <algorithm>
 
-#include "kernels/activation-inl.h"
 #include "kernels/attention.h"
 #include "kernels/gemm-inl.h"
+#include "kernels/mask-inl.h"
+#include "kernels/softmax-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace wde::kernels {
@@ -54,122 +56,78 @@ HWY_INLINE void pack_keys(const float* HWY_RESTRICT k, size_t stride, size_t cou
   }
 }
 
-struct KeyRange {
-  size_t begin, end;
+constexpr size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
+// Of a row's sum; a row that saw no key becomes zeros.
+HWY_INLINE float inverse_of(float sum) { return sum > 0.0f ? 1.0f / sum : 0.0f; }
+
+// V[count, head_dim] -> rows of whole panels, padded with zeros.
+HWY_INLINE void copy_values(const float* HWY_RESTRICT v, size_t stride, size_t count, size_t head_dim,
+                            float* HWY_RESTRICT out) {
+  const size_t padded = round_up(head_dim, kPanelCols);
+  for (size_t j = 0; j < count; ++j, v += stride, out += padded) {
+    std::copy_n(v, head_dim, out);
+    std::fill(out + head_dim, out + padded, 0.0f);
+  }
+}
+
+// A block of queries of one head, and what their softmax has gathered from the keys so far: the largest logit, the sum
+// of exponentials (0: no key yet) and, in `out`, the sum of values.
+struct QueryBlock {
+  size_t head, first, rows;
+  const float* q;
+  float* out;
+  KeyRange* seen;    // [rows]
+  float *max, *sum;  // [rows]
 };
 
-HWY_INLINE int64_t query_position(const AttentionArgs& a, size_t query) {
-  return a.q_positions != nullptr ? a.q_positions[query] : static_cast<int64_t>(a.q_begin + query);
+// Fills `seen`; returns the keys that any of the queries sees, from the beginning of a panel on.
+HWY_INLINE KeyRange look(const AttentionArgs& a, const QueryBlock& block) {
+  KeyRange all{a.k_len, 0};
+  for (size_t r = 0; r < block.rows; ++r) {
+    const KeyRange seen = block.seen[r] = visible_keys(a, block.first + r);
+    if (seen.begin < seen.end) all = {HWY_MIN(all.begin, seen.begin), HWY_MAX(all.end, seen.end)};
+  }
+  return {all.begin / kPanelCols * kPanelCols, all.end};
 }
 
-// Keys that the query sees: one range, perhaps empty.
-HWY_INLINE KeyRange visible_keys(const AttentionArgs& a, size_t query) {
-  const int64_t length = static_cast<int64_t>(a.k_len), position = query_position(a, query);
-  int64_t begin = 0, end = length;
-  if (a.causal) end = HWY_MIN(end, position + 1);
-  if (a.window_left >= 0) begin = HWY_MAX(begin, position - a.window_left);
-  if (a.window_right >= 0) end = HWY_MIN(end, position + a.window_right + 1);
-  begin = HWY_MIN(begin, length);
-  return {static_cast<size_t>(begin), static_cast<size_t>(HWY_MAX(begin, end))};
-}
+struct Scores {
+  float* data;
+  size_t stride;
+};
 
-// How many keys a query can see at most.
-HWY_INLINE size_t window_keys(const AttentionArgs& a) {
-  const int64_t length = static_cast<int64_t>(a.k_len);
-  const int64_t left = a.window_left < 0 ? length : a.window_left;
-  const int64_t right = a.causal ? 0 : a.window_right < 0 ? length : a.window_right;
-  return left >= length || right >= length ? a.k_len : HWY_MIN(a.k_len, static_cast<size_t>(left + right + 1));
-}
-
-// Logits are q . k, and the softmax can scale them.
-HWY_INLINE bool plain_logits(const AttentionArgs& a) {
-  return !(a.soft_cap > 0) && a.alibi_slopes == nullptr && a.relative_bias == nullptr && a.c2p == nullptr &&
-         a.p2c == nullptr;
-}
-
-// The first n elements at p (all lanes if there are so many), zeros behind them.
-template <class D>
-HWY_INLINE hn::Vec<D> load_up_to(D d, const hn::TFromD<D>* p, size_t n) {
-  return n >= hn::Lanes(d) ? hn::LoadU(d, p) : load_first(d, p, n);
-}
-
-// s[lo, hi), products of a query with the keys from k0 on, become logits. Also touches what lies beside that range in
-// the same whole vectors; s is that long, and begins at one.
-HWY_INLINE void adjust_logits(const AttentionArgs& a, size_t head, size_t query, size_t k0, size_t lo, size_t hi,
-                              float* s) {
-  const TileTag d;
-  const hn::RebindToSigned<TileTag> di;
-  const int64_t first = static_cast<int64_t>(k0) - query_position(a, query);  // distance of key k0
-  const size_t span = a.relative_span, zero = span - 1;                       // where the tables hold distance 0
-  const float* bias = a.relative_bias != nullptr ? a.relative_bias + head * (2 * span - 1) : nullptr;
-  const float* c2p = a.c2p != nullptr ? a.c2p + query * a.c2p_stride + head * a.positions : nullptr;
-  const float* p2c = a.p2c != nullptr ? a.p2c + k0 * a.p2c_stride + head * a.positions : nullptr;
-  const auto scale = hn::Set(d, a.scale), cap = hn::Set(d, a.soft_cap),
-             slope = hn::Set(d, a.alibi_slopes ? a.alibi_slopes[head] : 0.0f);
-  const auto inverse_cap = hn::Set(d, a.soft_cap > 0 ? 1.0f / a.soft_cap : 0.0f);
-  const auto stride = hn::Set(di, static_cast<int32_t>(a.p2c_stride));
-  for (size_t j = lo / kLanes * kLanes; j < hi; j += kLanes) {
-    const size_t keys = HWY_MIN(kLanes, a.k_len - k0 - j);  // that there are: tables and scores end with them
-    const int64_t distance = first + static_cast<int64_t>(j);
-    auto x = hn::LoadU(d, s + j);
-    if (c2p != nullptr || p2c != nullptr) {
-      const auto index = load_up_to(di, a.relative_index + (static_cast<int64_t>(zero) + distance), keys);
-      if (c2p != nullptr) x = hn::Add(x, hn::GatherIndex(d, c2p, index));
-      if (p2c != nullptr) {
-        const auto row = hn::Min(hn::Iota(di, 0), hn::Set(di, static_cast<int32_t>(keys - 1)));
-        x = hn::Add(x, hn::GatherIndex(d, p2c + j * a.p2c_stride, hn::Add(hn::Mul(row, stride), index)));
-      }
+// Takes the keys [k0, k0 + keys) in. `only`: there are no others, and `out` becomes the result; else `out` must have
+// been zeroed before the first ones and divided by the sums behind the last.
+HWY_INLINE void fold_keys(const AttentionArgs& a, const QueryBlock& block, size_t k0, size_t keys, TileB k, TileB v,
+                          Scores scores, bool only) {
+  const bool plain = plain_logits(a);
+  const float scale = exponent_scale(plain ? a.scale : 1.0f);
+  tile_rows(block.q, a.q_stride, k, block.rows, keys, a.head_dim,
+            TileC{scores.data, scores.stride, nullptr, nullptr, 0, nullptr});
+  for (size_t r = 0; r < block.rows; ++r) {
+    float* s = scores.data + r * scores.stride;
+    const size_t lo = HWY_MIN(HWY_MAX(block.seen[r].begin, k0) - k0, keys);
+    const size_t hi = HWY_MAX(HWY_MIN(HWY_MAX(block.seen[r].end, k0) - k0, keys), lo);
+    if (lo < hi && !plain) adjust_logits(a, block.head, block.first + r, k0, lo, hi, s);
+    std::fill(s, s + lo, 0.0f);
+    std::fill(s + hi, s + keys, 0.0f);
+    if (lo == hi) continue;
+    const float max = row_max(s + lo, hi - lo);
+    if (block.sum[r] == 0.0f) {
+      block.max[r] = max;
+    } else if (max > block.max[r]) {
+      const float correction = max_correction(block.max[r], max, scale);
+      block.sum[r] *= correction;
+      scale_in_place(block.out + r * a.out_stride, a.head_dim, correction);
+      block.max[r] = max;
     }
-    x = hn::Mul(x, scale);
-    if (a.soft_cap > 0) x = hn::Mul(cap, tanh(d, hn::Mul(x, inverse_cap)));
-    if (a.alibi_slopes != nullptr) {
-      x = hn::NegMulAdd(slope, hn::Abs(hn::Iota(d, static_cast<float>(distance))), x);
-    }
-    if (bias != nullptr) x = hn::Add(x, load_up_to(d, bias + (static_cast<int64_t>(zero) + distance), keys));
-    hn::StoreU(x, d, s + j);
+    block.sum[r] += row_exp(s + lo, hi - lo, block.max[r], scale);
   }
-}
-
-HWY_INLINE float row_max(const float* HWY_RESTRICT s, size_t n) {
-  const TileTag d;
-  auto m = hn::Set(d, s[0]);
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) m = hn::Max(m, hn::LoadU(d, s + i));
-  if (i < n) {
-    const auto mask = hn::FirstN(d, n - i);
-    m = hn::Max(m, hn::IfThenElse(mask, load_first(d, s + i, n - i), m));
+  TileC c{block.out, a.out_stride, nullptr, block.out, a.out_stride, nullptr};
+  if (only) {
+    for (size_t r = 0; r < block.rows; ++r) block.max[r] = inverse_of(block.sum[r]);
+    c = {block.out, a.out_stride, nullptr, nullptr, 0, block.max};
   }
-  return hn::GetLane(hn::MaxOfLanes(d, m));
-}
-
-// s = e^(scale (s - max)); returns the sum.
-HWY_INLINE float row_exp(float* HWY_RESTRICT s, size_t n, float max, float scale) {
-  const TileTag d;
-  const auto vm = hn::Set(d, max), vs = hn::Set(d, scale);
-  auto sum = hn::Zero(d);
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    const auto p = exp_bounded(d, hn::Mul(vs, hn::Sub(hn::LoadU(d, s + i), vm)));
-    hn::StoreU(p, d, s + i);
-    sum = hn::Add(sum, p);
-  }
-  if (i < n) {
-    const auto mask = hn::FirstN(d, n - i);
-    const auto p = hn::IfThenElseZero(mask, exp_bounded(d, hn::Mul(vs, hn::Sub(load_first(d, s + i, n - i), vm))));
-    store_first(p, d, s + i, n - i);
-    sum = hn::Add(sum, p);
-  }
-  return hn::GetLane(hn::SumOfLanes(d, sum));
-}
-
-// e^(scale (from - to)): what an older maximum's sums are multiplied with.
-HWY_INLINE float max_correction(float from, float to, float scale) {
-  const hn::CappedTag<float, 1> d;
-  return hn::GetLane(exp_bounded(d, hn::Set(d, scale * (from - to))));
-}
-
-HWY_INLINE void scale_in_place(float* x, size_t n, float factor) {
-  for (size_t i = 0; i < n; ++i) x[i] *= factor;
+  tile_rows(scores.data, scores.stride, v, block.rows, a.head_dim, keys, c);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -43,8 +43,9 @@ struct AttentionArgs {
   size_t c2p_stride = 0, p2c_stride = 0;
 };
 
-// Floats of scratch that flash_attention needs for sequences of up to max_k_len keys.
-size_t flash_attention_scratch(size_t max_k_len, size_t head_dim) noexcept;
+// Floats of scratch that flash_attention needs for sequences of up to max_k_len keys and as many queries, with `group`
+// heads to each head of keys.
+size_t flash_attention_scratch(size_t max_k_len, size_t head_dim, size_t group = 1) noexcept;
 
 // Tiled; one pass over the keys while a block of scores fits the L2 cache, online softmax over blocks of keys beyond
 // (Dao et al. 2022, Milakov & Gimelshein 2018). A row whose mask allows no key becomes zeros.

@@ -1,5 +1,5 @@
-// The GEMM tile of one instruction set, shared by gemm.cc and attention.cc; included once per target by Highway's
-// foreach_target.
+// The GEMM tile of one instruction set, shared by the GEMMs and attention.cc; included once per target by
+// Highway's foreach_target.
 #if defined(WDE_KERNELS_GEMM_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef WDE_KERNELS_GEMM_INL_H_
 #undef WDE_KERNELS_GEMM_INL_H_
@@ -57,16 +57,16 @@ struct TileC {
   const float* row_scale;  // [rows] or nullptr: the product is multiplied by it, before bias and residual
 };
 
-// C[kRows, cols] of one tile, cols <= kVectors * kLanes. The loops over the accumulators must be unrolled wholly: GCC
-// 12 keeps an array that any rolled loop touches in memory, and the tile loses a quarter of its speed.
-template <size_t kRows, size_t kVectors>
-void tile(const float* HWY_RESTRICT a, size_t lda, TileB b, size_t k, size_t cols, const TileC& c) {
-  const TileTag d;
-  using V = hn::Vec<TileTag>;
-  V acc[kRows * kVectors];
-#pragma GCC unroll 64
-  for (size_t i = 0; i < kRows * kVectors; ++i) acc[i] = hn::Zero(d);
+using TileVector = hn::Vec<TileTag>;
 
+// The accumulators += A * B; formats of B have their own (gemm_bf16.cc). The loops over the accumulators must be
+// unrolled wholly: GCC 12 keeps an array that any rolled loop touches in memory, and the tile loses a quarter of its
+// speed.
+template <size_t kRows, size_t kVectors>
+HWY_INLINE void accumulate(const float* HWY_RESTRICT a, size_t lda, const TileB& b, size_t k,
+                           TileVector (&acc)[kRows * kVectors]) {
+  const TileTag d;
+  using V = TileVector;
   const float* HWY_RESTRICT b_row = b.data;
   const ptrdiff_t ahead = b.ahead - b.data;
   for (size_t kk = 0; kk < k; ++kk, b_row += b.row_stride) {
@@ -85,6 +85,17 @@ void tile(const float* HWY_RESTRICT a, size_t lda, TileB b, size_t k, size_t col
       for (size_t v = 0; v < kVectors; ++v) acc[r * kVectors + v] = hn::MulAdd(av, bv[v], acc[r * kVectors + v]);
     }
   }
+}
+
+// C[kRows, cols] of one tile, cols <= kVectors * kLanes.
+template <class B, size_t kRows, size_t kVectors>
+void tile(const float* HWY_RESTRICT a, size_t lda, B b, size_t k, size_t cols, const TileC& c) {
+  const TileTag d;
+  using V = TileVector;
+  V acc[kRows * kVectors];
+#pragma GCC unroll 64
+  for (size_t i = 0; i < kRows * kVectors; ++i) acc[i] = hn::Zero(d);
+  accumulate<kRows, kVectors>(a, lda, b, k, acc);
 
   const bool whole = cols == kVectors * kLanes;
 #pragma GCC unroll 16
@@ -107,31 +118,36 @@ void tile(const float* HWY_RESTRICT a, size_t lda, TileB b, size_t k, size_t col
   }
 }
 
-using TileFunction = void (*)(const float*, size_t, TileB, size_t, size_t, const TileC&);
+template <class B>
+using TileFunction = void (*)(const float*, size_t, B, size_t, size_t, const TileC&);
 
-template <size_t kVectors, size_t... kRowsLessOne>
-constexpr std::array<TileFunction, sizeof...(kRowsLessOne)> tile_table(std::index_sequence<kRowsLessOne...>) {
-  return {&tile<kRowsLessOne + 1, kVectors>...};
+template <class B, size_t kVectors, size_t... kRowsLessOne>
+constexpr std::array<TileFunction<B>, sizeof...(kRowsLessOne)> tile_table(std::index_sequence<kRowsLessOne...>) {
+  return {&tile<B, kRowsLessOne + 1, kVectors>...};
 }
 
 // Narrow tiles serve the last 16 columns where the full tile has 32.
 inline constexpr size_t kNarrowVectors = kPanelCols / kLanes;
-inline constexpr auto kWideTiles = tile_table<kTileVectors>(std::make_index_sequence<kTileRows>());
-inline constexpr auto kNarrowTiles = tile_table<kNarrowVectors>(std::make_index_sequence<kTileRows>());
+template <class B>
+inline constexpr auto kWideTiles = tile_table<B, kTileVectors>(std::make_index_sequence<kTileRows>());
+template <class B>
+inline constexpr auto kNarrowTiles = tile_table<B, kNarrowVectors>(std::make_index_sequence<kTileRows>());
 
-HWY_INLINE TileFunction tile_for(size_t rows, size_t cols) {
-  return (cols > kPanelCols ? kWideTiles : kNarrowTiles)[rows - 1];
+template <class B>
+HWY_INLINE TileFunction<B> tile_for(size_t rows, size_t cols) {
+  return (cols > kPanelCols ? kWideTiles<B> : kNarrowTiles<B>)[rows - 1];
 }
 
 // Rows of tile number i of `tiles` that share m rows as evenly as can be: a short last tile would starve the FMA ports.
 HWY_INLINE size_t share_begin(size_t m, size_t tiles, size_t i) { return m * i / tiles; }
 
-// All rows and columns of C[m, n] from unpacked row-major A.
-HWY_INLINE void tile_rows(const float* a, size_t lda, TileB b, size_t m, size_t n, size_t k, const TileC& c) {
+// All rows and columns of C[m, n] from row-major row-major A.
+template <class B>
+HWY_INLINE void tile_rows(const float* a, size_t lda, const B& b, size_t m, size_t n, size_t k, const TileC& c) {
   const size_t tiles = (m + kTileRows - 1) / kTileRows;
   for (size_t col = 0; col < n; col += kTileCols) {
     const size_t cols = HWY_MIN(kTileCols, n - col);
-    TileB b_tile = b;
+    B b_tile = b;
     b_tile.data = b_tile.ahead = b.data + col / kPanelCols * b.panel_stride;
     for (size_t t = 0; t < tiles; ++t) {
       if (t + 1 == tiles)
@@ -143,7 +159,7 @@ HWY_INLINE void tile_rows(const float* a, size_t lda, TileB b, size_t m, size_t 
                          c.residual ? c.residual + row * c.residual_stride + col : nullptr,
                          c.residual_stride,
                          c.row_scale ? c.row_scale + row : nullptr};
-      tile_for(rows, cols)(a + row * lda, lda, b_tile, k, cols, c_tile);
+      tile_for<B>(rows, cols)(a + row * lda, lda, b_tile, k, cols, c_tile);
     }
   }
 }

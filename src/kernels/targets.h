@@ -6,4 +6,9 @@
 #include <hwy/detect_targets.h>
 
 #undef HWY_DISABLED_TARGETS
-#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_SSSE3 | HWY_AVX3_DL)
+#define WDE_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_SSSE3 | HWY_AVX3_DL)
+#ifdef WDE_FEW_TARGETS  // the sanitizers' builds: instrumented kernels take minutes to compile
+#define HWY_DISABLED_TARGETS (WDE_DISABLED_TARGETS | HWY_SSE4)
+#else
+#define HWY_DISABLED_TARGETS WDE_DISABLED_TARGETS
+#endif

@@ -73,7 +73,7 @@ struct Name {
   StorageType type = {};
 };
 // All that a pickle may name.
-constexpr std::array kNames = {
+constexpr std::array kGlobalNames = {
     Name{"collections", "OrderedDict", Meaning::kOrderedDict},
     Name{"torch._utils", "_rebuild_tensor_v2", Meaning::kRebuildTensor},
     Name{"torch._utils", "_rebuild_parameter", Meaning::kRebuildParameter},
@@ -322,19 +322,19 @@ class Interpreter {
   }
 
   void push_name(std::string_view module, std::string_view name) {
-    const auto* found = std::find_if(kNames.begin(), kNames.end(),
+    const auto* found = std::find_if(kGlobalNames.begin(), kGlobalNames.end(),
                                      [&](const Name& known) { return known.module == module && known.name == name; });
-    if (found == kNames.end()) {
+    if (found == kGlobalNames.end()) {
       fail(
           fmt::format("this file wants to run {}, which is refused: only tensors in a dict are read, and nothing is "
                       "ever run",
                       quote(fmt::format("{}.{}", module, name))));
     }
-    push_new(Kind::kName).name = static_cast<uint8_t>(found - kNames.begin());
+    push_new(Kind::kName).name = static_cast<uint8_t>(found - kGlobalNames.begin());
   }
 
   bool is_storage_type(const PickleValue& type) const {
-    return type.kind == Kind::kName && kNames[type.name].meaning == Meaning::kStorage;
+    return type.kind == Kind::kName && kGlobalNames[type.name].meaning == Meaning::kStorage;
   }
 
   // ("storage", its type, key, device, elements)
@@ -369,7 +369,7 @@ class Interpreter {
     if (value(function).kind != Kind::kName) {
       fail(fmt::format("expected a known name before its arguments, found {}", kind_name(value(function))));
     }
-    const Name& name = kNames[value(function).name];
+    const Name& name = kGlobalNames[value(function).name];
     switch (name.meaning) {
       case Meaning::kOrderedDict:
         require_arguments(name.name, arguments, {});
@@ -438,7 +438,7 @@ class Interpreter {
 
 Pickle read_pickle(std::string_view bytes, const std::string& file) { return Interpreter(bytes, file).run(); }
 
-StorageType storage_type(const PickleValue& storage) { return kNames[storage.name].type; }
+StorageType storage_type(const PickleValue& storage) { return kGlobalNames[storage.name].type; }
 
 std::string_view kind_name(const PickleValue& value) {
   switch (value.kind) {
@@ -459,7 +459,7 @@ std::string_view kind_name(const PickleValue& value) {
     case Kind::kDict:
       return "a dict";
     case Kind::kName:
-      return kNames[value.name].name;
+      return kGlobalNames[value.name].name;
     case Kind::kStorage:
       return "a storage";
     case Kind::kTensor:

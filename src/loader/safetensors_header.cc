@@ -28,8 +28,8 @@ constexpr std::array kOtherDtypes = {
     OtherDtype{"F8_E4M3", 8}, OtherDtype{"F8_E4M3FNUZ", 8}, OtherDtype{"F8_E5M2", 8}, OtherDtype{"F8_E5M2FNUZ", 8},
     OtherDtype{"F8_E8M0", 8}, OtherDtype{"F6_E2M3", 6},     OtherDtype{"F6_E3M2", 6}, OtherDtype{"F4", 4},
 };
-constexpr std::array kDtypes = {Dtype::kF32, Dtype::kF16, Dtype::kBF16, Dtype::kF64, Dtype::kI64,
-                                Dtype::kI32, Dtype::kI16, Dtype::kI8,   Dtype::kU8,  Dtype::kBool};
+constexpr std::array kStoredDtypes = {Dtype::kF32, Dtype::kF16, Dtype::kBF16, Dtype::kF64, Dtype::kI64,
+                                      Dtype::kI32, Dtype::kI16, Dtype::kI8,   Dtype::kU8,  Dtype::kBool};
 
 // 0: not known.
 size_t bits_per_element(const TensorView& tensor) {
@@ -88,10 +88,10 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
     if (state_ == State::kMetadata) return true;
     if (state_ != State::kField || field_ != kDtype) refuse("the string " + quote(text));
     TensorView& view = entries_.back().view;
-    const auto* found =
-        std::find_if(kDtypes.begin(), kDtypes.end(), [&](Dtype dtype) { return dtype_name(dtype) == text; });
-    view.dtype = found == kDtypes.end() ? Dtype::kOther : *found;
-    if (found == kDtypes.end()) view.other_dtype = text;
+    const auto* found = std::find_if(kStoredDtypes.begin(), kStoredDtypes.end(),
+                                     [&](Dtype dtype) { return dtype_name(dtype) == text; });
+    view.dtype = found == kStoredDtypes.end() ? Dtype::kOther : *found;
+    if (found == kStoredDtypes.end()) view.other_dtype = text;
     state_ = State::kFields;
     return true;
   }

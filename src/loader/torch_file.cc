@@ -21,7 +21,7 @@
 namespace wde {
 namespace {
 
-constexpr size_t kMaxRank = 64;  // PyTorch's own limit
+constexpr size_t kMaxSizes = 64;  // PyTorch's own limit
 constexpr size_t kMaxTensors = 200'000;
 // What the copies of tensors that are not contiguous may take, in sizes of the file. One would do if no two of them
 // shared a storage.
@@ -43,9 +43,9 @@ struct StoredTensor {
   bool contiguous = true;
 };
 
-class Reader {
+class StateReader {
  public:
-  Reader(const Contents& contents, const std::string& file) : contents_(contents), file_(file) {}
+  StateReader(const Contents& contents, const std::string& file) : contents_(contents), file_(file) {}
 
   std::map<std::string, StoredTensor, std::less<>> read() {
     find_archive();
@@ -142,8 +142,8 @@ class Reader {
     const StorageType type = storage_type(storage);
     const std::vector<PickleIndex>& sizes = value(found.items[1]).items;
     const std::vector<PickleIndex>& strides = value(found.items[2]).items;
-    if (sizes.size() != strides.size() || sizes.size() > kMaxRank) {
-      fail(name, fmt::format("expected at most {} sizes and as many strides, found {} and {}", kMaxRank, sizes.size(),
+    if (sizes.size() != strides.size() || sizes.size() > kMaxSizes) {
+      fail(name, fmt::format("expected at most {} sizes and as many strides, found {} and {}", kMaxSizes, sizes.size(),
                              strides.size()));
     }
     StoredTensor tensor;
@@ -231,7 +231,7 @@ void copy_elements(const StoredTensor& tensor, std::byte* out) noexcept {
   // The last dimension in the inner loop, all others counted as an odometer.
   const std::vector<size_t>& shape = tensor.view.shape;
   const size_t outer = shape.size() - 1;
-  std::array<size_t, kMaxRank> at = {};
+  std::array<size_t, kMaxSizes> at = {};
   uint64_t row = 0;  // in bytes; may wrap around on the way, by the stride of a dimension of one element
   while (true) {
     for (size_t i = 0; i < shape[outer]; ++i, out += kBytes) {
@@ -302,7 +302,7 @@ TorchFile::TorchFile(const std::string& file) : file_(file) {
   const std::string_view bytes(reinterpret_cast<const char*>(map_.data), map_.bytes);
   require_zip(bytes, file);
   const Contents contents = read_zip_directory(bytes, file);
-  std::map<std::string, StoredTensor, std::less<>> stored = Reader(contents, file).read();
+  std::map<std::string, StoredTensor, std::less<>> stored = StateReader(contents, file).read();
 
   size_t copied = 0;  // cannot overflow: each copy is no larger than its storage, and the sum is checked at each
   for (const auto& [name, tensor] : stored) {

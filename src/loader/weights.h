@@ -9,10 +9,12 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "loader/safetensors.h"
 #include "loader/torch_file.h"
+#include "loader/weight_format.h"
 
 namespace wde {
 
@@ -47,6 +49,10 @@ class Weights {
   // Tensors that this task does not need (a head, "pooler."): not counted as unused. Prefix match.
   void ignore(std::string_view name_prefix);
 
+  // How the Linears that load from here keep their weights; float32 unless it is set.
+  void set_policy(WeightPolicy policy) { policy_ = std::move(policy); }
+  const WeightPolicy& policy() const { return policy_; }
+
   std::vector<std::string> names() const;   // of all tensors, whole
   std::vector<std::string> unused() const;  // neither taken nor ignored
   size_t bytes() const;                     // of all tensors
@@ -77,6 +83,7 @@ class Weights {
   std::map<std::string, const TensorView*, std::less<>> tensors_;
   std::set<std::string, std::less<>> taken_;
   std::vector<std::string> ignored_;
+  WeightPolicy policy_;
   std::string prefix_;
   std::string directory_;
 };

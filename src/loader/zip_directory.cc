@@ -30,9 +30,9 @@ struct Entry {
   uint64_t bytes = 0;
 };
 
-class Reader {
+class ZipReader {
  public:
-  Reader(std::string_view archive, const std::string& file) : archive_(archive), file_(file) {}
+  ZipReader(std::string_view archive, const std::string& file) : archive_(archive), file_(file) {}
 
   std::map<std::string, std::string_view, std::less<>> read() {
     find_directory();
@@ -210,7 +210,7 @@ class Reader {
 
 std::map<std::string, std::string_view, std::less<>> read_zip_directory(std::string_view archive,
                                                                         const std::string& file) {
-  return Reader(archive, file).read();
+  return ZipReader(archive, file).read();
 }
 
 }  // namespace wde

@@ -18,6 +18,10 @@ View<float> share_of(View<float> x, const Part& part) {
   const Range rows = part.share(x.rows);
   return x.slice_rows(rows.begin, rows.size());
 }
+
+View<float> linear_rows(Arena& arena, size_t rows, size_t floats) {
+  return {floats > 0 ? arena.floats(rows * floats) : nullptr, rows, floats, floats};
+}
 }  // namespace
 
 TransformerLayer& Transformer::add_layer() {
@@ -52,6 +56,15 @@ size_t Transformer::expert_cols() const {
   return cols;
 }
 
+size_t Transformer::linear_scratch() const {
+  size_t floats = 0;
+  for (const auto& layer : layers_) {
+    floats = std::max({floats, layer->qkv.scratch_row(), layer->out.scratch_row(), layer->up.scratch_row(),
+                       layer->gated.scratch_row(), layer->down.scratch_row()});
+  }
+  return floats;
+}
+
 size_t Transformer::relative_cols() const {
   size_t positions = 0;
   for (const auto& layer : layers_) {
@@ -67,7 +80,7 @@ size_t Transformer::arena_floats(size_t tokens, size_t max_seqlen, size_t team, 
   const size_t relative = relative_cols() > 0 ? 2 * padded_stride(relative_cols()) : 0;
   return tokens * (padded_stride(qkv) + 2 * padded_stride(context) + relative) +
          team * (rows * (padded_stride(hidden_) + padded_stride(inner_cols()) + padded_stride(intermediate_) +
-                         (expert_cols() > 0 ? padded_stride(expert_cols()) : 0)) +
+                         (expert_cols() > 0 ? padded_stride(expert_cols()) : 0) + linear_scratch()) +
                  backend.scratch_floats(max_seqlen, heads_) + 64) +
          256;
 }
@@ -81,7 +94,7 @@ void Transformer::project(const TransformerLayer& layer, View<const float> x, Vi
     part.sync();
     x = scratch.normed.slice_rows(0, x.rows);
   }
-  layer.qkv.run(x, qkv, Activation::kNone, part);
+  layer.qkv.run(x, qkv, Activation::kNone, part, scratch.linear.data);
   if (!layer.q_norm && layer.rope == nullptr) return;
   part.sync();
   const size_t head_dim = heads_.head_dim, q_cols = heads_.num_heads * head_dim,
@@ -120,16 +133,17 @@ void Transformer::score_positions(const TransformerLayer& layer, View<const floa
 
 // x = sum(x + inner(linear(in)))
 void Transformer::add(const Linear& linear, View<const float> in, const Norm& inner, const Norm& sum, View<float> x,
-                      View<float> normed, const Part& part) const {
+                      const Scratch& scratch, const Part& part) const {
   const View<float> mine = share_of(x, part);
   if (inner) {
-    linear.run(in, normed, Activation::kNone, part);
+    const View<float> normed = scratch.normed.slice_rows(0, x.rows);
+    linear.run(in, normed, Activation::kNone, part, scratch.linear.data);
     part.sync();
     const View<float> added = share_of(normed, part);
     inner.run(added, added);
     for (size_t row = 0; row < mine.rows; ++row) kernels::add(added.row(row), mine.row(row), hidden_);
   } else {
-    linear.run_add(in, x, x, part);
+    linear.run_add(in, x, x, part, scratch.linear.data);
   }
   part.sync();
   if (!sum) return;
@@ -140,7 +154,7 @@ void Transformer::add(const Linear& linear, View<const float> in, const Norm& in
 void Transformer::finish(const TransformerLayer& layer, View<const float> context, View<float> x,
                          const Scratch& scratch, const Part& part) const {
   const View<float> normed = scratch.normed.slice_rows(0, x.rows);
-  add(layer.out, context, layer.attention_out, layer.attention_sum, x, normed, part);
+  add(layer.out, context, layer.attention_out, layer.attention_sum, x, scratch, part);
   View<const float> in = x;
   if (layer.mlp_in) {
     layer.mlp_in.run(share_of(x, part), share_of(normed, part));
@@ -159,14 +173,14 @@ void Transformer::finish(const TransformerLayer& layer, View<const float> contex
   }
   if (layer.gated) {
     const View<float> gated = scratch.gated.slice_rows(0, x.rows);
-    layer.gated.run(in, inner, gated, layer.activation, part);
+    layer.gated.run(in, inner, gated, layer.activation, part, scratch.linear.data);
     inner = gated;
   } else {
     inner.cols = intermediate_;
-    layer.up.run(in, inner, layer.activation, part);
+    layer.up.run(in, inner, layer.activation, part, scratch.linear.data);
   }
   part.sync();
-  add(layer.down, inner, layer.mlp_out, layer.mlp_sum, x, normed, part);
+  add(layer.down, inner, layer.mlp_out, layer.mlp_sum, x, scratch, part);
 }
 
 void Transformer::finish_in_chunks(const TransformerLayer& layer, View<const float> context, View<float> x,
@@ -184,7 +198,8 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
   const View<float> qkv = arena.matrix(tokens, q_cols + 2 * k_cols), context = arena.matrix(tokens, q_cols);
   const Scratch scratches{arena.matrix(chunk * team.size(), hidden_), arena.matrix(chunk * team.size(), inner_cols()),
                           arena.matrix(chunk * team.size(), intermediate_),
-                          expert_cols() > 0 ? arena.matrix(chunk * team.size(), expert_cols()) : View<float>{}};
+                          expert_cols() > 0 ? arena.matrix(chunk * team.size(), expert_cols()) : View<float>{},
+                          linear_rows(arena, chunk * team.size(), linear_scratch())};
   const size_t floats = (backend.scratch_floats(input.max_seqlen, heads_) + 15) / 16 * 16;
   float* const attention_scratches = arena.floats(floats * team.size());
   const View<const float> q = qkv.slice_cols(0, q_cols), k = qkv.slice_cols(q_cols, k_cols),

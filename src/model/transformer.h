@@ -70,20 +70,22 @@ class Transformer {
   // Rows that are at work between the GEMMs of a layer's second half; one member's, or everybody's.
   struct Scratch {
     View<float> normed, inner, gated, experts;
+    View<float> linear;  // of whichever Linear is at work
     Scratch slice_rows(size_t begin, size_t count) const {
       return {normed.slice_rows(begin, count), inner.slice_rows(begin, count), gated.slice_rows(begin, count),
-              experts.data != nullptr ? experts.slice_rows(begin, count) : experts};
+              experts.data != nullptr ? experts.slice_rows(begin, count) : experts, linear.slice_rows(begin, count)};
     }
   };
   size_t inner_cols() const;
-  size_t expert_cols() const;    // of the experts' scratch; 0: no layer has them
-  size_t relative_cols() const;  // of c2p and of p2c; 0: no layer has them
+  size_t expert_cols() const;     // of the experts' scratch; 0: no layer has them
+  size_t linear_scratch() const;  // floats a row, of the Linear that needs most
+  size_t relative_cols() const;   // of c2p and of p2c; 0: no layer has them
   void score_positions(const TransformerLayer& layer, View<const float> q, View<const float> k, View<float> c2p,
                        View<float> p2c, size_t max_seqlen, const Part& part) const;
   void project(const TransformerLayer& layer, View<const float> x, View<float> qkv, const Scratch& scratch,
                const ModelInput& input, size_t first_row, const Part& part) const;
   void add(const Linear& linear, View<const float> in, const Norm& inner, const Norm& sum, View<float> x,
-           View<float> normed, const Part& part) const;
+           const Scratch& scratch, const Part& part) const;
   void finish(const TransformerLayer& layer, View<const float> context, View<float> x, const Scratch& scratch,
               const Part& part) const;
   void finish_in_chunks(const TransformerLayer& layer, View<const float> context, View<float> x,

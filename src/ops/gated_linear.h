@@ -21,11 +21,13 @@ class GatedLinear {
     return (out_features + kernels::kPanelCols - 1) / kernels::kPanelCols * 2 * kernels::kPanelCols;
   }
 
+  size_t scratch_row() const { return linear_.scratch_row(); }  // see Linear
+
   // x [rows, in_features], inner [rows, inner_of(out_features)], y [rows, out_features], its rows padded to whole
   // panels.
-  void run(View<const float> x, View<float> inner, View<float> y, Activation activation,
-           const Part& part = {}) const noexcept {
-    linear_.run(x, inner, Activation::kNone, part);
+  void run(View<const float> x, View<float> inner, View<float> y, Activation activation, const Part& part = {},
+           float* scratch = nullptr) const noexcept {
+    linear_.run(x, inner, Activation::kNone, part, scratch);
     const Range mine = linear_.columns(part);
     kernels::gate_panels(activation, inner.data + mine.begin, inner.stride, y.data + mine.begin / 2, y.stride, x.rows,
                          mine.size() / (2 * kernels::kPanelCols));

@@ -3,15 +3,34 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/gemm_bf16.h"
+
 namespace wde {
 
 Linear::Linear(size_t in_features, size_t out_features, WeightArena& arena)
-    : in_(in_features),
-      out_(out_features),
-      packed_(arena.take(kernels::packed_floats(in_features, out_features))),
-      bias_(arena.take(out_features + 2 * kernels::kPanelCols)) {}  // a whole tile may be read behind the last column
+    : in_(in_features), out_(out_features), arena_(&arena) {}
+
+void Linear::take(WeightFormat format) {
+  format_ = format == WeightFormat::kInt8 && in_ > kernels::kInt8MaxDepth ? WeightFormat::kFloat32 : format;
+  const size_t padded = out_ + 2 * kernels::kPanelCols;  // a whole tile may be read behind the last column
+  switch (format_) {
+    case WeightFormat::kFloat32:
+      packed_ = arena_->take(kernels::packed_floats(in_, out_));
+      break;
+    case WeightFormat::kBfloat16:
+      bf16_ = reinterpret_cast<uint16_t*>(arena_->take(kernels::packed_bf16_halves(in_, out_) / 2));
+      break;
+    case WeightFormat::kInt8:
+      int8_.weights = reinterpret_cast<int8_t*>(arena_->take(kernels::packed_int8_bytes(in_, out_) / 4));
+      int8_.scales = arena_->take(padded);
+      int8_.sums = reinterpret_cast<int32_t*>(arena_->take(padded));
+      break;
+  }
+  bias_ = arena_->take(padded);
+}
 
 void Linear::load(Weights& weights, const WeightRows& source, size_t first) {
+  if (bias_ == nullptr) take(weights.policy().format_of(source.weight));
   const size_t total = source.total == 0 ? source.rows : source.total;
   const TensorView& tensor = weights.get(source.weight, {total, in_});
   // A panel's rows at a time: converts any dtype and needs no second copy of the weight.
@@ -19,7 +38,13 @@ void Linear::load(Weights& weights, const WeightRows& source, size_t first) {
   for (size_t row = 0; row < source.rows; row += kernels::kPanelCols) {
     const size_t count = std::min(kernels::kPanelCols, source.rows - row);
     to_float32(tensor, (source.first + row) * in_, count * in_, chunk.data());
-    kernels::pack_weight(chunk.data(), count, in_, first + row, packed_);
+    if (format_ == WeightFormat::kInt8) {
+      kernels::pack_weight_int8(chunk.data(), count, in_, first + row, int8_);
+    } else if (format_ == WeightFormat::kBfloat16) {
+      kernels::pack_weight_bf16(chunk.data(), count, in_, first + row, bf16_);
+    } else {
+      kernels::pack_weight(chunk.data(), count, in_, first + row, packed_);
+    }
   }
   weights.release(tensor);
   if (!source.bias.empty()) to_float32(weights.get(source.bias, {total}), source.first, source.rows, bias_ + first);
@@ -44,27 +69,49 @@ Linear Linear::from(Weights& weights, WeightArena& arena, const std::string& nam
   return linear;
 }
 
-void Linear::run_columns(View<const float> x, View<float> y, kernels::GemmEpilogue epilogue,
-                         const Part& part) const noexcept {
+size_t Linear::scratch_row() const {
+  return format_ == WeightFormat::kInt8 ? kernels::quantized_stride(in_) / sizeof(float) : 0;
+}
+
+void Linear::run_columns(View<const float> x, View<float> y, kernels::GemmEpilogue epilogue, const Part& part,
+                         float* scratch) const noexcept {
+  const kernels::QuantizedRows bytes{reinterpret_cast<uint8_t*>(scratch), kernels::quantized_stride(in_)};
+  if (format_ == WeightFormat::kInt8) {
+    const Range rows = part.share(x.rows);
+    kernels::quantize_rows(x.row(rows.begin), x.stride, rows.size(), in_, bytes.from_row(rows.begin));
+    part.sync();
+  }
   const Range mine = columns(part);
   if (mine.size() == 0) return;
   epilogue.bias = bias_ + mine.begin;
   if (epilogue.residual != nullptr) epilogue.residual += mine.begin;
-  kernels::gemm(x.data, x.stride, packed_ + mine.begin * in_, y.data + mine.begin, y.stride, x.rows, mine.size(), in_,
-                epilogue);
+  float* const out = y.data + mine.begin;
+  switch (format_) {
+    case WeightFormat::kFloat32:
+      return kernels::gemm(x.data, x.stride, packed_ + mine.begin * in_, out, y.stride, x.rows, mine.size(), in_,
+                           epilogue);
+    case WeightFormat::kBfloat16:
+      return kernels::gemm_bf16(x.data, x.stride, bf16_ + kernels::packed_bf16_halves(in_, mine.begin), out, y.stride,
+                                x.rows, mine.size(), in_, epilogue);
+    case WeightFormat::kInt8:
+      return kernels::gemm_int8(bytes, int8_.from_column(mine.begin, in_), out, y.stride, x.rows, mine.size(), in_,
+                                epilogue);
+  }
 }
 
-void Linear::run(View<const float> x, View<float> y, Activation activation, const Part& part) const noexcept {
+void Linear::run(View<const float> x, View<float> y, Activation activation, const Part& part,
+                 float* scratch) const noexcept {
   kernels::GemmEpilogue epilogue;
   epilogue.activation = activation;
-  run_columns(x, y, epilogue, part);
+  run_columns(x, y, epilogue, part, scratch);
 }
 
-void Linear::run_add(View<const float> x, View<const float> residual, View<float> y, const Part& part) const noexcept {
+void Linear::run_add(View<const float> x, View<const float> residual, View<float> y, const Part& part,
+                     float* scratch) const noexcept {
   kernels::GemmEpilogue epilogue;
   epilogue.residual = residual.data;
   epilogue.residual_stride = residual.stride;
-  run_columns(x, y, epilogue, part);
+  run_columns(x, y, epilogue, part, scratch);
 }
 
 }  // namespace wde

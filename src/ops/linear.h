@@ -1,12 +1,15 @@
-// Linear: y = act(x W^T + b + residual), weights packed at load. Several checkpoint tensors may lie side by side in one
-// Linear (Q, K and V), so that they are one GEMM, and one tensor may hold the weights of several.
+// Linear: y = act(x W^T + b + residual), weights packed at load, in the format that the checkpoint's policy says.
+// Several checkpoint tensors may lie side by side in one Linear (Q, K and V), so that they are one GEMM, and one tensor
+// may hold the weights of several.
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/team.h"
 #include "base/view.h"
 #include "kernels/gemm.h"
+#include "kernels/gemm_int8.h"
 #include "loader/weights.h"
 #include "ops/weight_arena.h"
 
@@ -31,7 +34,7 @@ class Linear {
   // The weights lie in the arena, which must outlive the Linear.
   Linear(size_t in_features, size_t out_features, WeightArena& arena);
 
-  // Loads rows as output columns from `first` on.
+  // Loads rows as output columns from `first` on. The first tensor's format is that of them all.
   void load(Weights& weights, const WeightRows& source, size_t first);
   // Fills it with the transpose of rows [first, first + in_features) of `name` [total, out_features].
   void load_transposed(Weights& weights, const std::string& name, size_t first, size_t total);
@@ -40,21 +43,32 @@ class Linear {
                      size_t out_features, bool bias = true);
 
   // x [rows, in_features], y [rows, out_features]; residual [rows, out_features] may be y itself.
-  // With a part, the member computes its share of the columns: whole pairs of panels.
-  void run(View<const float> x, View<float> y, Activation activation = Activation::kNone,
-           const Part& part = {}) const noexcept;
-  void run_add(View<const float> x, View<const float> residual, View<float> y, const Part& part = {}) const noexcept;
+  // With a part, the member computes its share of the columns: whole pairs of panels. `scratch`: of the whole team,
+  // rows * scratch_row() floats; what it holds is done with when all members have returned.
+  void run(View<const float> x, View<float> y, Activation activation = Activation::kNone, const Part& part = {},
+           float* scratch = nullptr) const noexcept;
+  void run_add(View<const float> x, View<const float> residual, View<float> y, const Part& part = {},
+               float* scratch = nullptr) const noexcept;
   Range columns(const Part& part) const { return part.share(out_, 2 * kernels::kPanelCols); }
+  // Floats of scratch a row; 0 but for int8, which needs its input in bytes.
+  size_t scratch_row() const;
 
   size_t in_features() const { return in_; }
   size_t out_features() const { return out_; }
+  WeightFormat format() const { return format_; }
 
  private:
-  void run_columns(View<const float> x, View<float> y, kernels::GemmEpilogue epilogue, const Part& part) const noexcept;
+  void take(WeightFormat format);
+  void run_columns(View<const float> x, View<float> y, kernels::GemmEpilogue epilogue, const Part& part,
+                   float* scratch) const noexcept;
 
   size_t in_ = 0, out_ = 0;
-  float* packed_ = nullptr;
-  float* bias_ = nullptr;  // zeros where there is none
+  WeightArena* arena_ = nullptr;
+  WeightFormat format_ = WeightFormat::kFloat32;
+  float* packed_ = nullptr;  // one of the three
+  uint16_t* bf16_ = nullptr;
+  kernels::PackedInt8 int8_;
+  float* bias_ = nullptr;  // zeros where there is none; nullptr: nothing was loaded yet
 };
 
 }  // namespace wde

@@ -1,10 +1,12 @@
 #include "server/access_log.h"
 
 #include <fmt/format.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <ctime>
+#include <utility>
 
 #include "server/json_out.h"
 
@@ -16,6 +18,16 @@ std::string printable(std::string_view text) {
   std::string out;
   for (char c : text.substr(0, 512)) out += static_cast<unsigned char>(c) < 0x21 || c == 0x7F ? '?' : c;
   return out;
+}
+
+constexpr size_t kMaxWaitingBytes = 4 << 20;
+
+void write_all(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(STDERR_FILENO, text.data(), text.size());
+    if (n <= 0) return;
+    text.remove_prefix(static_cast<size_t>(n));
+  }
 }
 
 }  // namespace
@@ -32,13 +44,44 @@ std::string utc_time() {
   return fmt::format("{}.{:03}Z", std::string_view(text, length), milliseconds);
 }
 
-void AccessLog::line(const std::string& text) {
-  std::scoped_lock lock(mutex_);
-  size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t n = ::write(STDERR_FILENO, text.data() + done, text.size() - done);
-    if (n <= 0) return;
-    done += static_cast<size_t>(n);
+AccessLog::AccessLog(LogFormat format) : format_(format), thread_([this] { run(); }) {
+  pthread_setname_np(thread_.native_handle(), "wde-log");
+}
+
+AccessLog::~AccessLog() {
+  {
+    std::scoped_lock lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void AccessLog::line(std::string text) {
+  {
+    std::scoped_lock lock(mutex_);
+    if (waiting_.size() + text.size() > kMaxWaitingBytes) {
+      ++dropped_;
+      return;
+    }
+    waiting_ += text;
+  }
+  wake_.notify_one();
+}
+
+void AccessLog::run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    wake_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
+    if (waiting_.empty()) return;
+    std::string text;
+    text.swap(waiting_);
+    if (const size_t lost = std::exchange(dropped_, 0); lost > 0) {
+      text += fmt::format("wde serve: {} lines of the log were dropped, because nobody read them\n", lost);
+    }
+    lock.unlock();
+    write_all(text);
+    lock.lock();
   }
 }
 

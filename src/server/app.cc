@@ -15,6 +15,17 @@
 namespace wde::server {
 namespace {
 
+constexpr size_t kShortBody = 8 << 10;
+
+constexpr size_t kShortAnswer = 4096;  // numbers
+
+bool is_short(const std::vector<Response>& responses) {
+  if (responses.size() != 1) return false;
+  size_t values = 0;
+  for (const Output& output : responses[0].outputs) values += output.values.size() + output.ids.size();
+  return values <= kShortAnswer;
+}
+
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 std::string milliseconds(double seconds) { return fmt::to_string(std::llround(seconds * 1000)); }
@@ -246,6 +257,8 @@ void App::handle(std::shared_ptr<HttpRequest> request, Respond respond) {
     }
   }
   call->style = call->match.route->errors;
+  // A short body is read faster than handed over.
+  if (call->bytes_in <= kShortBody) return serve(call);
   if (!pool_.post([this, call] { serve(call); })) {
     fail(*call, ApiError(Fault::kUnavailable, "the server is shutting down", {}, 1));
   }
@@ -304,23 +317,24 @@ void App::run(const std::shared_ptr<Call>& call) {
 }
 
 void App::run_in_pieces(const std::shared_ptr<Call>& call) {
-  std::vector<Request> texts = call->plan.requests;
-  for (Request& text : texts) {
+  for (const Request& text : call->plan.requests) {
     if (std::holds_alternative<TokenIds>(text.input)) {
       throw ApiError(Fault::kInvalid, "`long_input`: \"average\" is for texts, not for token ids", "long_input");
     }
-    text.dimensions = 0;
   }
-  compute(call, task::kTokenize, std::move(texts), [this, call](std::vector<Response> tokenized, const auto&) {
-    const EngineInfo& info = call->plan.model->info;
-    auto chunks = std::make_shared<Chunks>(make_chunks(call->plan.requests, tokenized, info.max_length));
-    const bool normalise = call->plan.requests[0].normalize.value_or(info.normalizes);
-    std::vector<Request> pieces = chunks->requests;
-    compute(call, call->plan.task, std::move(pieces),
-            [this, call, chunks, normalise](auto responses, const auto& engine) {
-              write(*call, average_chunks(*chunks, responses, normalise), engine);
-            });
-  });
+  auto parts = std::make_shared<TextParts>(split_texts(call->plan.requests, call->plan.model->info.max_length));
+  std::vector<Request> requests = std::move(parts->requests);
+  compute(
+      call, task::kTokenize, std::move(requests), [this, call, parts](std::vector<Response> tokenized, const auto&) {
+        const EngineInfo& info = call->plan.model->info;
+        auto chunks = std::make_shared<Chunks>(make_chunks(call->plan.requests, *parts, tokenized, info.max_length));
+        const bool normalise = call->plan.requests[0].normalize.value_or(info.normalizes);
+        std::vector<Request> pieces = chunks->requests;
+        compute(call, call->plan.task, std::move(pieces),
+                [this, call, chunks, normalise](auto responses, const auto& engine) {
+                  write(*call, average_chunks(*chunks, responses, normalise), engine);
+                });
+      });
 }
 
 void App::compute(const std::shared_ptr<Call>& call, const std::string& task, std::vector<Request> requests,
@@ -336,6 +350,10 @@ void App::compute(const std::shared_ptr<Call>& call, const std::string& task, st
 void App::start_group(const std::shared_ptr<Call>& call, const std::shared_ptr<Engine>& engine,
                       std::vector<Request> requests, const Then& then) {
   auto done = [this, call, engine, then](std::vector<Response> responses, std::optional<Error> failure) {
+    // The same for a short answer; others would keep the engine's thread from its work.
+    if (!failure && is_short(responses)) {
+      return guarded(*call, [&] { then(std::move(responses), engine); });
+    }
     auto answers = std::make_shared<std::vector<Response>>(std::move(responses));
     const bool posted = pool_.post([this, call, engine, answers, failure, then] {
       guarded(*call, [&] {

@@ -75,6 +75,7 @@ class App final : public HttpHandler {
   HttpResponse ollama_show(const HttpRequest& request);
   HttpResponse change_model(const HttpRequest& request, bool load);
   HttpResponse metrics_text();
+  void fill_in_limits(std::string& description) const;
 
   void add_cors(const HttpRequest& request, HttpResponse& response) const;
   std::string request_id(const HttpRequest& request);

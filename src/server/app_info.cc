@@ -241,6 +241,18 @@ HttpResponse App::metrics_text() {
   return response;
 }
 
+// The description of the API has this in place of the largest number of dimensions, which depends on the model.
+void App::fill_in_limits(std::string& description) const {
+  static constexpr std::string_view kPlace = "987654321";
+  size_t most = 1 << 16;
+  for (const ModelState& state : models_.states()) {
+    if (state.facts && state.facts->info.dimensions > 0) most = std::min(most, state.facts->info.dimensions);
+  }
+  for (size_t at = description.find(kPlace); at != std::string::npos; at = description.find(kPlace, at)) {
+    description.replace(at, kPlace.size(), fmt::to_string(most));
+  }
+}
+
 HttpResponse App::answer_info(const HttpRequest& request, std::string_view path, Dialect dialect) {
   if (request.method == "POST") {
     if (path == "/api/show") return ollama_show(request);
@@ -275,7 +287,10 @@ HttpResponse App::answer_info(const HttpRequest& request, std::string_view path,
     response.body = "Ollama is running";
     return response;
   }
-  if (auto page = find_page(path)) return *page;
+  if (auto page = find_page(path)) {
+    fill_in_limits(page->body);
+    return *page;
+  }
   throw ApiError(Fault::kNotFound, fmt::format("there is nothing at {}", request.path));
 }
 

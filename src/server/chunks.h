@@ -15,9 +15,19 @@ struct Chunks {
   std::vector<double> weights;    // of each piece: its tokens but for the special ones
 };
 
-// `texts` as they were asked for, `tokenized` the answers of the tokenize task to them. A text that fits is one piece.
-// The special tokens at both ends stand around every piece, and pieces of one text are as good as equal in length.
-Chunks make_chunks(const std::vector<Request>& texts, const std::vector<Response>& tokenized, size_t max_length);
+// The tokenize task cuts what is longer than the model as well, so texts come to it in parts that never are: a token
+// has a byte at least. Parts begin at white space where there is any, which is where tokenizers begin anew as well.
+struct TextParts {
+  std::vector<Request> requests;  // of all texts, in order
+  std::vector<size_t> parts;      // of each text
+};
+TextParts split_texts(const std::vector<Request>& texts, size_t max_length);
+
+// `texts` as they were asked for, `tokenized` the answers of the tokenize task to their parts. A text that fits is one
+// piece. The special tokens at both ends stand around every piece, and pieces of one text are as good as equal in
+// length.
+Chunks make_chunks(const std::vector<Request>& texts, const TextParts& parts, const std::vector<Response>& tokenized,
+                   size_t max_length);
 
 // One response a text, of the pieces' responses. `normalise`: to length 1.
 std::vector<Response> average_chunks(const Chunks& chunks, const std::vector<Response>& pieces, bool normalise);

@@ -95,14 +95,16 @@ void Group::submit_more() {
 }
 
 void Group::answered(size_t index, Result<Response> result) {
+  {
+    std::scoped_lock lock(mutex_);
+    slots_[index].state = Slot::State::kAnswered;
+  }
   if (!result.ok()) fail(result.error());
   bool last = false;
   {
     std::scoped_lock lock(mutex_);
-    Slot& slot = slots_[index];
-    slot.state = Slot::State::kAnswered;
     --in_flight_;
-    in_flight_bytes_ -= slot.bytes;
+    in_flight_bytes_ -= slots_[index].bytes;
     if (result.ok()) responses_[index] = std::move(result).value();
     last = in_flight_ == 0 && (error_.has_value() || next_ == slots_.size()) && !finished_;
     if (last) finished_ = true;

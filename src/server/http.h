@@ -56,6 +56,9 @@ using Respond = std::function<void(HttpResponse)>;
 
 std::string_view status_text(int status);
 
+// -1: it is none.
+int hex_digit(char c);
+
 // The decoded path and the query of a request's target ("/a%20b?c", "http://host/a", "*"). False: it is none.
 bool split_target(std::string_view target, std::string& path, std::string& query);
 

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <cctype>
 #include <charconv>
 #include <cstring>
@@ -49,7 +49,8 @@ void append_header(std::string& out, std::string_view name, std::string_view val
 
 }  // namespace
 
-struct HttpSession::Parser : http::request_parser<http::string_body> {};
+// For the header alone; what follows it is read here.
+struct HttpSession::Parser : http::request_parser<http::empty_body> {};
 
 HttpSession::HttpSession(SessionHost& host, std::shared_ptr<Transport> transport, std::string remote, bool excess)
     : host_(host), transport_(std::move(transport)), remote_(std::move(remote)), excess_(excess) {}
@@ -74,8 +75,11 @@ void HttpSession::start() {
 void HttpSession::begin_request() {
   parser_ = std::make_unique<Parser>();
   parser_->header_limit(static_cast<std::uint32_t>(host_.options.max_header_bytes));
-  parser_->body_limit(host_.options.max_body_bytes);
+  parser_->body_limit(boost::none);
   request_ = std::make_shared<HttpRequest>();
+  chunks_.reset();
+  body_length_ = 0;
+  whole_ = false;
   keep_alive_ = false;
   head_only_ = false;
   state_ = State::kIdle;
@@ -142,8 +146,6 @@ bool HttpSession::parse_head() {
   }
   if (error == http::error::header_limit) {
     refuse(431, "the request's header is too large");
-  } else if (error == http::error::body_limit) {
-    refuse(413, fmt::format("the body is larger than {} bytes", host_.options.max_body_bytes));
   } else if (error == http::error::bad_version) {
     refuse(505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
   } else if (error) {
@@ -191,23 +193,34 @@ bool HttpSession::accept_head() {
     refuse(503, "too many connections");
     return false;
   }
+  // framing_problem() has made sure of what these say.
+  const std::string_view length = request.header("content-length");
+  std::from_chars(length.data(), length.data() + length.size(), body_length_);
+  if (!request.header("transfer-encoding").empty()) chunks_.emplace(host_.options.max_body_bytes);
+  whole_ = !chunks_ && body_length_ == 0;
+  if (body_length_ > host_.options.max_body_bytes) {
+    refuse(413, too_large());
+    return false;
+  }
   if (auto refusal = host_.handler.refuse(request)) {
-    if (!parser_->is_done()) refusal->close = true;
-    keep_alive_ = parser_->is_done() && parser_->keep_alive();
+    keep_alive_ = whole_ && parser_->keep_alive();
     send(std::move(*refusal));
     return false;
   }
   if (!account_body()) return false;
   keep_alive_ = parser_->keep_alive();
   state_ = State::kBody;
-  const auto length = parser_->content_length();
-  set_deadline(host_.options.body_seconds + (length ? static_cast<double>(*length) / kBytesPerSecond : 0));
-  parser_->eager(true);
-  if (wants_continue && !parser_->is_done() && begin_ == end_) {
+  set_deadline(host_.options.body_seconds + static_cast<double>(body_length_) / kBytesPerSecond);
+  request.body.reserve(body_length_);
+  if (wants_continue && !whole_ && begin_ == end_) {
     send_continue();
     return false;
   }
   return true;
+}
+
+std::string HttpSession::too_large() const {
+  return fmt::format("the body is larger than {} bytes", host_.options.max_body_bytes);
 }
 
 void HttpSession::send_continue() {
@@ -222,8 +235,7 @@ void HttpSession::send_continue() {
 
 // Counts what this body takes of the memory that all bodies share: its length where that is told, else what came.
 bool HttpSession::account_body() {
-  const size_t told = static_cast<size_t>(parser_->content_length().value_or(0));
-  const size_t now = std::max(told, parser_->get().body().size());
+  const size_t now = std::max(body_length_, request_->body.size());
   if (now <= accounted_) return true;
   host_.buffered_bytes += now - accounted_;
   accounted_ = now;
@@ -238,51 +250,40 @@ void HttpSession::release_body() {
 }
 
 bool HttpSession::parse_body() {
-  while (!parser_->is_done()) {
-    if (begin_ == end_) {
-      read();
+  std::string& body = request_->body;
+  const std::string_view data(buffer_.data() + begin_, end_ - begin_);
+  size_t taken = 0;
+  if (chunks_) {
+    const ChunkedDecoder::Result result = chunks_->take(data, taken, body);
+    if (result == ChunkedDecoder::Result::kBad || result == ChunkedDecoder::Result::kTooLarge) {
+      const bool bad = result == ChunkedDecoder::Result::kBad;
+      refuse(bad ? 400 : 413, bad ? "the body's chunks are not framed as HTTP/1.1 demands" : too_large());
       return false;
     }
-    SystemError error;
-    const size_t size = end_ - begin_;
-    const size_t taken = parser_->put(asio::const_buffer(buffer_.data() + begin_, size), error);
-    begin_ += taken;
-    if (error == http::error::body_limit) {
-      refuse(413, fmt::format("the body is larger than {} bytes", host_.options.max_body_bytes));
-      return false;
-    }
-    if (error && error != http::error::need_more) {
-      refuse(400, "the request's body is not framed as HTTP/1.1 demands: " + error.message());
-      return false;
-    }
-    if (!account_body()) return false;
-    if (!parser_->content_length()) {
-      // A chunked body earns its time as it comes.
-      deadline_ += std::chrono::duration_cast<Clock::duration>(
-          std::chrono::duration<double>(static_cast<double>(taken) / kBytesPerSecond));
-    }
-    if (error == http::error::need_more || taken == 0) {
-      if (end_ - begin_ > host_.options.max_header_bytes) {
-        refuse(400, "a chunk's header is too large");
-        return false;
-      }
-      if (!parser_->is_done()) {
-        read();
-        return false;
-      }
-    }
+    whole_ = result == ChunkedDecoder::Result::kDone;
+    // A chunked body earns its time as it comes.
+    deadline_ += std::chrono::duration_cast<Clock::duration>(
+        std::chrono::duration<double>(static_cast<double>(taken) / kBytesPerSecond));
+  } else {
+    taken = std::min(data.size(), body_length_ - body.size());
+    body.append(data.substr(0, taken));
+    whole_ = body.size() == body_length_;
   }
-  return true;
+  begin_ += taken;
+  if (!account_body()) return false;
+  if (!whole_) read();
+  return whole_;
 }
 
 void HttpSession::finish_body() {
-  request_->body = std::move(parser_->get().body());
   client_ = request_->client;
   state_ = State::kHandling;
-  auto respond = [self = shared_from_this(), post = host_.post](HttpResponse response) {
+  // Without a share in the session: it must end on the server's thread, and whoever answers lets go of this on another.
+  auto respond = [weak = weak_from_this(), post = host_.post](HttpResponse response) {
     auto shared = std::make_shared<HttpResponse>(std::move(response));
-    post([self, shared] {
-      if (self->state_ == State::kHandling) self->send(std::move(*shared));
+    post([weak, shared] {
+      const auto self = weak.lock();
+      if (self && self->state_ == State::kHandling) self->send(std::move(*shared));
     });
   };
   host_.handler.handle(std::move(request_), std::move(respond));
@@ -318,7 +319,7 @@ void HttpSession::on_written(SystemError error) {
   release_body();
   if (error) return close();
   if (keep_alive_) return begin_request();
-  const bool unread = parser_ && !parser_->is_done();
+  const bool unread = !whole_;
   transport_->finish(unread);
   if (!unread) return close();
   // Closing with unread bytes would reset the connection, and the peer might lose the answer.

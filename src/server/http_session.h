@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "server/chunked.h"
 #include "server/http_server.h"
 #include "server/http_transport.h"
 
@@ -54,6 +55,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void refuse(int status, const std::string& reason);
   void send(HttpResponse response);
   void on_written(SystemError error);
+  std::string too_large() const;
   bool account_body();
   void release_body();
   void set_deadline(double seconds);
@@ -68,6 +70,9 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   size_t begin_ = 0, end_ = 0;  // of what was read and not parsed
   std::unique_ptr<Parser> parser_;
   std::shared_ptr<HttpRequest> request_;
+  size_t body_length_ = 0;                // by Content-Length
+  std::optional<ChunkedDecoder> chunks_;  // by Transfer-Encoding
+  bool whole_ = false;                    // the request was read to its end
   std::shared_ptr<Cancellation> client_;
   size_t accounted_ = 0;  // bytes of this body in host_.buffered_bytes
   bool reading_ = false;  // a read is under way, into the buffer

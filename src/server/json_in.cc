@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <cstring>
 #include <type_traits>
 
@@ -106,6 +107,33 @@ struct JsonDocument::Parser {
   dom::element root;
 };
 
+namespace {
+
+// Integers of more than 64 bits are JSON, though the parser takes none: as floating point numbers it does.
+std::string with_large_integers_as_floats(std::string_view body) {
+  constexpr size_t kLongest = 18;  // digits that always fit
+  std::string out;
+  bool in_string = false;
+  for (size_t i = 0; i < body.size();) {
+    const char c = body[i];
+    const bool number = !in_string && (c == '-' || (c >= '0' && c <= '9'));
+    if (!number) {
+      if (in_string && c == '\\' && i + 1 < body.size()) out += body[i++];
+      if (c == '"') in_string = !in_string;
+      out += body[i++];
+      continue;
+    }
+    const size_t end = std::min(body.find_first_not_of("+-0123456789.eE", i), body.size());
+    const std::string_view literal = body.substr(i, end - i);
+    out += literal;
+    if (literal.size() > kLongest && literal.find_first_of(".eE") == std::string_view::npos) out += "e0";
+    i = end;
+  }
+  return out;
+}
+
+}  // namespace
+
 JsonDocument::JsonDocument(std::string& body) {
   thread_local std::unique_ptr<Parser> kept;
   parser_ = kept ? std::move(kept) : std::make_unique<Parser>();
@@ -113,7 +141,12 @@ JsonDocument::JsonDocument(std::string& body) {
     throw std::bad_alloc();
   }
   body.reserve(body.size() + simdjson::SIMDJSON_PADDING);
-  const auto error = parser_->parser.parse(body.data(), body.size(), false).get(parser_->root);
+  auto error = parser_->parser.parse(body.data(), body.size(), false).get(parser_->root);
+  if (error == simdjson::NUMBER_ERROR) {
+    body = with_large_integers_as_floats(body);
+    body.reserve(body.size() + simdjson::SIMDJSON_PADDING);
+    error = parser_->parser.parse(body.data(), body.size(), false).get(parser_->root);
+  }
   if (error == simdjson::MEMALLOC) throw std::bad_alloc();
   if (error == simdjson::DEPTH_ERROR) {
     throw ApiError(Fault::kSyntax, fmt::format("the JSON is nested deeper than {} levels", kMaxDepth));
@@ -203,11 +236,19 @@ std::optional<bool> Fields::flag(std::string_view name) const {
 std::optional<int64_t> Fields::whole(std::string_view name, int64_t minimum, int64_t maximum) const {
   const auto value = find(name);
   if (!value) return std::nullopt;
-  if (!value->is(JsonValue::Type::kInteger) || value->integer() < minimum || value->integer() > maximum) {
+  int64_t found = value->integer();
+  // 5.0 is a whole number as well.
+  const double number = value->number();
+  bool whole = value->is(JsonValue::Type::kInteger);
+  if (value->is(JsonValue::Type::kNumber) && number == std::floor(number) && std::abs(number) < 1e15) {
+    whole = true;
+    found = static_cast<int64_t>(number);
+  }
+  if (!whole || found < minimum || found > maximum) {
     throw ApiError(Fault::kInvalid,
                    fmt::format("`{}` must be a whole number from {} to {}", path(name), minimum, maximum), path(name));
   }
-  return value->integer();
+  return found;
 }
 
 std::optional<size_t> Fields::choice(std::string_view name, std::initializer_list<std::string_view> words) const {

@@ -183,7 +183,16 @@ void Models::with_engine(const std::string& model, const std::string& task, Engi
 std::shared_ptr<Engine> Models::create(const Entry& entry, const std::string& task) {
   EngineArgs args = entry.served.args;
   args.set("task", task).set("model", entry.directory);
-  std::unique_ptr<Engine> engine = Engine::create(args);
+  // All engines of a model share its weights.
+  std::shared_ptr<Engine> sibling;
+  {
+    std::scoped_lock lock(mutex_);
+    if (entry.facts) {
+      const auto found = entry.engines.find(entry.facts->default_task);
+      if (found != entry.engines.end()) sibling = found->second;
+    }
+  }
+  std::unique_ptr<Engine> engine = Engine::create(args, sibling.get());
   // The last to use an engine may be a callback on its own thread, which cannot wait for that thread's end.
   return {engine.release(), [background = std::weak_ptr(background_)](Engine* last) {
             const auto owner = background.lock();
@@ -197,7 +206,12 @@ void Models::load_entry(Entry& e) {
   std::string problem;
   try {
     // A name of the Hub may have to be downloaded.
-    const ResolvedModel resolved = resolve_model(e.served.args.get("model"), e.served.args.download_callback());
+    const auto progress = [this, &shown = e.served.args.download_callback()](const DownloadProgress& at) {
+      // A server that is told to stop does not finish a download first; what came is kept.
+      if (stopping()) throw LoadError("the server is shutting down");
+      if (shown) shown(at);
+    };
+    const ResolvedModel resolved = resolve_model(e.served.args.get("model"), progress);
     e.directory = resolved.directory;
     EngineArgs args = e.served.args;
     const ModelSummary summary = inspect_model(args.set("model", e.directory));
@@ -297,6 +311,11 @@ ModelState Models::state_of(const Entry& e) const {
   ModelState state{e.served.name, e.served.args.get("model"), e.phase, e.problem, e.facts, {}};
   for (const auto& [task, engine] : e.engines) state.engines.push_back(task);
   return state;
+}
+
+bool Models::stopping() const {
+  std::scoped_lock lock(mutex_);
+  return stopping_;
 }
 
 std::vector<ModelState> Models::states() const {

@@ -83,6 +83,7 @@ class Models {
   class Background;
 
   Entry& entry(std::string_view name);
+  bool stopping() const;
   void load_entry(Entry& entry);
   void load_engine(Entry& entry, const std::string& task);
   void finish_waiting(Entry& entry, const std::string& task, std::shared_ptr<Engine> engine, const ApiError* error);

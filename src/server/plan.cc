@@ -201,8 +201,9 @@ Cut read_cut(const Fields& fields, const ApiRules& rules) {
 PromptChoice read_prompt(const Fields& fields, const ModelFacts& model) {
   PromptChoice choice;
   choice.text = fields.text("prompt");
+  const auto name = fields.text("prompt_name");
   if (choice.text) return choice;
-  if (const auto name = fields.text("prompt_name")) {
+  if (name) {
     const auto found = model.info.prompts.find(*name);
     if (found == model.info.prompts.end()) {
       std::vector<std::string> names;
@@ -213,8 +214,8 @@ PromptChoice read_prompt(const Fields& fields, const ModelFacts& model) {
     choice.text = found->second;
     return choice;
   }
-  for (const char* name : {"input_type", "task"}) {
-    auto role = fields.text(name);
+  for (const char* field : {"input_type", "task"}) {
+    auto role = fields.text(field);
     if (!role) continue;
     // Cohere's search_query, Jina's retrieval.query and Voyage's query are one.
     std::string_view word = *role;

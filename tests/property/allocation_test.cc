@@ -89,6 +89,7 @@ TEST_P(RunnerAllocations, NoneOnceTheLargestBatchHasPassed) {
   Weights weights = Weights::open(directory);
   const auto model = ModelRegistry::instance().find(config).create(config, weights);
   model->reserve(500);
+  model->reserve(500);
   for (const char* name : {"flash", "memory_efficient", "naive"}) {
     const auto backend = attn_backends().get(name)();
     for (RowsNeeded rows : {RowsNeeded::kAll, RowsNeeded::kFirst, RowsNeeded::kLast}) {

@@ -27,7 +27,7 @@ class RecordingAttention final : public AttnBackend {
   }
   std::string refuses(const AttentionMask&) const override { return refused; }
   size_t scratch_floats(size_t max_seqlen, const HeadShape& heads) const override {
-    return kernels::flash_attention_scratch(max_seqlen, heads.head_dim);
+    return kernels::flash_attention_scratch(max_seqlen, heads.head_dim, heads.num_heads / heads.num_kv_heads);
   }
 
   static inline RecordingAttention* latest = nullptr;

@@ -50,7 +50,7 @@ class Numerics : public ::testing::TestWithParam<std::string> {
     return make_engine(test::checkpoint(GetParam()), settings);
   }
 };
-INSTANTIATE_TEST_SUITE_P(Models, Numerics, ::testing::ValuesIn(test::embedders()),
+INSTANTIATE_TEST_SUITE_P(Models, Numerics, ::testing::ValuesIn(test::plain_encoders()),
                          [](const auto& test_info) { return test::test_name(test_info.param); });
 
 TEST_P(Numerics, FlashAndNaiveAttentionAgree) {

@@ -73,6 +73,19 @@ TEST(ServerJsonIn, RefusesWhatIsNoJson) {
   EXPECT_EQ(fault_of("{}", nothing), Fault::kInternal);
 }
 
+TEST(ServerJsonIn, LargeIntegersAreJson) {
+  std::string body =
+      R"({"a\\":"12345678901234567890123","b":[123456789012345678901234567890,-98765432109876543210],"c":7.0})";
+  const JsonDocument document(body);
+  const Fields fields(document.root());
+  EXPECT_EQ(fields.text("a\\"), "12345678901234567890123");
+  EXPECT_EQ(fields.need("b").size(), 2U);
+  EXPECT_EQ(fields.whole("c", 0, 9), 7);
+  EXPECT_EQ(fault_of(R"({"a":00000000000000000000001})", [](const Fields&) {}), Fault::kSyntax);
+  EXPECT_EQ(fault_of(R"({"a":123456789012345678901234567890})", [](const Fields& f) { (void)f.whole("a", 0, 9); }),
+            Fault::kInvalid);
+}
+
 TEST(ServerJsonIn, FieldsSayWhatIsWrong) {
   const auto use = [](auto take) { return [take](const Fields& fields) { (void)take(fields); }; };
   EXPECT_EQ(fault_of(R"({"a":1,"a":2})", use([](const Fields& f) { return f.find("a"); })), Fault::kInvalid);

@@ -199,7 +199,8 @@ TEST(ServerChunks, PiecesAndTheirAverage) {
   tokenized[0].details.special_tokens_mask = {1, 0, 0, 0, 0, 0, 1};
   tokenized[1].outputs.push_back({"ids", {3}, {}, {1, 20, 2}});
   tokenized[1].details.special_tokens_mask = {1, 0, 1};
-  const Chunks chunks = make_chunks(texts, tokenized, 5);
+  const TextParts parts{{}, {1, 1}};
+  const Chunks chunks = make_chunks(texts, parts, tokenized, 5);
   ASSERT_EQ(chunks.pieces, (std::vector<size_t>{2, 1}));
   EXPECT_EQ(std::get<TokenIds>(chunks.requests[0].input).ids, (std::vector<int32_t>{1, 10, 11, 2}));
   EXPECT_EQ(std::get<TokenIds>(chunks.requests[1].input).ids, (std::vector<int32_t>{1, 12, 13, 14, 2}));
@@ -213,7 +214,33 @@ TEST(ServerChunks, PiecesAndTheirAverage) {
   averaged = average_chunks(chunks, pieces, true);
   EXPECT_NEAR(averaged[0].outputs[0].values[1], 0.6 / std::sqrt(0.52), 1e-6);
   EXPECT_FLOAT_EQ(averaged[1].outputs[0].values[0], 0.5F);  // one piece is what the model gave
-  EXPECT_THROW(make_chunks(texts, tokenized, 2), ApiError);
+  EXPECT_THROW(make_chunks(texts, parts, tokenized, 2), ApiError);
+}
+
+TEST(ServerChunks, PartsAreTheWholeText) {
+  std::vector<Request> texts(3);
+  texts[0].input = "some words and more words and still more of them, to the end of the line";
+  texts[0].prompt = "p: ";
+  std::string unbroken;
+  for (int i = 0; i < 20; ++i) unbroken += "\xE4\xBD\xA0";
+  texts[1].input = unbroken;
+  texts[2].input = "a";
+  const TextParts parts = split_texts(texts, 40);
+  size_t at = 0;
+  for (size_t t = 0; t < texts.size(); ++t) {
+    std::string whole;
+    for (size_t i = 0; i < parts.parts[t]; ++i, ++at) {
+      const Request& part = parts.requests[at];
+      const std::string& text = std::get<std::string>(part.input);
+      EXPECT_LE(text.size(), 24U);
+      EXPECT_NE(static_cast<unsigned char>(text[0]) & 0xC0, 0x80);
+      EXPECT_EQ(part.prompt, i == 0 ? texts[t].prompt : std::optional<std::string>(""));
+      whole += text;
+    }
+    EXPECT_EQ(whole, std::get<std::string>(texts[t].input));
+  }
+  EXPECT_EQ(at, parts.requests.size());
+  EXPECT_EQ(parts.parts[2], 1U);
 }
 
 TEST(ServerRoutes, Prefixes) {

@@ -1,0 +1,106 @@
+#include "kernels/gemm_bf16.h"
+
+#include "kernels/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/gemm_bf16.cc"  // NOLINT
+#include <hwy/foreach_target.h>                    // NOLINT(build/include_order)
+
+#include <bit>
+
+#include "kernels/gemm_blocks-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace wde::kernels {
+namespace HWY_NAMESPACE {
+
+// B in bfloat16, packed: rows 2 kk and 2 kk + 1 of column c are the low and the high half of the 32 bits at
+// data[kk * 32 + (c / 16) * panel_stride + 2 (c % 16)].
+struct TileB16 {
+  const uint16_t* data;
+  size_t panel_stride;  // 16 k, k rounded up to 2
+  const uint16_t* ahead;
+};
+
+// One row of bfloat16 times one column of A.
+template <size_t kRows, size_t kVectors>
+HWY_INLINE void accumulate_row(const float* HWY_RESTRICT a, size_t lda, const TileVector (&bv)[kVectors],
+                               TileVector (&acc)[kRows * kVectors]) {
+  const TileTag d;
+#pragma GCC unroll 16
+  for (size_t r = 0; r < kRows; ++r) {
+    const TileVector av = hn::Set(d, a[r * lda]);
+#pragma GCC unroll 16
+    for (size_t v = 0; v < kVectors; ++v) acc[r * kVectors + v] = hn::MulAdd(av, bv[v], acc[r * kVectors + v]);
+  }
+}
+
+// The same chains of operations as float32's on the weights' values.
+template <size_t kRows, size_t kVectors>
+HWY_INLINE void accumulate(const float* HWY_RESTRICT a, size_t lda, const TileB16& b, size_t k,
+                           TileVector (&acc)[kRows * kVectors]) {
+  const TileTag d;
+  const hn::RebindToUnsigned<TileTag> du;
+  const uint16_t* HWY_RESTRICT pair = b.data;
+  const ptrdiff_t ahead = b.ahead - b.data;
+  for (size_t kk = 0; kk < k; kk += 2, pair += 2 * kPanelCols) {
+    TileVector bv[kVectors];
+#pragma GCC unroll 16
+    for (size_t v = 0; v < kVectors; ++v) {
+      const uint16_t* p = pair + v * kLanes / kPanelCols * b.panel_stride;
+      if (v * kLanes % kPanelCols == 0) __builtin_prefetch(p + ahead, 0, 2);
+      const auto both = hn::LoadU(du, reinterpret_cast<const uint32_t*>(p) + v * kLanes % kPanelCols);
+      bv[v] = hn::BitCast(d, hn::ShiftLeft<16>(both));
+    }
+    accumulate_row<kRows, kVectors>(a + kk, lda, bv, acc);
+    if (kk + 1 == k) break;
+#pragma GCC unroll 16
+    for (size_t v = 0; v < kVectors; ++v) {
+      const uint16_t* p = pair + v * kLanes / kPanelCols * b.panel_stride;
+      const auto both = hn::LoadU(du, reinterpret_cast<const uint32_t*>(p) + v * kLanes % kPanelCols);
+      bv[v] = hn::BitCast(d, hn::And(both, hn::Set(du, 0xffff0000u)));
+    }
+    accumulate_row<kRows, kVectors>(a + kk + 1, lda, bv, acc);
+  }
+}
+
+void gemm_bf16_target(const float* a, size_t lda, const uint16_t* packed_b, float* c, size_t ldc, size_t m, size_t n,
+                      size_t k, const GemmEpilogue& e) {
+  gemm_blocks(a, lda, TileB16{packed_b, kPanelCols * ((k + 1) / 2 * 2), packed_b}, c, ldc, m, n, k, e);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace wde::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace wde::kernels {
+HWY_EXPORT(gemm_bf16_target);
+
+void gemm_bf16(const float* a, size_t lda, const uint16_t* packed_b, float* c, size_t ldc, size_t m, size_t n, size_t k,
+               const GemmEpilogue& epilogue) noexcept {
+  HWY_DYNAMIC_DISPATCH(gemm_bf16_target)(a, lda, packed_b, c, ldc, m, n, k, epilogue);
+}
+
+uint16_t to_bf16(float x) noexcept {
+  const auto bits = std::bit_cast<uint32_t>(x);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>(bits >> 16 | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
+}
+
+void pack_weight_bf16(const float* w, size_t n, size_t k, size_t first_column, uint16_t* packed) noexcept {
+  const size_t depth = (k + 1) / 2 * 2;
+  for (size_t begin = 0; begin < n;) {
+    // Columns of one panel together, so that the writes run through it once.
+    const size_t column = first_column + begin, within = column % kPanelCols;
+    const size_t count = HWY_MIN(kPanelCols - within, n - begin);
+    uint16_t* panel = packed + column / kPanelCols * kPanelCols * depth + 2 * within;
+    for (size_t kk = 0; kk < k; ++kk) {
+      for (size_t j = 0; j < count; ++j)
+        panel[kk / 2 * 2 * kPanelCols + 2 * j + kk % 2] = to_bf16(w[(begin + j) * k + kk]);
+    }
+    begin += count;
+  }
+}
+}  // namespace wde::kernels
+#endif

@@ -1,0 +1,78 @@
+// The int8 tile, included by the file of each x86 instruction set inside a namespace of its own, with the set switched
+// on and these defined: IntVector, FloatVector, kLanes (columns a vector), kTileVectors, kTileRows, kWeightMax, and
+// load, broadcast, dot, multiply, to_float, scale, add, set, zero, load_floats, load_some, store_floats, store_some.
+// No #pragma once: it is included again and again.
+
+// Whole unrolling as in gemm-inl.h: GCC 12 keeps an array that any rolled loop touches in memory.
+template <size_t kRows, size_t kVectors>
+void tile(const Int8Strip& s, size_t row) {
+  IntVector acc[kRows * kVectors];
+  // What the rows' zero points contribute is taken off before it is added.
+#pragma GCC unroll 16
+  for (size_t r = 0; r < kRows; ++r) {
+    const IntVector zero_point = broadcast_int(-s.a.header(row + r)->zero);
+#pragma GCC unroll 4
+    for (size_t v = 0; v < kVectors; ++v) acc[r * kVectors + v] = multiply(zero_point, load(s.b.sums + v * kLanes));
+  }
+
+  const size_t lda = s.a.stride, panel = 4 * kPanelCols * s.groups;
+  const uint8_t* a = s.a.bytes(row);
+  const int8_t* b = s.b.weights;
+  const ptrdiff_t ahead = s.ahead - b;
+  for (size_t g = 0; g < s.groups; ++g, b += 4 * kPanelCols) {
+    IntVector bv[kVectors];
+#pragma GCC unroll 4
+    for (size_t v = 0; v < kVectors; ++v) {
+      if (v * kLanes % kPanelCols == 0) __builtin_prefetch(b + ahead + v * kLanes / kPanelCols * panel, 0, 2);
+      bv[v] = load(b + v * kLanes / kPanelCols * panel + v * kLanes % kPanelCols * 4);
+    }
+#pragma GCC unroll 16
+    for (size_t r = 0; r < kRows; ++r) {
+      const IntVector av = broadcast(a + r * lda + 4 * g);
+#pragma GCC unroll 4
+      for (size_t v = 0; v < kVectors; ++v) acc[r * kVectors + v] = dot(acc[r * kVectors + v], av, bv[v]);
+    }
+  }
+
+  const bool whole = s.cols == kVectors * kLanes;
+#pragma GCC unroll 4
+  for (size_t v = 0; v < kVectors; ++v) {
+    const size_t col = v * kLanes;
+    const FloatVector col_scale = load_floats(s.b.scales + col);
+    const FloatVector bias = s.bias != nullptr ? load_floats(s.bias + col) : zero();
+#pragma GCC unroll 16
+    for (size_t r = 0; r < kRows; ++r) {
+      FloatVector x = multiply(to_float(acc[r * kVectors + v]), set(s.a.header(row + r)->scale));
+      x = multiply_add(x, col_scale, bias);
+      float* out = s.c + (row + r) * s.ldc + col;
+      const float* residual = s.residual != nullptr ? s.residual + (row + r) * s.residual_stride + col : nullptr;
+      if (whole) {
+        if (residual != nullptr) x = add(x, load_floats(residual));
+        store_floats(out, x);
+      } else if (col < s.cols) {
+        if (residual != nullptr) x = add(x, load_some(residual, s.cols - col));
+        store_some(out, x, s.cols - col);
+      }
+    }
+  }
+}
+
+using Tile = void (*)(const Int8Strip&, size_t);
+template <size_t kVectors, size_t... kRowsLessOne>
+constexpr std::array<Tile, sizeof...(kRowsLessOne)> tile_table(std::index_sequence<kRowsLessOne...>) {
+  return {&tile<kRowsLessOne + 1, kVectors>...};
+}
+constexpr auto kWideTiles = tile_table<kTileVectors>(std::make_index_sequence<kTileRows>());
+constexpr auto kNarrowTiles = tile_table<kPanelCols / kLanes>(std::make_index_sequence<kTileRows>());
+
+// The tiles share the rows as evenly as can be.
+void strip(const Int8Strip& s) {
+  const size_t tiles = (s.m + kTileRows - 1) / kTileRows;
+  const auto& table = s.cols > kPanelCols ? kWideTiles : kNarrowTiles;
+  for (size_t t = 0; t < tiles; ++t) {
+    const size_t row = s.m * t / tiles, rows = s.m * (t + 1) / tiles - row;
+    table[rows - 1](s, row);
+  }
+}
+
+constexpr size_t kTileCols = kTileVectors * kLanes;

@@ -1,0 +1,79 @@
+// int8 GEMM: C[m, n] = epilogue(A[m, k] * B[k, n]), both operands of 8 bits, sums in int32, dequantised in the store.
+//
+// Weights: one scale a column, symmetric, made at load from the float32 weight. Activations: one scale and one zero
+// point a row, made from that row alone each time; so nothing is calibrated, and a row's result does not depend on what
+// else is in the batch. The integer sums are exact on every instruction set (no kernel saturates), so kernels with the
+// same weights give the same sums; where the CPU multiplies bytes only with saturating 16-bit pairs (AVX2 without VNNI)
+// the weights have 7 bits.
+//
+// B is packed at load: panel p holds columns [16 p, 16 p + 16), in groups of four rows of B: [k / 4][16 columns][4].
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/gemm.h"
+
+namespace wde::kernels {
+
+// Above this depth a sum could pass int32: 255 x 127 x 65,536 < 2^31.
+inline constexpr size_t kInt8MaxDepth = 65536;
+
+constexpr size_t int8_groups(size_t k) { return (k + 3) / 4; }
+
+// Rows of activations: each is a header and its k bytes behind it, x = scale * (byte - zero).
+struct QuantizedRow {
+  float scale;
+  int32_t zero;
+};
+inline constexpr size_t kQuantizedHeader = 64;
+// Bytes from row to row: whole cache lines, an odd number of them (see padded_stride).
+constexpr size_t quantized_stride(size_t k) { return ((kQuantizedHeader + k + 63) / 64 | 1) * 64; }
+
+struct QuantizedRows {
+  uint8_t* data = nullptr;
+  size_t stride = 0;
+
+  QuantizedRow* header(size_t row) const { return reinterpret_cast<QuantizedRow*>(data + row * stride); }
+  uint8_t* bytes(size_t row) const { return data + row * stride + kQuantizedHeader; }
+  QuantizedRows from_row(size_t row) const { return {data + row * stride, stride}; }
+};
+
+// Rows of x [rows, k]. A row with a NaN or an infinity gets a scale of NaN, which the product then is. May write
+// the whole stride.
+void quantize_rows(const float* x, size_t x_stride, size_t rows, size_t k, const QuantizedRows& out) noexcept;
+
+// Views of a packed weight; `scales` and `sums` (of each column's bytes) have n rounded up to 16 elements.
+struct PackedInt8 {
+  int8_t* weights = nullptr;
+  float* scales = nullptr;
+  int32_t* sums = nullptr;
+
+  PackedInt8 from_column(size_t column, size_t k) const {  // of a whole panel
+    return {weights + column * 4 * int8_groups(k), scales + column, sums + column};
+  }
+};
+constexpr size_t packed_int8_bytes(size_t k, size_t n) {
+  return (n + kPanelCols - 1) / kPanelCols * kPanelCols * 4 * int8_groups(k);
+}
+
+// As pack_weight; for the kernel that is chosen now (int8_kernel()).
+void pack_weight_int8(const float* w, size_t n, size_t k, size_t first_column, const PackedInt8& packed) noexcept;
+
+void gemm_int8(const QuantizedRows& a, const PackedInt8& b, float* c, size_t ldc, size_t m, size_t n, size_t k,
+               const GemmEpilogue& epilogue) noexcept;
+
+// "AVX512-VNNI", "AVX-VNNI", "AVX2" or "PORTABLE" (plain loops, slower than float32): the best that this CPU has among
+// those that belong to active_target().
+std::string int8_kernel();
+std::vector<std::string> int8_compiled();  // best first
+std::vector<std::string> int8_runnable();  // of them, those that this CPU has
+// Largest weight: 127, or 63 where pairs of products must fit 16 bits.
+int int8_weight_max() noexcept;
+
+// Tests only: pins the kernel to one that is runnable, or back to the best ("").
+void force_int8_kernel(const std::string& name);
+
+}  // namespace wde::kernels

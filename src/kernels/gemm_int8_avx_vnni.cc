@@ -1,0 +1,35 @@
+// AVX-VNNI (client CPUs, Zen 5): 6 rows x 16 columns, 12 of 16 registers.
+#include "kernels/int8_tiles.h"
+
+#if defined(__x86_64__)
+#include <hwy/base.h>
+#include <immintrin.h>
+
+#include <array>
+#include <utility>
+
+HWY_PUSH_ATTRIBUTES("avx2,fma,avxvnni")
+namespace wde::kernels {
+namespace {
+#include "kernels/int8_avx2-inl.h"
+constexpr size_t kTileRows = 6;
+
+inline IntVector dot(IntVector sum, IntVector a, IntVector b) { return _mm256_dpbusd_avx_epi32(sum, a, b); }
+
+#include "kernels/gemm_int8-inl.h"
+
+constexpr Int8Kernel kKernel = {"AVX-VNNI", 127, kTileCols, strip};
+}  // namespace
+}  // namespace wde::kernels
+HWY_POP_ATTRIBUTES
+#endif
+
+namespace wde::kernels {
+const Int8Kernel* int8_avx_vnni() {
+#if defined(__x86_64__)
+  return &kKernel;
+#else
+  return nullptr;
+#endif
+}
+}  // namespace wde::kernels

@@ -1,0 +1,33 @@
+// What gemm_int8.cc and the files of its instruction sets share.
+#pragma once
+
+#include "kernels/gemm_int8.h"
+
+namespace wde::kernels {
+
+// Rows of C of one strip of at most `tile_cols` columns.
+struct Int8Strip {
+  QuantizedRows a;
+  PackedInt8 b;
+  const int8_t* ahead;  // what to pull into the L2 cache meanwhile: the next strip's weights, or b's own
+  float* c;
+  size_t ldc;
+  const float* bias;      // [cols rounded up to 16] or nullptr
+  const float* residual;  // or nullptr
+  size_t residual_stride;
+  size_t m, cols, groups;
+};
+
+struct Int8Kernel {
+  const char* name;
+  int weight_max;
+  size_t tile_cols;
+  void (*strip)(const Int8Strip& strip);
+};
+
+// nullptr where the compiler does not know the instruction set.
+const Int8Kernel* int8_avx512_vnni();
+const Int8Kernel* int8_avx_vnni();
+const Int8Kernel* int8_avx2();
+
+}  // namespace wde::kernels
