@@ -33,10 +33,16 @@ void choose(float* logits, size_t n, size_t top) {
 
 Experts::Experts(Weights& weights, WeightArena& arena, const Names& names, size_t experts, size_t top, size_t hidden,
                  size_t inner)
-    : top_(top), router_(Linear::from(weights, arena, names.router, hidden, experts, false)), bias_(hidden) {
+    : top_(top), router_(hidden, experts, arena), bias_(hidden) {
+  router_.take(WeightFormat::kFloat32);
+  router_.load(weights, WeightRows::of(names.router, experts, false), 0);
+  const WeightFormat asked = weights.policy().format_of(names.up);
+  const WeightFormat format = asked == WeightFormat::kInt8 ? WeightFormat::kFloat32 : asked;
   for (size_t e = 0; e < experts; ++e) {
-    up_.emplace_back(hidden, inner, arena).load(weights, {names.up, "", inner, e * inner, experts * inner}, 0);
-    down_.emplace_back(inner, hidden, arena).load_transposed(weights, names.down, e * inner, experts * inner);
+    up_.emplace_back(hidden, inner, arena).take(format);
+    up_.back().load(weights, {names.up, "", inner, e * inner, experts * inner}, 0);
+    down_.emplace_back(inner, hidden, arena).take(format);
+    down_.back().load_transposed(weights, names.down, e * inner, experts * inner);
   }
   to_float32(weights.get(names.bias, {hidden}), 0, hidden, bias_.data());
 }

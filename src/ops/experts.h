@@ -1,5 +1,6 @@
 // Experts: a feed-forward of which every token takes the best few of several, weighted by a router's softmax (which is
-// not normalised again). The result of a token does not depend on the other tokens.
+// not normalised again). With int8 weights the experts stay in float32, and the router always does. The result of a
+// token does not depend on the other tokens.
 #pragma once
 
 #include <string>

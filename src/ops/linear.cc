@@ -29,6 +29,16 @@ void Linear::take(WeightFormat format) {
   bias_ = arena_->take(padded);
 }
 
+void Linear::pack(const float* rows, size_t count, size_t first) {
+  if (format_ == WeightFormat::kInt8) {
+    kernels::pack_weight_int8(rows, count, in_, first, int8_);
+  } else if (format_ == WeightFormat::kBfloat16) {
+    kernels::pack_weight_bf16(rows, count, in_, first, bf16_);
+  } else {
+    kernels::pack_weight(rows, count, in_, first, packed_);
+  }
+}
+
 void Linear::load(Weights& weights, const WeightRows& source, size_t first) {
   if (bias_ == nullptr) {
     const bool of_layer = arena_->use() == WeightArena::Use::kLayers;
@@ -41,19 +51,14 @@ void Linear::load(Weights& weights, const WeightRows& source, size_t first) {
   for (size_t row = 0; row < source.rows; row += kernels::kPanelCols) {
     const size_t count = std::min(kernels::kPanelCols, source.rows - row);
     to_float32(tensor, (source.first + row) * in_, count * in_, chunk.data());
-    if (format_ == WeightFormat::kInt8) {
-      kernels::pack_weight_int8(chunk.data(), count, in_, first + row, int8_);
-    } else if (format_ == WeightFormat::kBfloat16) {
-      kernels::pack_weight_bf16(chunk.data(), count, in_, first + row, bf16_);
-    } else {
-      kernels::pack_weight(chunk.data(), count, in_, first + row, packed_);
-    }
+    pack(chunk.data(), count, first + row);
   }
   weights.release(tensor);
   if (!source.bias.empty()) to_float32(weights.get(source.bias, {total}), source.first, source.rows, bias_ + first);
 }
 
 void Linear::load_transposed(Weights& weights, const std::string& name, size_t first, size_t total) {
+  if (bias_ == nullptr) take(weights.policy().format_of(name));
   const TensorView& tensor = weights.get(name, {total, out_});
   std::vector<float> rows(in_ * out_), chunk(kernels::kPanelCols * in_);
   to_float32(tensor, first * out_, rows.size(), rows.data());
@@ -61,7 +66,7 @@ void Linear::load_transposed(Weights& weights, const std::string& name, size_t f
     const size_t count = std::min(kernels::kPanelCols, out_ - col);
     for (size_t c = 0; c < count; ++c)
       for (size_t row = 0; row < in_; ++row) chunk[c * in_ + row] = rows[row * out_ + col + c];
-    kernels::pack_weight(chunk.data(), count, in_, col, packed_);
+    pack(chunk.data(), count, col);
   }
 }
 

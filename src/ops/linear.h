@@ -34,6 +34,8 @@ class Linear {
   // The weights lie in the arena, which must outlive the Linear.
   Linear(size_t in_features, size_t out_features, WeightArena& arena);
 
+  // Keeps the weights in this format, whatever the policy says; before anything is loaded.
+  void take(WeightFormat format);
   // Loads rows as output columns from `first` on. The first tensor's format is that of them all.
   void load(Weights& weights, const WeightRows& source, size_t first);
   // Fills it with the transpose of rows [first, first + in_features) of `name` [total, out_features].
@@ -58,7 +60,8 @@ class Linear {
   WeightFormat format() const { return format_; }
 
  private:
-  void take(WeightFormat format);
+  // `count` output columns from `first` on, at most a panel of them.
+  void pack(const float* rows, size_t count, size_t first);
   void run_columns(View<const float> x, View<float> y, kernels::GemmEpilogue epilogue, const Part& part,
                    float* scratch) const noexcept;
 

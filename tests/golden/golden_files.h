@@ -82,8 +82,8 @@ inline std::vector<std::string> checkpoints_with_layers() {
 
 // Those that embed, a few of every kind: the batch's company is the business of layers, not of architectures.
 inline std::vector<std::string> embedders() {
-  return {"bert-mean", "bert-cls",   "deberta-v2-reranker", "embeddinggemma",
-          "gte-new",   "modernbert", "qwen3-embedding",     "t5-encoder"};
+  return {"bert-mean",  "bert-cls",        "deberta-v2-reranker", "embeddinggemma", "gte-new",
+          "modernbert", "qwen3-embedding", "t5-encoder",          "nomic-moe"};
 }
 
 // Of those, the encoders whose vectors are one pooled row, of length 1.
