@@ -186,8 +186,11 @@ TEST_F(SentenceTransformersTest, WrongModules) {
   expect_contains(error("[1]"), {"module 0: expected an object, found 1"});
   expect_contains(error(R"([{"path": ""}])"), {"\"type\" must be a string, found nothing"});
   expect_contains(error(R"([{"path": null, "type": "Transformer"}])"), {"\"path\" must be a string, found null"});
+  expect_contains(
+      error(R"([{"path": "", "type": "sentence_transformers.models.WordEmbeddings"}])"),
+      {"expected a Transformer or a StaticEmbedding, found \"sentence_transformers.models.WordEmbeddings\""});
   expect_contains(error(R"([{"path": "", "type": "sentence_transformers.models.StaticEmbedding"}])"),
-                  {"expected a Transformer, found \"sentence_transformers.models.StaticEmbedding\""});
+                  {"expected a tokenizer.json beside the table"});
   for (const char* path : {"../x", "..", "a/../../b", "/etc", "a\\u0000b", "x/.."}) {
     expect_contains(error("[{\"path\": \"" + std::string(path) + "\", \"type\": \"Transformer\"}]"),
                     {"inside the model's directory"});
@@ -203,7 +206,8 @@ TEST_F(SentenceTransformersTest, WrongOrder) {
   modules({{"", "Transformer"}, {"1_Pooling", "Pooling"}, {"1_Pooling", "Pooling"}});
   expect_contains(read_error(), {"module 2: expected one Pooling"});
   modules({{"", "Transformer"}, {"", "Transformer"}, {"1_Pooling", "Pooling"}});
-  expect_contains(read_error(), {"module 1", "Pooling, Dense, LayerNorm, Normalize, LogitScore, Dropout, SpladePooling"});
+  expect_contains(read_error(),
+                  {"module 1", "Pooling, Dense, LayerNorm, Normalize, LogitScore, Dropout, SpladePooling"});
   modules({{"", "Transformer"}, {"1", "sentence_transformers.cross_encoder.modules.logit_score.LogitScore"}});
   expect_contains(read_error(), {"1/config.json", "cannot be opened"});
   EXPECT_EQ(find_transformer_directory(directory_.path()), directory_.path());
