@@ -75,7 +75,6 @@ CLI::Option* ServeCommand::add(CLI::App& app, const std::string& group, const st
 }
 
 void ServeCommand::add_flags(CLI::App& app) {
-  engine_flags_.add_to(app, {"model"});
   app.add_option(
          "--model", models_,
          "directory of a model, or its name on the Hugging Face Hub; again for every further one. Without any, the "
@@ -123,6 +122,7 @@ void ServeCommand::add_flags(CLI::App& app) {
   number("Limits", "drain-timeout", http.drain_seconds,
          "seconds after SIGTERM for the answers to what was taken; a second signal ends at once");
   number("Limits", "http-threads", rules.threads, "threads that read and write JSON");
+  engine_flags_.add_to(app, {"model"});
 }
 
 std::vector<ServedModel> ServeCommand::served_models() const {

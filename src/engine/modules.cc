@@ -87,7 +87,6 @@ void load_model(Modules& m, const EngineArgs& args, const ModelFiles& files, con
     const WeightFormat format = weight_format_from_name(args.get("dtype"));
     m.loaded->weights->set_policy({format, args.get("float32-layers")});
     m.loaded->model = spec.create(config, *m.loaded->weights);
-    m.loaded->weights->set_policy({});  // heads
     m.loaded->format = format;
   }
   m.model = m.loaded->model.get();

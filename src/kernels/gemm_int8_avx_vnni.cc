@@ -14,7 +14,11 @@ namespace {
 #include "kernels/int8_avx2-inl.h"
 constexpr size_t kTileRows = 6;
 
-inline IntVector dot(IntVector sum, IntVector a, IntVector b) { return _mm256_dpbusd_avx_epi32(sum, a, b); }
+// See gemm_int8_avx512.cc.
+inline IntVector dot(IntVector sum, IntVector a, IntVector b) {
+  asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+  return sum;
+}
 
 #include "kernels/gemm_int8-inl.h"
 

@@ -93,7 +93,7 @@ class Transformer {
 
   size_t hidden_ = 0, intermediate_ = 0;
   HeadShape heads_;
-  WeightArena arena_;
+  WeightArena arena_{WeightArena::Use::kLayers};
   std::vector<std::unique_ptr<TransformerLayer>> layers_;
   std::vector<size_t> order_;
   std::vector<std::unique_ptr<Rope>> ropes_;

@@ -40,7 +40,10 @@ void Linear::pack(const float* rows, size_t count, size_t first) {
 }
 
 void Linear::load(Weights& weights, const WeightRows& source, size_t first) {
-  if (bias_ == nullptr) take(weights.policy().format_of(source.weight));
+  if (bias_ == nullptr) {
+    const bool of_layer = arena_->use() == WeightArena::Use::kLayers;
+    take(of_layer ? weights.policy().format_of(source.weight) : WeightFormat::kFloat32);
+  }
   const size_t total = source.total == 0 ? source.rows : source.total;
   const TensorView& tensor = weights.get(source.weight, {total, in_});
   // A panel's rows at a time: converts any dtype and needs no second copy of the weight.

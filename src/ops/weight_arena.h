@@ -13,6 +13,12 @@ namespace wde {
 
 class WeightArena {
  public:
+  // Layers' Linears have the format that the checkpoint's policy says; all others, those of heads and of constants that
+  // are computed at load, are float32.
+  enum class Use { kOther, kLayers };
+  explicit WeightArena(Use use = Use::kOther) : use_(use) {}
+  Use use() const { return use_; }
+
   // Zero-filled, 64-byte aligned; lives as long as the arena.
   float* take(size_t floats) {
     const size_t aligned = (floats + 15) / 16 * 16;
@@ -33,6 +39,7 @@ class WeightArena {
  private:
   static constexpr size_t kChunkFloats = size_t{16} << 20;  // 64 MiB of addresses; only what is used becomes memory
 
+  Use use_;
   std::vector<AlignedBuffer> chunks_;
   float* next_ = nullptr;
   size_t left_ = 0, bytes_ = 0;

@@ -228,9 +228,9 @@ Plan plan_tei_vertex(const PlanContext& context) {
     }
     const size_t begin = whole.requests.size();
     for (Request& request : plan.requests) whole.requests.push_back(std::move(request));
+    check_count(whole.requests.size(), "instances", context.rules);  // at once: what follows could be large
     parts->push_back({begin, whole.requests.size(), std::move(plan.write)});
   });
-  check_count(whole.requests.size(), "instances", context.rules);
   whole.batch = true;
   whole.write = [parts](Answer& answer, HttpResponse& response) {
     JsonOut out;

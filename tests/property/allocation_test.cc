@@ -83,10 +83,11 @@ class RunnerAllocations : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Models, RunnerAllocations, ::testing::ValuesIn(test::embedders()),
                          [](const auto& test_info) { return test::test_name(test_info.param); });
 
-TEST_P(RunnerAllocations, NoneOnceTheLargestBatchHasPassed) {
-  const std::string directory = test::checkpoint(GetParam()).string();
+void expect_none_after_the_largest(const std::string& checkpoint, WeightFormat format) {
+  const std::string directory = test::checkpoint(checkpoint).string();
   const ConfigView config = ConfigView::read(directory + "/config.json");
   Weights weights = Weights::open(directory);
+  weights.set_policy({format, ""});
   const auto model = ModelRegistry::instance().find(config).create(config, weights);
   model->reserve(500);
   model->reserve(500);
@@ -139,6 +140,11 @@ TEST_P(RunnerAllocations, NoneOnceTheLargestBatchHasPassed) {
     }
   }
 }
+
+TEST_P(RunnerAllocations, NoneOnceTheLargestBatchHasPassed) {
+  expect_none_after_the_largest(GetParam(), WeightFormat::kFloat32);
+}
+TEST_P(RunnerAllocations, NoneInInt8) { expect_none_after_the_largest(GetParam(), WeightFormat::kInt8); }
 #else
 TEST(Allocations, AreCounted) {
   GTEST_SKIP() << "NOT TESTED here: allocations are counted in builds without a sanitizer";

@@ -101,7 +101,7 @@ TEST(EngineArgs, BadValuesAreRefusedAndLeaveTheOldOne) {
     const std::string message = usage_error([&] { args.set("pooling", value); });
     EXPECT_NE(message.find("weightedmean"), std::string::npos) << message;
   }
-  usage_error([&] { args.set("dtype", "bfloat16"); });
+  usage_error([&] { args.set("dtype", "float8"); });
   EXPECT_EQ(args.get("workers"), "2");
   EXPECT_EQ(args.get("pooling"), "auto");
 }
