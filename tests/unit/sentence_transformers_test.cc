@@ -175,6 +175,21 @@ TEST_F(SentenceTransformersTest, WrongPooling) {
   expect_contains(pooling_error(R"({"hidden_size": 48})"), {"found none of them"});
 }
 
+TEST_F(SentenceTransformersTest, StaticEmbedding) {
+  directory_.write("modules.json", R"([{"path": ".", "type": "sentence_transformers.models.StaticEmbedding"},
+                                       {"path": "1_Normalize", "type": "sentence_transformers.models.Normalize"}])");
+  EXPECT_TRUE(is_static_embedding(directory_.path()));
+  expect_contains(load_error([&] { read_sentence_transformers(directory_.path(), 48); }),
+                  {"expected a tokenizer.json beside the table"});
+  directory_.write("tokenizer.json", R"({"truncation": null})");
+  EXPECT_EQ(read_sentence_transformers(directory_.path(), 48).max_seq_length, kMaxStaticTokens);
+  directory_.write("tokenizer.json", R"({"truncation": {"max_length": 7}})");
+  const SentenceTransformersSpec spec = read_sentence_transformers(directory_.path(), 48);
+  EXPECT_EQ(spec.max_seq_length, 7u);
+  EXPECT_EQ(spec.pooling.modes, std::vector{Pooling::kMean});
+  EXPECT_EQ(spec.post.size(), 1u);
+}
+
 TEST_F(SentenceTransformersTest, WrongModules) {
   const auto error = [&](std::string_view json) {
     directory_.write("modules.json", json);
@@ -189,8 +204,6 @@ TEST_F(SentenceTransformersTest, WrongModules) {
   expect_contains(
       error(R"([{"path": "", "type": "sentence_transformers.models.WordEmbeddings"}])"),
       {"expected a Transformer or a StaticEmbedding, found \"sentence_transformers.models.WordEmbeddings\""});
-  expect_contains(error(R"([{"path": "", "type": "sentence_transformers.models.StaticEmbedding"}])"),
-                  {"expected a tokenizer.json beside the table"});
   for (const char* path : {"../x", "..", "a/../../b", "/etc", "a\\u0000b", "x/.."}) {
     expect_contains(error("[{\"path\": \"" + std::string(path) + "\", \"type\": \"Transformer\"}]"),
                     {"inside the model's directory"});
