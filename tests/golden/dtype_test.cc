@@ -62,7 +62,7 @@ class Dtypes : public ::testing::TestWithParam<std::string> {
     const Cosines found = compare(respond(model, {{"dtype", dtype}}, golden), respond(model, {}, golden));
     // Where experts are chosen, a token between two of them may take the other one: a jump, if a rare one.
     EXPECT_GE(found.worst, GetParam() == "nomic-moe" ? 0.95 : worst) << dtype;
-    EXPECT_GE(found.mean, mean) << dtype;
+    EXPECT_GE(found.mean, GetParam() == "nomic-moe" ? 0.99 : mean) << dtype;
     RecordProperty("worst", std::to_string(found.worst));
     RecordProperty("mean", std::to_string(found.mean));
   }
