@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tokenizers::utils::truncation::{truncate_encodings, TruncationParams};
 use tokenizers::{EncodeInput, Encoding, PostProcessor, PostProcessorWrapper, Tokenizer};
 
-use crate::encode::{encode_batch, encode_one, Encoded, Failure, Input, Options};
+use crate::encode::{encode_batch, encode_one, Encoded, Failure, Input, Options, Truncation};
 use crate::guard::guarded;
 use crate::open::open;
 
