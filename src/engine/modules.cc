@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/cpu.h"
+#include "kernels/gemm_int8.h"
 #include "model/causality.h"
 #include "wde/hub.h"
 
@@ -59,15 +60,24 @@ void load_head(Modules& m, const ConfigView& config, const ModelSpec& spec) {
   m.info.modules.emplace_back("head", m.info.task);
 }
 
+WeightPolicy policy_of(const EngineArgs& args) {
+  return {weight_format_from_name(args.get("dtype")), args.get("float32-layers")};
+}
+
+std::string dtypes(const ConfigView& config, const WeightPolicy& policy) {
+  std::string out = fmt::format("{} on disk, {} in memory", config_dtype(config), weight_format_name(policy.format()));
+  if (policy.format() == WeightFormat::kInt8) out += fmt::format(" ({})", kernels::int8_kernel());
+  if (!policy.float32_names().empty()) out += fmt::format(", float32: {}", join_names(policy.float32_names()));
+  return out;
+}
+
 void load_model(Modules& m, const EngineArgs& args, const ConfigView& config, const ModelSpec& spec) {
   if (!m.loaded) {
     m.loaded = std::make_shared<LoadedModel>();
     m.loaded->directory = m.spec.transformer_directory;
     m.loaded->weights.emplace(Weights::open(m.spec.transformer_directory));
-    const WeightFormat format = weight_format_from_name(args.get("dtype"));
-    m.loaded->weights->set_policy({format, args.get("float32-layers")});
+    m.loaded->weights->set_policy(policy_of(args));
     m.loaded->model = spec.create(config, *m.loaded->weights);
-    m.loaded->format = format;
   }
   m.model = m.loaded->model.get();
   m.info.modules.emplace_back("model", m.info.architecture);
@@ -82,8 +92,11 @@ void load_model(Modules& m, const EngineArgs& args, const ConfigView& config, co
                                           join_names(m.info.unused_tensors)));
   }
   m.info.weight_bytes = m.model->weight_bytes() + (m.head ? m.head->weight_bytes() : 0);
-  m.info.facts.emplace_back(
-      "dtype", fmt::format("{} on disk, {} in memory", config_dtype(config), weight_format_name(m.loaded->format)));
+  const WeightPolicy& policy = m.loaded->weights->policy();
+  m.info.facts.emplace_back("dtype", dtypes(config, policy));
+  if (policy.format() == WeightFormat::kInt8 && kernels::int8_kernel() == "PORTABLE") {
+    m.info.warnings.push_back("there is no fast int8 kernel for this CPU: --dtype int8 saves memory, but costs time");
+  }
 
   m.backend = attn_backends().get(m.workflow.attn_backend)();
   const std::string alias_of = m.backend->alias_of();
@@ -208,7 +221,9 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
     }
   }
 
-  if (shared && shared->directory == m->spec.transformer_directory) m->loaded = std::move(shared);
+  if (shared && shared->directory == m->spec.transformer_directory && shared->weights->policy() == policy_of(args)) {
+    m->loaded = std::move(shared);
+  }
   load_input(*m, args, m->spec.transformer_directory);
   size_t positions = positions_of(config);
   if (m->workflow.needs_model()) {

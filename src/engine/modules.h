@@ -26,7 +26,6 @@ struct LoadedModel {
   std::optional<Weights> weights;  // the embedding tables are read from here
   std::unique_ptr<Model> model;
   std::mutex mutex;  // guards the making of heads, and what follows
-  WeightFormat format = WeightFormat::kFloat32;
   size_t reserved = 0;  // the longest sequence that the model has tables for
 };
 
