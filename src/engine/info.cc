@@ -4,6 +4,7 @@
 #include "base/cpu.h"
 #include "engine/modules.h"
 #include "kernels/dispatch.h"
+#include "kernels/gemm_int8.h"
 
 namespace wde {
 
@@ -51,7 +52,10 @@ std::vector<std::pair<std::string, std::string>> machine_facts() {
                                 cpu.granted)},
           {"caches", fmt::format("L1d {}, L2 {}, L3 {}", kib(cpu.l1d), kib(cpu.l2), kib(cpu.l3))},
           {"kernels", fmt::format("{} (compiled for {}; this CPU runs {})", kernels::active_target(),
-                                  join_names(kernels::compiled_targets()), join_names(kernels::runnable_targets()))}};
+                                  join_names(kernels::compiled_targets()), join_names(kernels::runnable_targets()))},
+          {"int8 kernels", fmt::format("{} (compiled for {}; this CPU runs {})", kernels::int8_kernel(),
+                                       join_names(kernels::int8_compiled()), join_names(kernels::int8_runnable()))},
+          {"bfloat16 kernels", fmt::format("{}: weights become float32 in registers", kernels::active_target())}};
 }
 
 std::string version() { return WDE_VERSION; }

@@ -6,6 +6,7 @@
 
 #include "base/cpu.h"
 #include "engine/model_files.h"
+#include "kernels/gemm_int8.h"
 #include "model/causality.h"
 #include "model/lora.h"
 
@@ -76,6 +77,17 @@ void load_head(Modules& m, const ConfigView& config, const ModelSpec& spec) {
   m.info.modules.emplace_back("head", m.info.task);
 }
 
+WeightPolicy policy_of(const EngineArgs& args) {
+  return {weight_format_from_name(args.get("dtype")), args.get("float32-layers")};
+}
+
+std::string dtypes(const ConfigView& config, const WeightPolicy& policy) {
+  std::string out = fmt::format("{} on disk, {} in memory", config_dtype(config), weight_format_name(policy.format()));
+  if (policy.format() == WeightFormat::kInt8) out += fmt::format(" ({})", kernels::int8_kernel());
+  if (!policy.float32_names().empty()) out += fmt::format(", float32: {}", join_names(policy.float32_names()));
+  return out;
+}
+
 void load_model(Modules& m, const EngineArgs& args, const ModelFiles& files, const ConfigView& config,
                 const ModelSpec& spec) {
   const std::string task = lora_task(m, args, config);
@@ -87,7 +99,6 @@ void load_model(Modules& m, const EngineArgs& args, const ModelFiles& files, con
     const WeightFormat format = weight_format_from_name(args.get("dtype"));
     m.loaded->weights->set_policy({format, args.get("float32-layers")});
     m.loaded->model = spec.create(config, *m.loaded->weights);
-    m.loaded->format = format;
   }
   m.model = m.loaded->model.get();
   m.info.modules.emplace_back("model", m.info.architecture);
@@ -110,8 +121,11 @@ void load_model(Modules& m, const EngineArgs& args, const ModelFiles& files, con
           fmt::format("no --lora-task was given: the weights are used without an adapter; there are {}",
                       join_names(lora_tasks(config))));
   }
-  m.info.facts.emplace_back(
-      "dtype", fmt::format("{} on disk, {} in memory", config_dtype(config), weight_format_name(m.loaded->format)));
+  const WeightPolicy& policy = m.loaded->weights->policy();
+  m.info.facts.emplace_back("dtype", dtypes(config, policy));
+  if (policy.format() == WeightFormat::kInt8 && kernels::int8_kernel() == "PORTABLE") {
+    m.info.warnings.push_back("there is no fast int8 kernel for this CPU: --dtype int8 saves memory, but costs time");
+  }
 
   m.backend = attn_backends().get(m.workflow.attn_backend)();
   const std::string alias_of = m.backend->alias_of();
@@ -235,7 +249,8 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
     }
   }
 
-  if (shared && shared->identity == files.identity() + "\n" + lora_task(*m, args, config))
+  if (shared && shared->identity == files.identity() + "\n" + lora_task(*m, args, config) &&
+      shared->weights->policy() == policy_of(args))
     m->loaded = std::move(shared);
   load_input(*m, args, config, m->spec.transformer_directory);
   size_t positions = positions_of(config);

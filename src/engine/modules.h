@@ -25,8 +25,7 @@ struct LoadedModel {
   std::string identity;            // of its weights and adapters
   std::optional<Weights> weights;  // the embedding tables are read from here
   std::unique_ptr<Model> model;
-  std::mutex mutex;  // guards the making of heads, and what follows
-  WeightFormat format = WeightFormat::kFloat32;
+  std::mutex mutex;     // guards the making of heads, and what follows
   size_t reserved = 0;  // the longest sequence that the model has tables for
 };
 

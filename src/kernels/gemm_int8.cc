@@ -43,7 +43,7 @@ void portable_strip(const Int8Strip& s) {
     }
   }
 }
-constexpr Int8Kernel kPortable = {"PORTABLE", 127, kPanelCols, portable_strip};
+constexpr Int8Kernel kPortable = {"PORTABLE", kPanelCols, portable_strip};
 
 // Best first.
 std::vector<const Int8Kernel*> compiled() {
@@ -87,7 +87,8 @@ std::atomic<const Int8Kernel*>& chosen() noexcept {
 int32_t nearest(float x) { return std::bit_cast<int32_t>(x + 12582912.0f) - 0x4B400000; }
 
 // One column's bytes, four by four, kPanelCols groups apart.
-void pack_column(const float* w, size_t k, float weight_max, int8_t* out, float& scale, int32_t& sum) {
+void pack_column(const float* w, size_t k, int8_t* out, float& scale, int32_t& sum) {
+  constexpr float weight_max = 127;
   float max = 0, poison = 0;
   for (size_t kk = 0; kk < k; ++kk) {
     max = std::max(max, std::abs(w[kk]));
@@ -118,7 +119,6 @@ std::vector<std::string> int8_runnable() {
   return names(kernels);
 }
 std::string int8_kernel() { return chosen().load()->name; }
-int int8_weight_max() noexcept { return chosen().load()->weight_max; }
 
 void force_int8_kernel(const std::string& name) {
   chosen() = best();
@@ -128,11 +128,10 @@ void force_int8_kernel(const std::string& name) {
 }
 
 void pack_weight_int8(const float* w, size_t n, size_t k, size_t first_column, const PackedInt8& packed) noexcept {
-  const auto weight_max = static_cast<float>(int8_weight_max());
   for (size_t j = 0; j < n; ++j) {
     const size_t column = first_column + j;
     int8_t* out = packed.weights + column / kPanelCols * 4 * kPanelCols * int8_groups(k) + column % kPanelCols * 4;
-    pack_column(w + j * k, k, weight_max, out, packed.scales[column], packed.sums[column]);
+    pack_column(w + j * k, k, out, packed.scales[column], packed.sums[column]);
   }
 }
 

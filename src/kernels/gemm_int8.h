@@ -2,9 +2,8 @@
 //
 // Weights: one scale a column, symmetric, made at load from the float32 weight. Activations: one scale and one zero
 // point a row, made from that row alone each time; so nothing is calibrated, and a row's result does not depend on what
-// else is in the batch. The integer sums are exact on every instruction set (no kernel saturates), so kernels with the
-// same weights give the same sums; where the CPU multiplies bytes only with saturating 16-bit pairs (AVX2 without VNNI)
-// the weights have 7 bits.
+// else is in the batch. The integer sums are exact on every instruction set (no kernel saturates) and of the same
+// bytes.
 //
 // B is packed at load: panel p holds columns [16 p, 16 p + 16), in groups of four rows of B: [k / 4][16 columns][4].
 #pragma once
@@ -59,19 +58,16 @@ constexpr size_t packed_int8_bytes(size_t k, size_t n) {
   return (n + kPanelCols - 1) / kPanelCols * kPanelCols * 4 * int8_groups(k);
 }
 
-// As pack_weight; for the kernel that is chosen now (int8_kernel()).
+// As pack_weight.
 void pack_weight_int8(const float* w, size_t n, size_t k, size_t first_column, const PackedInt8& packed) noexcept;
 
 void gemm_int8(const QuantizedRows& a, const PackedInt8& b, float* c, size_t ldc, size_t m, size_t n, size_t k,
                const GemmEpilogue& epilogue) noexcept;
 
-// "AVX512-VNNI", "AVX-VNNI", "AVX2" or "PORTABLE" (plain loops, slower than float32): the best that this CPU has among
-// those that belong to active_target().
+// "AVX512-VNNI", "AVX-VNNI", "AVX2" or "PORTABLE" (plain loops, slower than float32): the best that this CPU has.
 std::string int8_kernel();
 std::vector<std::string> int8_compiled();  // best first
 std::vector<std::string> int8_runnable();  // of them, those that this CPU has
-// Largest weight: 127, or 63 where pairs of products must fit 16 bits.
-int int8_weight_max() noexcept;
 
 // Tests only: pins the kernel to one that is runnable, or back to the best ("").
 void force_int8_kernel(const std::string& name);

@@ -14,6 +14,7 @@ namespace {
 using IntVector = __m512i;
 using FloatVector = __m512;
 constexpr size_t kLanes = 16, kTileVectors = 2, kTileRows = 14;
+constexpr int32_t kByteZero = 0;
 
 inline IntVector load(const void* p) { return _mm512_loadu_si512(p); }
 inline IntVector broadcast_int(int32_t x) { return _mm512_set1_epi32(x); }
@@ -43,7 +44,7 @@ inline void store_some(float* p, FloatVector x, size_t n) { _mm512_mask_storeu_p
 
 #include "kernels/gemm_int8-inl.h"
 
-constexpr Int8Kernel kKernel = {"AVX512-VNNI", 127, kTileCols, strip};
+constexpr Int8Kernel kKernel = {"AVX512-VNNI", kTileCols, strip};
 }  // namespace
 }  // namespace wde::kernels
 HWY_POP_ATTRIBUTES

@@ -13,6 +13,7 @@ namespace wde::kernels {
 namespace {
 #include "kernels/int8_avx2-inl.h"
 constexpr size_t kTileRows = 6;
+constexpr int32_t kByteZero = 0;
 
 // See gemm_int8_avx512.cc.
 inline IntVector dot(IntVector sum, IntVector a, IntVector b) {
@@ -22,7 +23,7 @@ inline IntVector dot(IntVector sum, IntVector a, IntVector b) {
 
 #include "kernels/gemm_int8-inl.h"
 
-constexpr Int8Kernel kKernel = {"AVX-VNNI", 127, kTileCols, strip};
+constexpr Int8Kernel kKernel = {"AVX-VNNI", kTileCols, strip};
 }  // namespace
 }  // namespace wde::kernels
 HWY_POP_ATTRIBUTES

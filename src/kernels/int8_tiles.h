@@ -20,7 +20,6 @@ struct Int8Strip {
 
 struct Int8Kernel {
   const char* name;
-  int weight_max;
   size_t tile_cols;
   void (*strip)(const Int8Strip& strip);
 };

@@ -40,7 +40,7 @@ void quantize_row(const float* HWY_RESTRICT x, size_t k, QuantizedRow& header, u
   const bool fit = unfit == 0.0f && half_range > 1e-30f;
   const float inverse = fit ? 127.5f / half_range : 0.0f;
   const auto factor = hn::Set(d, inverse);
-  const auto zero = hn::NearestInt(hn::Mul(hn::Set(d, -least), factor));
+  const auto zero = hn::NearestInt(hn::Mul(hn::Set(d, fit ? -least : 0.0f), factor));
   header.scale = unfit != 0.0f ? unfit : fit ? half_range * (1.0f / 127.5f) : 0.0f;
   header.zero = hn::GetLane(zero);
   for (i = 0; i + lanes <= k; i += lanes) {

@@ -21,6 +21,7 @@ class WeightPolicy {
   // Of a tensor by its name without the checkpoint's prefix. What projects embeddings stays in float32.
   WeightFormat format_of(std::string_view tensor) const;
   const std::vector<std::string>& float32_names() const { return float32_names_; }
+  bool operator==(const WeightPolicy&) const = default;
 
  private:
   WeightFormat format_ = WeightFormat::kFloat32;

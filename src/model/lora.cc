@@ -79,7 +79,7 @@ void refuse_other_kinds(const ConfigView& config) {
 // The one tensor of the base that this module's is. Base and adapter may be saved from different classes, so that the
 // front of the name ("model.", "bert.") is in one of them only.
 std::string base_tensor(const Weights& weights, const std::string& module, const std::string& adapter) {
-  const std::string name = module + ".weight";
+  std::string name = module + ".weight";
   const auto ends = [](const std::string& longer, const std::string& shorter) {
     return longer == shorter || longer.ends_with("." + shorter);
   };

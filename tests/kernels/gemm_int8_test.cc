@@ -179,7 +179,7 @@ TEST_P(Int8Gemm, NothingSaturates) {
     p.m = 3, p.n = 16, p.k = k;
     p.weights.assign(packed_int8_bytes(k, 16), 0);
     p.bytes.assign(3 * quantized_stride(k), 0);
-    const int max = int8_weight_max();
+    const int max = 127;
     for (size_t col = 0; col < 16; ++col) {
       int32_t sum = 0;
       for (size_t kk = 0; kk < k; ++kk) {
@@ -219,7 +219,7 @@ TEST_P(Int8Gemm, IsNearTheFloatProduct) {
       errors += (want - c.at(i, j)) * (want - c.at(i, j));
     }
   }
-  EXPECT_LT(std::sqrt(errors / squares), int8_weight_max() == 127 ? 0.008 : 0.012);
+  EXPECT_LT(std::sqrt(errors / squares), 0.008);
 }
 
 TEST_P(Int8Gemm, NotANumberStaysOne) {
@@ -267,7 +267,7 @@ TEST_P(Int8Gemm, PackingInPartsIsTheSame) {
 class QuantizeRows : public test::EveryTarget {};
 WDE_FOR_EVERY_TARGET(QuantizeRows);
 
-// The bytes of plain loops, on every instruction set: results of int8 differ between CPUs only by their weights' bits.
+// The bytes of plain loops, on every instruction set: the integer sums are the same on every CPU.
 TEST_P(QuantizeRows, BytesOfThePlainLoop) {
   for (size_t k : {1, 3, 15, 16, 17, 31, 33, 64, 100, 384, 1537}) {
     for (float offset : {0.0f, 0.9f, -3.0f}) {
