@@ -37,6 +37,9 @@ class Model {
   virtual size_t layers() const = 0;
   virtual std::vector<AttentionMask> masks() const = 0;  // every different one that its layers use
   virtual size_t weight_bytes() const = 0;               // packed, in memory
+  // Under causal attention, a token's keys and values depend on the tokens before it and on nothing else: it honours
+  // ModelInput::prefix_lens.
+  virtual bool shares_prefixes() const { return false; }
   // Called once, at load, when it is known how long sequences may be: makes tables of that size.
   virtual void reserve(size_t max_seqlen) = 0;
   // Bound of the arena for batches of up to `tokens` tokens in sequences of up to `max_seqlen`, by a
