@@ -97,10 +97,11 @@ Clock::time_point deadline_of(const HttpRequest& request, double seconds) {
 
 void add_timing_headers(const std::vector<Response>& responses, size_t characters, size_t tokens, double seconds,
                         HttpResponse& response) {
-  double waiting = 0, inference = 0;
+  double tokenization = 0, waiting = 0, inference = 0;
   for (const Response& one : responses) {
-    waiting += one.timing.waiting;
-    inference += one.timing.inference;
+    tokenization += one.timing.tokenization();
+    waiting += one.timing.waiting();
+    inference += one.timing.inference();
   }
   const double count = std::max<double>(1, static_cast<double>(responses.size()));
   response.headers.emplace_back("x-compute-type", "cpu+optimized");
@@ -108,7 +109,7 @@ void add_timing_headers(const std::vector<Response>& responses, size_t character
   response.headers.emplace_back("x-compute-characters", fmt::to_string(characters));
   response.headers.emplace_back("x-compute-tokens", fmt::to_string(tokens));
   response.headers.emplace_back("x-total-time", milliseconds(seconds));
-  response.headers.emplace_back("x-tokenization-time", "0");  // the engine counts it as waiting
+  response.headers.emplace_back("x-tokenization-time", milliseconds(tokenization / count));
   response.headers.emplace_back("x-queue-time", milliseconds(waiting / count));
   response.headers.emplace_back("x-inference-time", milliseconds(inference / count));
 }

@@ -237,7 +237,7 @@ HttpResponse App::metrics_text() {
   metrics_.set_queue(admission_.use());
   HttpResponse response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  response.body = metrics_.text();
+  response.body = metrics_.text(models_.statistics());
   return response;
 }
 
