@@ -235,6 +235,7 @@ HttpResponse App::metrics_text() {
   const HttpCounts counts = counts_ ? counts_() : HttpCounts{};
   metrics_.set_connections(counts.connections, counts.busy);
   metrics_.set_queue(admission_.use());
+  if (traces_) metrics_.set_spans(traces_->sent(), traces_->dropped());
   HttpResponse response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
   response.body = metrics_.text(models_.statistics());

@@ -91,6 +91,8 @@ struct Metrics::Families {
   Family<prometheus::Counter>& tokens = counter("wde_tokens_total", "tokens computed, special ones included");
   Family<prometheus::Counter>& texts = counter("wde_texts_total", "texts and pairs answered");
   Family<prometheus::Counter>& truncated = counter("wde_truncated_texts_total", "texts cut to the maximum length");
+  Family<prometheus::Counter>& spans =
+      counter("wde_otlp_spans_total", "spans for the collector, by what became of them");
   Family<prometheus::Gauge>& connections = gauge("wde_connections", "open connections");
   Family<prometheus::Gauge>& queue_tokens = gauge("wde_queue_tokens", "tokens (estimated) waiting or being computed");
   Family<prometheus::Gauge>& queue_bytes = gauge("wde_queue_bytes", "bytes of texts waiting or being computed");
@@ -177,6 +179,15 @@ void Metrics::set_queue(const QueueUse& use) {
   families_->queue_tokens.Add({}).Set(static_cast<double>(use.tokens));
   families_->queue_bytes.Add({}).Set(static_cast<double>(use.bytes));
   families_->rate.Add({}).Set(use.tokens_per_second);
+}
+
+void Metrics::set_spans(uint64_t sent, uint64_t dropped) {
+  const auto raise = [&](const char* outcome, uint64_t total) {
+    auto& counter = families_->spans.Add({{"outcome", outcome}});
+    counter.Increment(std::max(0.0, static_cast<double>(total) - counter.Value()));
+  };
+  raise("sent", sent);
+  raise("dropped", dropped);
 }
 
 void Metrics::set_model(const std::string& name, bool ready) {

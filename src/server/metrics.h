@@ -32,6 +32,7 @@ class Metrics {
   void record(const Measured& measured);
   void set_connections(size_t open, size_t busy);
   void set_queue(const QueueUse& use);
+  void set_spans(uint64_t sent, uint64_t dropped);  // so far
   void set_model(const std::string& name, bool ready);
   std::string text(const std::map<std::string, EngineStatistics>& engines);
 
