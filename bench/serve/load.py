@@ -6,13 +6,15 @@
 
 Standard library only. --route openai (default), tei or ollama. With --rate, requests start at that many a second over
 all connections, whether or not earlier ones are answered; without it, each connection asks as soon as it has its answer.
-Every answer is checked for its number of vectors; --check compares each with the first answer to the same text.
+--check reads every answer, and compares each vector with the first one of the same text. bench/serve/report.py uses this for the
+figures that the server is held to.
 """
 import argparse
 import collections
 import http.client
 import json
 import multiprocessing
+import queue
 import time
 import urllib.parse
 
@@ -72,6 +74,39 @@ def client(number, options, texts, end, results):
     results.put((seconds, dict(statuses), done))
 
 
+def run(options, texts):
+    """{"texts", "seconds", "times" (sorted, of the requests that were answered), "statuses"}"""
+    results = multiprocessing.Queue()
+    start = time.monotonic()
+    workers = [multiprocessing.Process(target=client, args=(i, options, texts, start + options.seconds, results)) for i in range(options.connections)]
+    for worker in workers:
+        worker.start()
+    found = []
+    while len(found) < len(workers):
+        try:
+            found.append(results.get(timeout=1))
+        except queue.Empty:
+            # One that failed has put nothing there, and nobody else will.
+            if any(worker.exitcode not in (None, 0) for worker in workers):
+                raise SystemExit("a client failed; its message is above") from None
+    for worker in workers:
+        worker.join()
+    statuses = collections.Counter()
+    for _, counts, _ in found:
+        statuses.update(counts)
+    return {
+        "texts": sum(n for _, _, n in found),
+        "seconds": time.monotonic() - start,
+        "times": sorted(t for seconds, _, _ in found for t in seconds),
+        "statuses": dict(statuses),
+    }
+
+
+def quantile(times, q):
+    """Milliseconds."""
+    return 1000 * times[min(len(times) - 1, int(q * len(times)))] if times else float("nan")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="http://127.0.0.1:8080")
@@ -84,25 +119,11 @@ def main():
     parser.add_argument("--rate", type=float, default=0)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    texts = read_texts(options.input)
-    results = multiprocessing.Queue()
-    start = time.monotonic()
-    workers = [multiprocessing.Process(target=client, args=(i, options, texts, start + options.seconds, results)) for i in range(options.connections)]
-    for worker in workers:
-        worker.start()
-    found = [results.get() for _ in workers]
-    for worker in workers:
-        worker.join()
-    elapsed = time.monotonic() - start
-    times = sorted(t for seconds, _, _ in found for t in seconds)
-    statuses = collections.Counter()
-    for _, counts, _ in found:
-        statuses.update(counts)
-    done = sum(n for _, _, n in found)
-    at = lambda q: 1000 * times[min(len(times) - 1, int(q * len(times)))] if times else float("nan")
-    print(f"texts       {done} in {elapsed:.2f} s: {done / elapsed:.1f} texts/s, {len(times) / elapsed:.1f} requests/s")
-    print(f"a request   p50 {at(0.5):.1f} ms, p95 {at(0.95):.1f} ms, p99 {at(0.99):.1f} ms")
-    print(f"statuses    {dict(statuses)}")
+    found = run(options, read_texts(options.input))
+    times, elapsed = found["times"], found["seconds"]
+    print(f"texts       {found['texts']} in {elapsed:.2f} s: {found['texts'] / elapsed:.1f} texts/s, {len(times) / elapsed:.1f} requests/s")
+    print(f"a request   p50 {quantile(times, 0.5):.1f} ms, p95 {quantile(times, 0.95):.1f} ms, p99 {quantile(times, 0.99):.1f} ms")
+    print(f"statuses    {found['statuses']}")
 
 
 if __name__ == "__main__":

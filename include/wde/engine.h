@@ -23,6 +23,7 @@
 #include "wde/request.h"
 #include "wde/response.h"
 #include "wde/result.h"
+#include "wde/statistics.h"
 
 namespace wde {
 
@@ -83,6 +84,7 @@ class Engine {
   virtual void shutdown() = 0;
 
   virtual const EngineInfo& info() const = 0;
+  virtual EngineStatistics statistics() const = 0;
 
   // The text of token ids, special ones left out unless asked for. kInvalidInput for an id outside the vocabulary.
   virtual Result<std::string> decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const = 0;

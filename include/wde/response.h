@@ -40,10 +40,22 @@ struct TokenDetails {
   std::vector<uint8_t> special_tokens_mask;  // 1: added by the post-processor
 };
 
-struct Timing {          // seconds
-  double waiting = 0;    // submit -> execution
-  double inference = 0;  // execution of the batch that held the request
-  double total = 0;      // submit -> response ready
+// When a request reached which stage. Others that were tokenized or executed with it are part of its time.
+struct Timing {
+  using Point = std::chrono::steady_clock::time_point;
+  Point submitted;
+  Point tokenizing, tokenized;
+  Point executing, executed;  // where nothing is executed: as `tokenized`
+  Point answered;
+
+  // Seconds. The first three make up the last but for the output's stage.
+  double tokenization() const { return seconds(tokenized - tokenizing); }
+  double waiting() const { return seconds((tokenizing - submitted) + (executing - tokenized)); }
+  double inference() const { return seconds(executed - executing); }
+  double total() const { return seconds(answered - submitted); }
+
+ private:
+  static double seconds(Point::duration d) { return std::chrono::duration<double>(d).count(); }
 };
 
 struct Response {

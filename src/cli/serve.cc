@@ -60,6 +60,7 @@ class ServeCommand final : public Command {
   std::string api_key_, api_key_file_;
   std::string access_log_ = "text", token_input_ = "refuse";
   std::string auto_truncate_ = "true";
+  std::string otlp_endpoint_, otlp_service_;
 };
 
 template <class Value>
@@ -100,6 +101,11 @@ void ServeCommand::add_flags(CLI::App& app) {
       "let pages of this origin ask, * for all; again for more (default: none)");
   add(app, "Server", "access-log", access_log_, "off|text|json", "a line for every request, on stderr [default: text]")
       ->check(CLI::IsMember({"off", "text", "json"}));
+  add(app, "Server", "otlp-endpoint", otlp_endpoint_, "URL",
+      "send spans of requests to this OpenTelemetry collector, by OTLP/HTTP (http://localhost:4318) [env: "
+      "OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, …]");
+  add(app, "Server", "otlp-service-name", otlp_service_, "NAME",
+      "what this server is called there [default: wde] [env: OTEL_SERVICE_NAME]");
   add(app, "Requests", "auto-truncate", auto_truncate_, "true|false",
       "cut texts that are too long where a request does not say; false: refuse them [default: true]")
       ->check(CLI::IsMember({"true", "false"}));
@@ -159,6 +165,7 @@ int ServeCommand::run() {
   options_.app.log = access_log_ == "off"    ? LogFormat::kOff
                      : access_log_ == "json" ? LogFormat::kJson
                                              : LogFormat::kText;
+  options_.app.traces = server::TraceOptions::from_environment(otlp_endpoint_, otlp_service_);
   options_.app.keys.add(api_key_);
   if (!api_key_file_.empty()) options_.app.keys.add_file(api_key_file_);
   std::string address;

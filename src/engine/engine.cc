@@ -14,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/counters.h"
 #include "engine/modules.h"
 
 namespace wde {
@@ -24,8 +25,6 @@ namespace {
 constexpr size_t kTokenizeChunk = 32;
 // Sequences that the scheduler may choose from, in full batches: enough to find neighbours in length.
 constexpr size_t kLookaheadBatches = 32;
-
-double seconds(Clock::duration d) { return std::chrono::duration<double>(d).count(); }
 
 struct Submitted {
   RequestId id = 0;
@@ -86,6 +85,14 @@ class EngineImpl final : public Engine {
 
   const EngineInfo& info() const override { return modules_->info; }
 
+  EngineStatistics statistics() const override {
+    EngineStatistics out = counters_.read();
+    out.workers = modules_->info.workers;
+    std::scoped_lock lock(mutex_);
+    out.waiting = waiting_.size();
+    return out;
+  }
+
   Result<std::string> decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const override {
     return modules_->tokenizer->decode(ids, skip_special_tokens);
   }
@@ -95,7 +102,7 @@ class EngineImpl final : public Engine {
 
   struct Active {  // tokenized, not yet answered
     Callback done;
-    Clock::time_point arrival;
+    Timing timing;
   };
 
   // Any thread: a job came back from the executor.
@@ -190,6 +197,9 @@ class EngineImpl final : public Engine {
   void tokenize(std::vector<Submitted>& chunk) {
     const Modules& m = *modules_;
     const Trace::Span span(m.trace.get(), "tokenize", chunk.size());
+    StageClock clock(counters_);
+    Timing timing;
+    timing.tokenizing = clock.begin();
     std::vector<TokenizeJob> jobs;
     std::vector<Submitted*> owners;
     for (Submitted& submitted : chunk) {
@@ -207,8 +217,10 @@ class EngineImpl final : public Engine {
       jobs.push_back(std::move(job).value());
       owners.push_back(&submitted);
     }
+    clock.end(Stage::kInput);
     auto all = guarded(
         [&]() -> Result<Encoded> { return m.tokenizer->encode(jobs, m.info.max_length, m.output->wants_offsets()); });
+    timing.tokenized = timing.executing = timing.executed = clock.end(Stage::kTokenize);
     if (!all.ok()) {
       for (Submitted* owner : owners) fail(owner->id, owner->done, all.error());
       return;
@@ -220,6 +232,7 @@ class EngineImpl final : public Engine {
         fail(owner.id, owner.done, encoded[i].error());
         continue;
       }
+      timing.submitted = owner.arrival;
       Sequence sequence = std::move(encoded[i]).value();
       sequence.id = owner.id;
       sequence.arrival = owner.arrival;
@@ -228,14 +241,15 @@ class EngineImpl final : public Engine {
       } else if (auto error = check(sequence)) {
         fail(owner.id, owner.done, std::move(*error));
       } else if (m.scheduler) {
-        active_.emplace(owner.id, Active{std::move(owner.done), owner.arrival});
+        active_.emplace(owner.id, Active{std::move(owner.done), timing});
         modules_->scheduler->add(std::move(sequence));
       } else if (forget_waiting(owner.id)) {
-        answer(Active{std::move(owner.done), owner.arrival}, sequence, {}, nullptr);
+        answer(Active{std::move(owner.done), timing}, sequence, {});
       } else {
         owner.done(cancelled());
       }
     }
+    clock.end(m.scheduler ? Stage::kSchedule : Stage::kOutput);
   }
 
   std::optional<Error> check(const Sequence& sequence) const {
@@ -282,6 +296,7 @@ class EngineImpl final : public Engine {
       free_jobs_.pop_back();
     }
     Modules& m = *modules_;
+    StageClock clock(counters_);
     // What waits is shared among the workers that would idle.
     const size_t idle_workers = m.executor->workers() - std::min(m.executor->workers(), in_flight_);
     const size_t share =
@@ -294,6 +309,7 @@ class EngineImpl final : public Engine {
       for (const Sequence& s : job->batch) waiting_.erase(s.id);
     }
     drop_expired(*job);
+    clock.end(Stage::kSchedule);
     if (job->batch.empty()) {
       free_jobs_.push_back(std::move(job));
       return;
@@ -304,6 +320,7 @@ class EngineImpl final : public Engine {
       m.builder->build(job->batch, m.head ? m.head->rows_needed() : m.output->rows_needed(), job->input);
       return true;
     });
+    clock.end(Stage::kBuild);
     if (built.ok()) {
       m.executor->submit(std::move(job));
     } else {
@@ -330,6 +347,8 @@ class EngineImpl final : public Engine {
     const Modules& m = *modules_;
     const Trace::Span span(m.trace.get(), "respond", job->batch.size());
     const bool ok = job->error.empty();
+    if (ok) counters_.add_batch(*job);
+    StageClock clock(counters_);
     const View<float> rows = !ok ? View<float>{} : m.head ? job->output.result() : job->output.hidden();
     const bool per_token = m.head ? !m.head->result().per_sequence : job->input.rows == RowsNeeded::kAll;
     for (size_t s = 0; s < job->batch.size(); ++s) {
@@ -340,23 +359,23 @@ class EngineImpl final : public Engine {
       }
       const size_t begin = per_token ? static_cast<size_t>(job->input.cu_seqlens[s]) : s;
       const size_t count = per_token ? job->batch[s].size() : 1;
-      answer(std::move(active), job->batch[s], rows.slice_rows(begin, count), job.get());
+      active.timing.executing = job->started;
+      active.timing.executed = job->finished;
+      answer(std::move(active), job->batch[s], rows.slice_rows(begin, count));
     }
+    clock.end(Stage::kOutput);
     job->batch.clear();
     free_jobs_.push_back(std::move(job));
   }
 
-  void answer(Active active, const Sequence& sequence, View<const float> hidden, const Job* job) {
+  void answer(Active active, const Sequence& sequence, View<const float> hidden) {
     auto result = guarded([&] { return modules_->output->process(sequence, hidden); });
     if (result.ok()) {
       Response& response = result.value();
       response.tokens = sequence.size();
       response.truncated = sequence.truncated;
-      if (job != nullptr) {
-        response.timing.waiting = seconds(job->started - active.arrival);
-        response.timing.inference = seconds(job->finished - job->started);
-      }
-      response.timing.total = seconds(Clock::now() - active.arrival);
+      response.timing = active.timing;
+      response.timing.answered = Clock::now();
     }
     active.done(std::move(result));
   }
@@ -384,13 +403,15 @@ class EngineImpl final : public Engine {
   std::atomic<RequestId> next_id_{1};
 
   std::mutex shutdown_mutex_;
-  std::mutex mutex_;  // guards the members up to the next blank line
+  mutable std::mutex mutex_;  // guards the members up to the next blank line
   std::condition_variable wake_;
   std::deque<Submitted> incoming_;
   std::unordered_set<RequestId> waiting_;  // may still be cancelled
   std::vector<RequestId> cancelled_;
   std::deque<std::unique_ptr<Job>> finished_;
   bool stopping_ = false;
+
+  Counters counters_;
 
   // The engine thread's own.
   std::unordered_map<RequestId, Active> active_;

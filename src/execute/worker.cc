@@ -21,8 +21,10 @@ class CpuWorker final : public Worker {
   void execute(Job& job, Team& team, LayerRange range) noexcept override {
     if (range.first == 0) {
       job.started = Clock::now();
+      job.busy = {};
       job.error.clear();
     }
+    const Clock::time_point begin = range.first == 0 ? job.started : Clock::now();
     const Trace::Span span(trace_, "execute", job.input.tokens());
     try {
       if (job.error.empty()) runner_->run(job.input, range, job.output, team);
@@ -32,6 +34,7 @@ class CpuWorker final : public Worker {
       job.error = "the model's forward pass threw an unknown exception";
     }
     job.finished = Clock::now();
+    job.busy += (job.finished - begin) * static_cast<Clock::rep>(team.size());
   }
 
  private:

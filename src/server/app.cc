@@ -16,6 +16,7 @@ namespace wde::server {
 namespace {
 
 constexpr size_t kShortBody = 8 << 10;
+constexpr double kFlushSeconds = 3;  // for the spans that are left at the end
 
 constexpr size_t kShortAnswer = 4096;  // numbers
 
@@ -97,10 +98,11 @@ Clock::time_point deadline_of(const HttpRequest& request, double seconds) {
 
 void add_timing_headers(const std::vector<Response>& responses, size_t characters, size_t tokens, double seconds,
                         HttpResponse& response) {
-  double waiting = 0, inference = 0;
+  double tokenization = 0, waiting = 0, inference = 0;
   for (const Response& one : responses) {
-    waiting += one.timing.waiting;
-    inference += one.timing.inference;
+    tokenization += one.timing.tokenization();
+    waiting += one.timing.waiting();
+    inference += one.timing.inference();
   }
   const double count = std::max<double>(1, static_cast<double>(responses.size()));
   response.headers.emplace_back("x-compute-type", "cpu+optimized");
@@ -108,7 +110,7 @@ void add_timing_headers(const std::vector<Response>& responses, size_t character
   response.headers.emplace_back("x-compute-characters", fmt::to_string(characters));
   response.headers.emplace_back("x-compute-tokens", fmt::to_string(tokens));
   response.headers.emplace_back("x-total-time", milliseconds(seconds));
-  response.headers.emplace_back("x-tokenization-time", "0");  // the engine counts it as waiting
+  response.headers.emplace_back("x-tokenization-time", milliseconds(tokenization / count));
   response.headers.emplace_back("x-queue-time", milliseconds(waiting / count));
   response.headers.emplace_back("x-inference-time", milliseconds(inference / count));
 }
@@ -126,6 +128,8 @@ struct App::Call {
   std::unique_ptr<Admission::Ticket> ticket;
   size_t bytes_in = 0, inputs = 0, characters = 0, tokens = 0;
   std::string model;
+  std::optional<TraceExporter::Started> span;
+  std::vector<StageSpan> stages;
 };
 
 App::App(AppOptions options, std::vector<ServedModel> models, std::function<void(const ModelState&)> on_model)
@@ -138,13 +142,17 @@ App::App(AppOptions options, std::vector<ServedModel> models, std::function<void
                 metrics_.set_model(state.name, state.phase == ModelState::Phase::kReady);
                 if (on_model) on_model(state);
               }),
-      pool_(std::max<size_t>(1, options_.threads)) {}
+      pool_(std::max<size_t>(1, options_.threads)) {
+  if (options_.traces.url.empty()) return;
+  traces_ = std::make_unique<TraceExporter>(options_.traces, [this](std::string_view said) { log_.event(said); });
+}
 
-App::~App() { shutdown(); }
+App::~App() { shutdown(true); }
 
-void App::shutdown() {
+void App::shutdown(bool at_once) {
   models_.shutdown();
   pool_.stop();
+  if (traces_) traces_->stop(at_once ? 0 : kFlushSeconds);
 }
 
 void App::drain() {
@@ -256,6 +264,7 @@ void App::handle(std::shared_ptr<HttpRequest> request, Respond respond) {
       return finish(*call, error_response(error, error_style(http.path)), error.what());
     }
   }
+  if (traces_) call->span = traces_->start(http.header("traceparent"));
   call->style = call->match.route->errors;
   // A short body is read faster than handed over.
   if (call->bytes_in <= kShortBody) return serve(call);
@@ -376,6 +385,7 @@ void App::write(Call& call, std::vector<Response> responses, const std::shared_p
   const double seconds = seconds_since(call.http->arrival);
   Answer answer{*call.plan.model, *engine, responses, call.tokens, seconds, call.id};
   HttpResponse response;
+  if (call.span) call.stages = stages_of(responses);
   add_timing_headers(responses, call.characters, call.tokens, seconds, response);
   const Measured measured{call.model, call.match.route->group, call.plan.batch, "", seconds, &responses};
   call.plan.write(answer, response);
@@ -396,7 +406,9 @@ void App::finish(Call& call, HttpResponse response, std::string_view error) {
   call.ticket.reset();
   const HttpRequest& http = *call.http;
   response.headers.emplace_back("x-request-id", call.id);
-  const std::string_view trace = http.header("traceparent");
+  // The request's own span where it is traced, else what the client sent.
+  const std::string own = call.span ? call.span->context.traceparent() : std::string();
+  const std::string_view trace = call.span ? std::string_view(own) : http.header("traceparent");
   if (!trace.empty() && trace.size() <= 64) response.headers.emplace_back("traceparent", std::string(trace));
   add_cors(http, response);
   const bool inference = call.match.route != nullptr && http.method == "POST";
@@ -408,8 +420,28 @@ void App::finish(Call& call, HttpResponse response, std::string_view error) {
     log_.write({http.remote, http.method, http.path, call.model, call.id, trace.substr(0, 64), error, response.status,
                 call.bytes_in, response.body.size(), call.inputs, call.tokens, seconds_since(http.arrival)});
   }
+  if (call.span) add_span(call, response, error);
   call.respond(std::move(response));
   call.respond = nullptr;
+}
+
+void App::add_span(Call& call, const HttpResponse& response, std::string_view error) {
+  RequestSpan span;
+  span.context = call.span->context;
+  span.parent = call.span->parent;
+  span.begin = call.http->arrival;
+  span.end = Clock::now();
+  span.method = call.http->method;
+  span.route = call.match.route->path;
+  span.path = call.http->path;
+  span.model = call.model;
+  span.request_id = call.id;
+  span.error = error;
+  span.status = response.status;
+  span.texts = call.inputs;
+  span.tokens = call.tokens;
+  span.stages = std::move(call.stages);
+  traces_->add(std::move(span));
 }
 
 }  // namespace wde::server

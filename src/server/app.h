@@ -16,6 +16,7 @@
 #include "server/metrics.h"
 #include "server/models.h"
 #include "server/routes.h"
+#include "server/trace_exporter.h"
 #include "server/work_pool.h"
 
 namespace wde::server {
@@ -26,6 +27,7 @@ struct AppOptions {
   ApiKeys keys;
   std::vector<std::string> cors_origins;  // "*": any
   LogFormat log = LogFormat::kText;
+  TraceOptions traces;
   double request_seconds = 60;  // of a request that names no deadline
   size_t threads = 2;
 };
@@ -42,8 +44,8 @@ class App final : public HttpHandler {
   void drain() override;
 
   void set_counts(std::function<HttpCounts()> counts) { counts_ = std::move(counts); }
-  // After the last request: ends the engines and the threads.
-  void shutdown();
+  // After the last request: ends the engines and the threads. Spans that are left are sent only if there is time.
+  void shutdown(bool at_once = false);
 
  private:
   struct Call;
@@ -79,10 +81,12 @@ class App final : public HttpHandler {
 
   void add_cors(const HttpRequest& request, HttpResponse& response) const;
   std::string request_id(const HttpRequest& request);
+  void add_span(Call& call, const HttpResponse& response, std::string_view error);
 
   AppOptions options_;
   AccessLog log_;
   Metrics metrics_;
+  std::unique_ptr<TraceExporter> traces_;  // nullptr: nobody wants them
   Admission admission_;
   std::atomic<bool> draining_{false};
   std::atomic<uint64_t> next_id_;

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kVersionPrefix = "/v1/models/";
 
-constexpr std::array<std::string_view, 18> kGetPaths = {"/",
+constexpr std::array<std::string_view, 21> kGetPaths = {"/",
                                                         "/health",
                                                         "/health/live",
                                                         "/health/ready",
@@ -24,6 +24,9 @@ constexpr std::array<std::string_view, 18> kGetPaths = {"/",
                                                         "/models",
                                                         "/version",
                                                         "/docs",
+                                                        "/docs/start.js",
+                                                        "/docs/swagger-ui-bundle.js",
+                                                        "/docs/swagger-ui.css",
                                                         "/openapi.json",
                                                         "/api-doc/openapi.json",
                                                         "/api/tags",
@@ -111,7 +114,7 @@ bool App::is_open_path(std::string_view path) {
   constexpr std::array<std::string_view, 11> open = {
       "/",     "/health",       "/health/live",          "/health/ready", "/ping",   "/metrics",
       "/docs", "/openapi.json", "/api-doc/openapi.json", "/favicon.ico",  "/version"};
-  return std::find(open.begin(), open.end(), path) != open.end();
+  return path.starts_with("/docs/") || std::find(open.begin(), open.end(), path) != open.end();
 }
 
 HttpResponse App::health() const {
@@ -235,9 +238,10 @@ HttpResponse App::metrics_text() {
   const HttpCounts counts = counts_ ? counts_() : HttpCounts{};
   metrics_.set_connections(counts.connections, counts.busy);
   metrics_.set_queue(admission_.use());
+  if (traces_) metrics_.set_spans(traces_->sent(), traces_->dropped());
   HttpResponse response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  response.body = metrics_.text();
+  response.body = metrics_.text(models_.statistics());
   return response;
 }
 
@@ -287,9 +291,9 @@ HttpResponse App::answer_info(const HttpRequest& request, std::string_view path,
     response.body = "Ollama is running";
     return response;
   }
-  if (auto page = find_page(path)) {
-    fill_in_limits(page->body);
-    return *page;
+  if (auto page = find_page(path, request.header("accept-encoding"))) {
+    if (path.ends_with("openapi.json")) fill_in_limits(page->body);
+    return std::move(*page);
   }
   throw ApiError(Fault::kNotFound, fmt::format("there is nothing at {}", request.path));
 }

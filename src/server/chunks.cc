@@ -127,8 +127,7 @@ std::vector<Response> average_chunks(const Chunks& chunks, const std::vector<Res
         const std::vector<float>& values = piece.outputs.at(0).values;
         for (size_t k = 0; k < sum.size(); ++k) sum[k] += chunks.weights[i] * static_cast<double>(values.at(k));
         merged.tokens += piece.tokens;
-        merged.timing.waiting = std::max(merged.timing.waiting, piece.timing.waiting);
-        merged.timing.inference = std::max(merged.timing.inference, piece.timing.inference);
+        if (piece.timing.answered > merged.timing.answered) merged.timing = piece.timing;
       }
       double total = 0, squares = 0;
       for (size_t i = at; i < at + count; ++i) total += chunks.weights[i];

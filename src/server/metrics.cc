@@ -7,8 +7,11 @@
 #include <prometheus/text_serializer.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
+
+#include "server/engine_metrics.h"
 
 namespace wde::server {
 namespace {
@@ -31,6 +34,22 @@ Buckets powers_of_two(int count) {
   for (int i = 0; i <= count; ++i, edge *= 2) out.push_back(edge);
   return out;
 }
+
+// A request's values are put together before they are added, so that the histogram is locked once.
+class Tally {
+ public:
+  explicit Tally(const Buckets& edges) : edges_(edges), counts_(edges.size() + 1) {}
+  void add(double value) {
+    ++counts_[static_cast<size_t>(std::lower_bound(edges_.begin(), edges_.end(), value) - edges_.begin())];
+    sum_ += value;
+  }
+  void flush(prometheus::Histogram& histogram) const { histogram.ObserveMultiple(counts_, sum_); }
+
+ private:
+  const Buckets& edges_;
+  std::vector<double> counts_;
+  double sum_ = 0;
+};
 
 double resident_bytes() {
   double pages = 0;
@@ -59,10 +78,21 @@ struct Metrics::Families {
     return prometheus::BuildHistogram().Name(name).Help(help).Register(registry);
   }
 
+  struct Stages {
+    Family<prometheus::Histogram>&tokenization, &queue, &inference;
+  };
+  Stages stages(const std::string& prefix) {
+    return {histogram((prefix + "_tokenization_duration").c_str(), "seconds of tokenizing a text and those with it"),
+            histogram((prefix + "_queue_duration").c_str(), "seconds a text waited"),
+            histogram((prefix + "_inference_duration").c_str(), "seconds of a text's batch")};
+  }
+
   Family<prometheus::Counter>& http = counter("wde_http_requests_total", "HTTP responses by route and status");
   Family<prometheus::Counter>& tokens = counter("wde_tokens_total", "tokens computed, special ones included");
   Family<prometheus::Counter>& texts = counter("wde_texts_total", "texts and pairs answered");
   Family<prometheus::Counter>& truncated = counter("wde_truncated_texts_total", "texts cut to the maximum length");
+  Family<prometheus::Counter>& spans =
+      counter("wde_otlp_spans_total", "spans for the collector, by what became of them");
   Family<prometheus::Gauge>& connections = gauge("wde_connections", "open connections");
   Family<prometheus::Gauge>& queue_tokens = gauge("wde_queue_tokens", "tokens (estimated) waiting or being computed");
   Family<prometheus::Gauge>& queue_bytes = gauge("wde_queue_bytes", "bytes of texts waiting or being computed");
@@ -75,15 +105,16 @@ struct Metrics::Families {
   Family<prometheus::Counter>& success = counter("te_request_success", "requests answered");
   Family<prometheus::Counter>& failure = counter("te_request_failure", "requests refused or failed, by reason");
   Family<prometheus::Histogram>& duration = histogram("te_request_duration", "seconds from first byte to answer");
-  Family<prometheus::Histogram>& queue = histogram("te_request_queue_duration", "seconds a text waited");
-  Family<prometheus::Histogram>& inference = histogram("te_request_inference_duration", "seconds of a text's batch");
+  Stages request = stages("te_request");
   Family<prometheus::Histogram>& length = histogram("te_request_input_length", "tokens of a text");
   Family<prometheus::Counter>& embed_count = counter("te_embed_count", "requests for embeddings");
   Family<prometheus::Counter>& embed_success = counter("te_embed_success", "such requests answered");
   Family<prometheus::Histogram>& embed_duration = histogram("te_embed_duration", "seconds of such a request");
+  Stages embed = stages("te_embed");
   Family<prometheus::Counter>& predict_count = counter("te_predict_count", "requests for scores or labels");
   Family<prometheus::Counter>& predict_success = counter("te_predict_success", "such requests answered");
   Family<prometheus::Histogram>& predict_duration = histogram("te_predict_duration", "seconds of such a request");
+  Stages predict = stages("te_predict");
 };
 
 Metrics::Metrics() : families_(std::make_unique<Families>()) {}
@@ -114,17 +145,25 @@ void Metrics::record(const Measured& measured) {
     f.predict_duration.Add(model, f.durations).Observe(measured.seconds);
   }
   if (measured.responses == nullptr) return;
-  auto& queue = f.queue.Add(model, f.durations);
-  auto& inference = f.inference.Add(model, f.durations);
-  auto& length = f.length.Add(model, f.lengths);
+  Tally tokenization(f.durations), queue(f.durations), inference(f.durations), length(f.lengths);
   size_t tokens = 0, truncated = 0;
   for (const Response& response : *measured.responses) {
-    queue.Observe(response.timing.waiting);
-    inference.Observe(response.timing.inference);
-    length.Observe(static_cast<double>(response.tokens));
+    tokenization.add(response.timing.tokenization());
+    queue.add(response.timing.waiting());
+    inference.add(response.timing.inference());
+    length.add(static_cast<double>(response.tokens));
     tokens += response.tokens;
     truncated += response.truncated ? 1 : 0;
   }
+  const auto observe = [&](Families::Stages& stages) {
+    tokenization.flush(stages.tokenization.Add(model, f.durations));
+    queue.flush(stages.queue.Add(model, f.durations));
+    inference.flush(stages.inference.Add(model, f.durations));
+  };
+  observe(f.request);
+  if (measured.group == "embed") observe(f.embed);
+  if (measured.group == "predict") observe(f.predict);
+  length.flush(f.length.Add(model, f.lengths));
   f.tokens.Add(model).Increment(static_cast<double>(tokens));
   f.texts.Add(model).Increment(static_cast<double>(measured.responses->size()));
   if (truncated > 0) f.truncated.Add(model).Increment(static_cast<double>(truncated));
@@ -142,13 +181,24 @@ void Metrics::set_queue(const QueueUse& use) {
   families_->rate.Add({}).Set(use.tokens_per_second);
 }
 
+void Metrics::set_spans(uint64_t sent, uint64_t dropped) {
+  const auto raise = [&](const char* outcome, uint64_t total) {
+    auto& counter = families_->spans.Add({{"outcome", outcome}});
+    counter.Increment(std::max(0.0, static_cast<double>(total) - counter.Value()));
+  };
+  raise("sent", sent);
+  raise("dropped", dropped);
+}
+
 void Metrics::set_model(const std::string& name, bool ready) {
   families_->ready.Add({{"model", name}}).Set(ready ? 1 : 0);
 }
 
-std::string Metrics::text() {
+std::string Metrics::text(const std::map<std::string, EngineStatistics>& engines) {
   families_->resident.Add({}).Set(resident_bytes());
-  return prometheus::TextSerializer().Serialize(families_->registry.Collect());
+  std::vector<prometheus::MetricFamily> all = families_->registry.Collect();
+  add_engine_families(engines, all);
+  return prometheus::TextSerializer().Serialize(all);
 }
 
 }  // namespace wde::server

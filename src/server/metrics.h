@@ -1,6 +1,7 @@
 // Metrics: what /metrics tells, in Prometheus' text format. TEI's names, each with a label for the model, and our own.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -8,6 +9,7 @@
 
 #include "server/admission.h"
 #include "wde/response.h"
+#include "wde/statistics.h"
 
 namespace wde::server {
 
@@ -30,8 +32,9 @@ class Metrics {
   void record(const Measured& measured);
   void set_connections(size_t open, size_t busy);
   void set_queue(const QueueUse& use);
+  void set_spans(uint64_t sent, uint64_t dropped);  // so far
   void set_model(const std::string& name, bool ready);
-  std::string text();
+  std::string text(const std::map<std::string, EngineStatistics>& engines);
 
  private:
   struct Families;

@@ -193,10 +193,16 @@ std::shared_ptr<Engine> Models::create(const Entry& entry, const std::string& ta
     }
   }
   std::unique_ptr<Engine> engine = Engine::create(args, sibling.get());
+  ledger_->add(entry.served.name, *engine);
   // The last to use an engine may be a callback on its own thread, which cannot wait for that thread's end.
-  return {engine.release(), [background = std::weak_ptr(background_)](Engine* last) {
+  return {engine.release(), [background = std::weak_ptr(background_), ledger = ledger_](Engine* last) {
+            const auto end = [ledger, last] {
+              last->shutdown();
+              ledger->retire(*last);
+              delete last;
+            };
             const auto owner = background.lock();
-            if (!owner || !owner->post([last] { delete last; })) delete last;
+            if (!owner || !owner->post(end)) end();
           }};
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "server/api_error.h"
+#include "server/ledger.h"
 #include "wde/engine.h"
 
 namespace wde::server {
@@ -65,6 +66,8 @@ class Models {
   void unload(std::string_view name);  // what was submitted is still answered
 
   std::vector<ModelState> states() const;
+  // Of each model's engines together; models that were never loaded are left out.
+  std::map<std::string, EngineStatistics> statistics() const { return ledger_->read(); }
   bool all_ready() const;
 
   // Ends loading, and all engines as Engine::shutdown() says.
@@ -95,6 +98,7 @@ class Models {
   mutable std::mutex mutex_;
   bool stopping_ = false;
   std::shared_ptr<Background> background_;
+  std::shared_ptr<Ledger> ledger_ = std::make_shared<Ledger>();
 };
 
 // The name under which a model is served that is not given one: the last part of its path, or the repository's.

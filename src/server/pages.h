@@ -8,6 +8,7 @@
 
 namespace wde::server {
 
-std::optional<HttpResponse> find_page(std::string_view path);
+// `accept_encoding`: the client's header.
+std::optional<HttpResponse> find_page(std::string_view path, std::string_view accept_encoding);
 
 }  // namespace wde::server

@@ -33,7 +33,7 @@ ServerEnd run_server(ServerOptions options) {
   relay.app = &app;
   app.set_counts([&server] { return server->counts(); });
   const bool all_answered = server->run();
-  app.shutdown();
+  app.shutdown(!all_answered);
   if (not_loaded) return ServerEnd::kNotLoaded;
   return all_answered ? ServerEnd::kDone : ServerEnd::kUnanswered;
 }

@@ -73,6 +73,7 @@ struct Job {
   ModelOutput output;
   std::string error;  // of the execution; empty: it went well
   Clock::time_point started, finished;
+  Clock::duration busy{};  // time of the threads that executed it
 };
 
 }  // namespace wde

@@ -1,28 +1,35 @@
 #!/usr/bin/env python3
-"""Minutes of more than a server can bear: clients that ask properly beside clients that vanish, stall, send half a body,
-nonsense, deep JSON, wrong types and storms of connections. Nothing may crash, no answer may be lost or another text's, and
-the memory stays flat.
+"""Minutes of more than a server can bear: three times as many clients that ask properly as it lets in, beside clients that
+vanish, stall, send half a body, 64 MB, nonsense, deep JSON, wrong types, NaN, and storms of connections. Nothing may crash, no
+answer may be lost, late or another text's, who is refused is told so, and the memory stays flat.
 
     WDE_BINARY=… WDE_TEST_DATA=… tests/e2e/soak.py [SECONDS]      (test_serve_soak.py runs some seconds of it)
+    … --model DIR                                                 (default: a tiny one of the test data)
+    … --storm 10000                                               (connections at once; it raises its own limit of open files)
 """
+import argparse
 import http.client
 import json
 import pathlib
 import random
+import resource
 import socket
 import sys
 import threading
 import time
 
-from serving import SLOW, Server, embed_command
+from serving import MODEL, SLOW, Server, embed_command
 
+LET_IN = 6  # requests at a time
+DEADLINE = 20 * SLOW
 TEXTS = [f"text number {i}: " + "word " * (i % 40) for i in range(64)]
 
 
 class Soak:
-    def __init__(self, server, seconds):
-        self.server, self.end = server, time.monotonic() + seconds
-        self.expected = {t: r["embedding"] for t, r in zip(TEXTS, embed_command(*TEXTS))}
+    def __init__(self, server, seconds, model, storm):
+        self.server, self.connections = server, storm
+        self.expected = {t: r["embedding"] for t, r in zip(TEXTS, embed_command(*TEXTS, model=model))}
+        self.end = time.monotonic() + seconds
         self.lock = threading.Lock()
         self.counts, self.problems = {}, []
 
@@ -46,7 +53,9 @@ class Soak:
             try:
                 if connection is None:
                     connection = http.client.HTTPConnection(self.server.host, self.server.port, timeout=120 * SLOW)
-                connection.request("POST", "/v1/embeddings", json.dumps({"input": texts}), {"Content-Type": "application/json"})
+                start = time.monotonic()
+                connection.request("POST", "/v1/embeddings", json.dumps({"input": texts}),
+                                   {"Content-Type": "application/json", "X-Request-Timeout-Ms": str(1000 * DEADLINE)})
                 response = connection.getresponse()
                 content = response.read()
             except (OSError, http.client.HTTPException):
@@ -57,6 +66,8 @@ class Soak:
                 continue
             self.count(response.status)
             if response.status == 200:
+                if time.monotonic() - start > DEADLINE + 5 * SLOW:
+                    self.problem(f"an answer {time.monotonic() - start:.1f} s after its question, whose deadline was {DEADLINE} s")
                 found = [d["embedding"] for d in json.loads(content)["data"]]
                 if len(found) != len(texts):
                     self.problem(f"{len(texts)} texts, {len(found)} vectors")
@@ -89,6 +100,8 @@ class Soak:
             lambda: whole,  # and gone
             lambda: whole[: rng.randrange(len(whole))],
             lambda: head % (64 << 20) + b" " * 100000,
+            lambda: head % (64 << 20) + b'{"input": "' + b"a" * (64 << 20),
+            lambda: b"POST /embed HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"10000\r\n" + b" " * 65536 + b"\r\n") * 1024,
             lambda: post(b"[" * 100000),
             lambda: post(b'{"input":' + b"[" * 31 + b"]" * 31 + b"}"),
             lambda: post(b'{"input": NaN}'),
@@ -105,7 +118,7 @@ class Soak:
                     if rng.random() < 0.3:
                         s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
                     s.sendall(rng.choice(contents)())
-                    time.sleep(rng.choice([0, 0, 0.01, 0.2]))
+                    time.sleep(rng.choice([0, 0, 0, 0.01, 0.2, 3]))
                     if rng.random() < 0.3:
                         s.recv(100)
             except OSError:
@@ -116,7 +129,7 @@ class Soak:
         while self.running():
             sockets = []
             try:
-                for _ in range(1000):
+                for _ in range(self.connections):
                     s = socket.socket()
                     s.setblocking(False)
                     s.connect_ex((self.server.host, self.server.port))
@@ -148,7 +161,7 @@ class Soak:
         return 0
 
     def run(self):
-        threads = [threading.Thread(target=self.proper, args=(i,)) for i in range(12)]
+        threads = [threading.Thread(target=self.proper, args=(i,)) for i in range(3 * LET_IN)]
         threads += [threading.Thread(target=self.hostile, args=(100 + i,)) for i in range(6)]
         threads += [threading.Thread(target=self.storm), threading.Thread(target=self.health)]
         for thread in threads:
@@ -171,10 +184,13 @@ class Soak:
         return self.problems
 
 
-def soak(seconds):
-    with Server(flags=["--max-concurrent-requests", "6", "--max-connections", "400", "--payload-limit", "1000000",
+def soak(seconds, model=MODEL, storm=1000):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, storm + 1000) if hard != resource.RLIM_INFINITY else storm + 1000
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    with Server(model, flags=["--max-concurrent-requests", str(LET_IN), "--max-connections", "400", "--payload-limit", "1000000",
                        "--header-timeout", "2", "--body-timeout", "2", "--access-log", "off"]) as server:
-        problems = Soak(server, seconds).run()
+        problems = Soak(server, seconds, model, storm).run()
         if server.process.poll() is None and server.post("/embed", {"inputs": "still there"}).status != 200:
             problems.append("it does not answer afterwards")
         problems += [server.log()[-3000:]] if problems else []
@@ -182,7 +198,12 @@ def soak(seconds):
 
 
 if __name__ == "__main__":
-    found = soak(float(sys.argv[1]) if len(sys.argv) > 1 else 600)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("seconds", nargs="?", type=float, default=600)
+    parser.add_argument("--model", default=MODEL, type=pathlib.Path)
+    parser.add_argument("--storm", type=int, default=1000)
+    options = parser.parse_args()
+    found = soak(options.seconds, options.model, options.storm)
     for sentence in found:
         print("PROBLEM:", sentence)
     sys.exit(1 if found else 0)

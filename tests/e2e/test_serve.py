@@ -5,6 +5,7 @@ equal to those of the command line.
 Needs WDE_BINARY and WDE_TEST_DATA. Standard library only.
 """
 import base64
+import gzip
 import json
 import math
 import os
@@ -504,6 +505,46 @@ class Operations(Case):
                 answer = server.get(path) if method == "get" else server.post(path, {})
                 self.assertNotIn(answer.status, (404, 405), path)
                 self.assertIn(str(answer.status), methods[method]["responses"], path)
+
+    def test_examples_of_the_api_are_answered(self):
+        paths = self.assertStatus(server.get("/openapi.json"), 200)["paths"]
+        examples = {}
+        for path, methods in paths.items():
+            if "post" in methods:
+                media = methods["post"]["requestBody"]["content"]["application/json"]
+                if "example" in media:
+                    examples[path] = media["example"]
+        self.assertGreater(len(examples), 12)
+        for path, example in examples.items():
+            answer = server.post(path, example)
+            # This model makes embeddings and has no labels or sparse weights.
+            expected = {"/embed_sparse": 424, "/predict": 424, "/classify": 400}.get(path, 200)
+            self.assertEqual(answer.status, expected, (path, answer))
+
+    def test_docs(self):
+        page = server.get("/docs")
+        self.assertEqual((page.status, page.headers["Content-Type"]), (200, "text/html; charset=utf-8"))
+        # No script or style in the page itself is allowed, and nothing from elsewhere.
+        policy = dict(part.strip().split(" ", 1) for part in page.headers["Content-Security-Policy"].split(";"))
+        self.assertEqual((policy["default-src"], policy["script-src"], policy["connect-src"]), ("'none'", "'self'", "'self'"))
+        self.assertNotRegex(page.body.decode(), r"<script>|https?://")
+        links = re.findall(r'(?:src|href)="([^"]+)"', page.body.decode())
+        self.assertEqual(len(links), 4)
+        for path in links:
+            plain = server.get(path, {"Accept-Encoding": "identity"})
+            self.assertEqual((plain.status, plain.headers["Content-Encoding"]), (200, None), path)
+            for accept in ["gzip, deflate, br", "br;q=1.0, GZIP;q=0.5", "*"]:
+                answer = server.get(path, {"Accept-Encoding": accept})
+                packed = answer.headers["Content-Encoding"] == "gzip"
+                self.assertEqual(packed, "swagger-ui" in path, path)
+                self.assertEqual(gzip.decompress(answer.body) if packed else answer.body, plain.body, path)
+            for accept in ["gzip;q=0", "*, gzip;q=0.000", "br", ""]:
+                self.assertEqual(server.get(path, {"Accept-Encoding": accept}).body, plain.body, (path, accept))
+            if "swagger-ui" in path:
+                self.assertEqual((answer.headers["Vary"], answer.headers["X-Content-Type-Options"]), ("Accept-Encoding", "nosniff"))
+        script = server.get("/docs/swagger-ui-bundle.js").body
+        self.assertIn(b"SwaggerUIBundle", script)
+        self.assertIn("text/javascript", server.get("/docs/start.js").headers["Content-Type"])
 
     def test_unix_socket_and_json_log(self):
         with tempfile.TemporaryDirectory() as directory:

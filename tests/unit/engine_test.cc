@@ -81,9 +81,11 @@ TEST(Engine, AnswersThroughAFutureAndThroughACallback) {
   EXPECT_EQ(response.outputs[0].values, want);
   EXPECT_GT(response.tokens, 2u);
   EXPECT_FALSE(response.truncated);
-  EXPECT_GT(response.timing.inference, 0);
-  EXPECT_GE(response.timing.waiting, 0);
-  EXPECT_GE(response.timing.total, response.timing.waiting + response.timing.inference - 1e-6);
+  const Timing& timing = response.timing;
+  EXPECT_GT(timing.inference(), 0);
+  EXPECT_GE(timing.waiting(), 0);
+  EXPECT_GT(timing.tokenization(), 0);
+  EXPECT_GE(timing.total(), timing.tokenization() + timing.waiting() + timing.inference() - 1e-6);
   engine->shutdown();
   EXPECT_EQ(calls, 1);
 }

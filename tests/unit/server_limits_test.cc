@@ -81,6 +81,7 @@ class HeldEngine final : public Engine {
   }
   void shutdown() override {}
   const EngineInfo& info() const override { return info_; }
+  EngineStatistics statistics() const override { return {}; }
   Result<std::string> decode(const std::vector<int32_t>&, bool) const override { return std::string(); }
 
   void answer(size_t index, Result<Response> result) {

@@ -20,6 +20,7 @@ class NoEngine final : public Engine {
   bool cancel(RequestId) override { return false; }
   void shutdown() override {}
   const EngineInfo& info() const override { return info_; }
+  EngineStatistics statistics() const override { return {}; }
   Result<std::string> decode(const std::vector<int32_t>& ids, bool) const override {
     return std::to_string(ids.size()) + " ids";
   }
