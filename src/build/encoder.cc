@@ -1,7 +1,6 @@
 // encoder: ids, segment ids and positions from 0, packed one sequence behind the other.
-#include <algorithm>
-
 #include "build/model_input_builder.h"
+#include "build/packing.h"
 
 namespace wde {
 
@@ -15,27 +14,8 @@ namespace {
 class EncoderInputBuilder final : public ModelInputBuilder {
  public:
   void build(std::span<const Sequence> batch, RowsNeeded rows, ModelInput& input) const override {
-    for (auto* v : {&input.ids, &input.type_ids, &input.positions, &input.cu_seqlens, &input.row_indices,
-                    &input.row_positions, &input.cu_rows}) {
-      v->clear();
-    }
-    input.max_seqlen = 0;
-    input.rows = rows;
-    input.cu_seqlens.push_back(0);
-    for (const Sequence& s : batch) {
-      const auto begin = static_cast<int32_t>(input.ids.size()), length = static_cast<int32_t>(s.size());
-      input.ids.insert(input.ids.end(), s.ids.begin(), s.ids.end());
-      input.type_ids.insert(input.type_ids.end(), s.type_ids.begin(), s.type_ids.end());
-      for (int32_t i = 0; i < length; ++i) input.positions.push_back(i);
-      input.cu_seqlens.push_back(begin + length);
-      input.max_seqlen = std::max(input.max_seqlen, s.size());
-      if (rows == RowsNeeded::kAll) continue;
-      const int32_t position = rows == RowsNeeded::kFirst ? 0 : length - 1;
-      input.cu_rows.push_back(static_cast<int32_t>(input.row_indices.size()));
-      input.row_indices.push_back(begin + position);
-      input.row_positions.push_back(position);
-    }
-    if (rows != RowsNeeded::kAll) input.cu_rows.push_back(static_cast<int32_t>(input.row_indices.size()));
+    begin_packing(rows, input);
+    for (const Sequence& s : batch) pack(s, input);
   }
 };
 
