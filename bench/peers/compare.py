@@ -27,16 +27,19 @@ import machine
 import model as model_files
 import paths
 import run_process
+import shapes
 import summary
 import texts as text_files
 import variants
 
 PEERS = ["sentence-transformers", "onnxruntime", "openvino", "ctranslate2"]
+INT8_PEERS = ["onnxruntime-int8", "ctranslate2-int8"]
+BERTS = ["minilm", "bert-base"]  # minilm: all-MiniLM-L6-v2 itself
 PACKAGES = PEERS + ["torch", "transformers", "tokenizers", "onnx", "numpy"]
 MAX_LENGTH = 256
 BUSY_LOAD = 0.5
 BUSY_SHARE = 0.05
-AGREES = 0.99999
+AGREES = {"float32": 0.99999, "int8": 0.97}
 CALIBRATION_LIMIT = 300.0  # seconds for one variant
 
 
@@ -50,7 +53,8 @@ class Comparison:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.cores = machine.cores()
-        self.model = model_files.obtain(options.model)
+        self.model = model_files.obtain(options.model) if options.shape == "minilm" else shapes.obtain(options.shape)
+        self.model_sha256 = model_files.sha256(self.model / "model.safetensors")
         self.texts_file = options.texts or self._make_texts()
         self.texts = text_files.read(self.texts_file)
         self.key = self._key()
@@ -71,13 +75,13 @@ class Comparison:
     def _key(self) -> str:
         """Names the reference: the same texts, model and length give the same vectors."""
         digest = hashlib.sha256(json.dumps(self.texts).encode())
-        digest.update(f"{model_files.WEIGHTS_SHA256} {MAX_LENGTH}".encode())
+        digest.update(f"{self.model_sha256} {MAX_LENGTH}".encode())
         return digest.hexdigest()[:16]
 
     def _convert(self) -> Path:
         """The peers' own formats of the model, made again when a version that takes part changes."""
         names = ("torch", "transformers", "onnxruntime", "openvino", "ctranslate2")
-        made_by = " ".join(metadata.version(name) for name in names) + model_files.WEIGHTS_SHA256
+        made_by = " ".join(metadata.version(name) for name in names) + self.model_sha256
         made_by += (paths.HERE / "convert.py").read_text()
         out = paths.work() / f"converted-{hashlib.sha256(made_by.encode()).hexdigest()[:16]}"
         if not (out / "info.json").is_file():
@@ -197,6 +201,7 @@ class Wde:
     def measure(self, reference: Any) -> dict[str, Any]:
         c = self.comparison
         common = ["--model", str(c.model), "--input", str(c.texts_file), "--max-length", str(MAX_LENGTH)]
+        common += ["--dtype", c.options.dtype]
         # One timed pass in each process, as for the others.
         bench = [str(self.binary), "bench", *common, "--runs", "1", "--singles", str(c.options.singles)]
         result = run_process.run_json([*bench, "--json"], c.environment)
@@ -237,8 +242,8 @@ def measure_all(comparison: Comparison) -> dict[str, Any]:
                 f"round {number}, {entry.name}: {result['tokens_per_second']:.0f} tokens/s, "
                 f"short text {result['single_p50_ms']:.2f} ms, worst cosine {result['worst_cosine']:.7f}"
             )
-            if result["worst_cosine"] < AGREES:
-                say(f"WARNING: {entry.name} does not agree with the reference (worst cosine below {AGREES})")
+            if result["worst_cosine"] < AGREES[comparison.options.dtype]:
+                say(f"WARNING: {entry.name} does not agree with the reference (worst cosine below {AGREES[comparison.options.dtype]})")
             if result["others_cpu_share"] > BUSY_SHARE:
                 say(f"WARNING: others used {result['others_cpu_share']:.0%} of the CPU during this measurement")
 
@@ -250,7 +255,12 @@ def measure_all(comparison: Comparison) -> dict[str, Any]:
         "schema": 1,
         "command": "bench/peers/run" + "".join(f" {argument}" for argument in comparison.options.recorded),
         "machine": before,
-        "model": {"name": model_files.NAME, "sha256": model_files.WEIGHTS_SHA256, "max_length": MAX_LENGTH},
+        "model": {
+            "name": model_files.NAME if comparison.options.shape == "minilm" else comparison.options.shape + "-shaped",
+            "sha256": comparison.model_sha256,
+            "max_length": MAX_LENGTH,
+            "dtype": comparison.options.dtype,
+        },
         "texts": {"count": len(comparison.texts), "tokens": comparison.tokens, "reference": comparison.key},
         "packages": packages,
         "fused_operators": comparison.fused,
@@ -275,8 +285,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true",
                         help="200 texts, one round, 50 short texts, two batch sizes; writes documents only if told to")
-    parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS, metavar="NAME",
-                        help=f"which peers (default: all of {', '.join(PEERS)})")
+    parser.add_argument("--peers", nargs="+", choices=PEERS + INT8_PEERS, metavar="NAME",
+                        help=f"which peers (default: {', '.join(PEERS)}; with --dtype int8: {', '.join(INT8_PEERS)})")
+    parser.add_argument("--dtype", choices=["float32", "int8"], default="float32", help="of wde and its peers")
+    parser.add_argument("--shape", choices=BERTS, default="minilm",
+                        help="minilm: all-MiniLM-L6-v2; bert-base: random weights of that shape")
     parser.add_argument("--no-wde", action="store_true", help="leave wde out, for instance before it is built")
     parser.add_argument("--wde", type=Path, default=paths.REPOSITORY / "build/release/bin/wde", metavar="PROGRAM",
                         help="the wde to measure (default: build/release/bin/wde)")
@@ -297,6 +310,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
 
     quick = options.quick
+    usual = PEERS if options.dtype == "float32" else INT8_PEERS
+    options.peers = options.peers or usual
     options.count = options.count or (200 if quick else 1000)
     options.rounds = options.rounds or (1 if quick else 3)
     options.singles = options.singles or (50 if quick else 200)
@@ -307,7 +322,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         options.docs = None
     # The command as others can repeat it: options that name files of this machine are left out.
     options.recorded = [name for name, given in (("--quick", quick), ("--no-wde", options.no_wde)) if given]
-    options.recorded += ["--peers", *options.peers] if options.peers != PEERS else []
+    options.recorded += ["--peers", *options.peers] if options.peers != usual else []
+    options.recorded += [f"--dtype {options.dtype}"] if options.dtype != "float32" else []
+    options.recorded += [f"--shape {options.shape}"] if options.shape != "minilm" else []
     if not options.no_wde and shutil.which(str(options.wde)) is None:
         parser.error(f"there is no program {options.wde}. Build it (cmake --preset release && "
                      "cmake --build --preset release), name it with --wde, or measure only the others with --no-wde")

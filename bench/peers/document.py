@@ -7,15 +7,14 @@ from typing import Any
 
 import summary
 
-BEGIN = "<!-- peers:begin -->"
-END = "<!-- peers:end -->"
-FRAME = f"""# Performance
+FRAME = "# Performance\n\n## Against other runtimes\n"
 
-## Against other runtimes
 
-{BEGIN}
-{END}
-"""
+def name_of(results: dict[str, Any]) -> str:
+    """Of the section and its plot: one for each model and number format."""
+    model = results["model"]
+    special = [part for part in (model["name"], model["dtype"]) if part not in ("all-MiniLM-L6-v2", "float32")]
+    return "-".join(["peers", *special])
 
 
 def section(results: dict[str, Any]) -> str:
@@ -23,7 +22,7 @@ def section(results: dict[str, Any]) -> str:
     lines = [
         f"Written by `{results['command']}`; do not edit by hand. How it measures: `bench/peers/README.md`.",
         "",
-        f"{model['name']}, float32, {texts['count']:,} English package descriptions with {texts['tokens']:,} tokens "
+        f"{model['name']}, {model['dtype']}, {texts['count']:,} English package descriptions with {texts['tokens']:,} tokens "
         f"(at most {model['max_length']} each), tokenising included, every contender at its best set-up. "
         f"Medians of {max(len(runs) for runs in results['rounds'].values())} interleaved rounds, min..max in brackets. "
         "\"x best peer\" compares with the best peer of that column: for tokens/s more is better, for latency less.",
@@ -32,7 +31,7 @@ def section(results: dict[str, Any]) -> str:
         "|---" + "|---:" * (len(summary.COLUMNS) - 1) + "|",
         *("| " + " | ".join(row) + " |" for row in summary.rows(results["summary"])),
         "",
-        "![Throughput and latency of all contenders](img/peers.svg)",
+        f"![Throughput and latency of all contenders](img/{name_of(results)}.svg)",
         "",
         f"- Machine: {machine['cpu']}, {machine['cores']} cores; {', '.join(machine['isa'])}",
         f"- Kernel {machine['kernel']}, Python {machine['python']}, {machine['date']}; "
@@ -78,11 +77,13 @@ def plot(path: Path, results: dict[str, Any]) -> None:
 
 
 def write(path: Path, results: dict[str, Any]) -> None:
+    name = name_of(results)
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     old = path.read_text(encoding="utf-8") if path.is_file() else FRAME
-    if BEGIN not in old or END not in old:
-        old = old.rstrip("\n") + f"\n\n{BEGIN}\n{END}\n"
-    head, _, rest = old.partition(BEGIN)
-    _, _, tail = rest.partition(END)
+    if begin not in old or end not in old:
+        old = old.rstrip("\n") + f"\n\n{begin}\n{end}\n"
+    head, _, rest = old.partition(begin)
+    _, _, tail = rest.partition(end)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{head}{BEGIN}\n{section(results)}\n{END}{tail}", encoding="utf-8")
-    plot(path.parent / "img" / "peers.svg", results)
+    path.write_text(f"{head}{begin}\n{section(results)}\n{end}{tail}", encoding="utf-8")
+    plot(path.parent / "img" / f"{name}.svg", results)

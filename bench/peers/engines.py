@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 import tokenise
 
 Vectors = NDArray[np.float32]
-DIMENSIONS = 384
 
 
 class Engine(Protocol):
@@ -47,6 +46,8 @@ class SentenceTransformers:
 class OnnxRuntime:
     """The graph fused for BERT, float32. `parallel` batches at a time, each with `threads` threads."""
 
+    FILE = "model.onnx"
+
     def __init__(self, model: Path, converted: Path, cores: int, parallel: int, threads: int) -> None:
         import onnxruntime
 
@@ -55,7 +56,7 @@ class OnnxRuntime:
         options.inter_op_num_threads = 1
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         self._session = onnxruntime.InferenceSession(
-            str(converted / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            str(converted / self.FILE), options, providers=["CPUExecutionProvider"]
         )
         self._tokeniser = tokenise.load_tokeniser(model)
         self._map = mapper(parallel)
@@ -70,6 +71,12 @@ class OnnxRuntime:
     def encode(self, texts: list[str], batch_size: int) -> Vectors:
         work = tokenise.batches(self._tokeniser, texts, batch_size)
         return collect(len(texts), work, self._map(self._run, work))
+
+
+class OnnxRuntimeInt8(OnnxRuntime):
+    """The same graph with int8 products."""
+
+    FILE = "model-int8.onnx"
 
 
 class OpenVino:
@@ -100,7 +107,7 @@ class OpenVino:
         vectors[rows] = request.get_output_tensor(0).data  # type: ignore[attr-defined]
 
     def encode(self, texts: list[str], batch_size: int) -> Vectors:
-        vectors = np.empty((len(texts), DIMENSIONS), np.float32)
+        vectors = np.empty((len(texts), self._model.output(0).partial_shape[1].get_length()), np.float32)
         work = tokenise.batches(self._tokeniser, texts, batch_size)
         if len(work) == 1:  # no queue in the way of a single text
             self._single.infer(self._inputs(work[0]), share_inputs=True)
@@ -115,13 +122,15 @@ class OpenVino:
 class CTranslate2:
     """Float32 encoder; it drops padding by itself. `parallel` batches at a time, each with `threads` threads."""
 
+    COMPUTE_TYPE = "float32"
+
     def __init__(self, model: Path, converted: Path, cores: int, parallel: int, threads: int) -> None:
         import ctranslate2
 
         self._encoder = ctranslate2.Encoder(
             str(converted / "ctranslate2"),
             device="cpu",
-            compute_type="float32",
+            compute_type=self.COMPUTE_TYPE,
             inter_threads=parallel,
             intra_threads=threads,
         )
@@ -143,6 +152,12 @@ class CTranslate2:
         return collect(len(texts), work, self._map(self._run, work))
 
 
+class CTranslate2Int8(CTranslate2):
+    """The same with int8 products, the rest in float32."""
+
+    COMPUTE_TYPE = "int8_float32"
+
+
 Map = Callable[[Callable[[tokenise.Batch], Vectors], list[tokenise.Batch]], Iterable[Vectors]]
 
 
@@ -154,9 +169,12 @@ def mapper(parallel: int) -> Map:
 
 
 def collect(count: int, work: list[tokenise.Batch], results: Iterable[Vectors]) -> Vectors:
-    vectors = np.empty((count, DIMENSIONS), np.float32)
+    vectors: Vectors | None = None
     for batch, result in zip(work, results, strict=True):
+        if vectors is None:
+            vectors = np.empty((count, result.shape[1]), np.float32)
         vectors[batch.rows] = result
+    assert vectors is not None
     return vectors
 
 
@@ -165,4 +183,6 @@ ENGINES: dict[str, type[Engine]] = {
     "onnxruntime": OnnxRuntime,
     "openvino": OpenVino,
     "ctranslate2": CTranslate2,
+    "onnxruntime-int8": OnnxRuntimeInt8,
+    "ctranslate2-int8": CTranslate2Int8,
 }

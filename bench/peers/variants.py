@@ -20,7 +20,7 @@ def splits(cores: int) -> list[tuple[int, int]]:
 
 
 def of(peer: str, cores: int) -> list[Variant]:
-    match peer:
+    match peer.removesuffix("-int8"):
         case "sentence-transformers":
             return [Variant(kind, {"attention": kind}) for kind in ("sdpa", "eager")]
         case "onnxruntime":

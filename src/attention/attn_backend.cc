@@ -54,7 +54,26 @@ Queries slice_queries(size_t n, size_t begin, size_t end, size_t of, bool causal
   return {front, back};
 }
 
+// Prefix and own rows of one head, one behind the other.
+const float* gather_head(View<const float> x, size_t head, size_t head_dim, Range prefix, Range own, float* to) {
+  float* row = to;
+  for (const Range& rows : {prefix, own}) {
+    for (size_t r = rows.begin; r < rows.end; ++r, row += head_dim) {
+      std::copy_n(x.row(r) + head * head_dim, head_dim, row);
+    }
+  }
+  return to;
+}
+
+size_t whole_lines(size_t floats) { return (floats + 15) / 16 * 16; }
+
 }  // namespace
+
+size_t AttnBackend::member_scratch_floats(size_t max_seqlen, const HeadShape& heads) const {
+  // One head's keys and values, where prefixes may be shared.
+  const size_t gathered = bidirectional_ ? 0 : 2 * whole_lines(max_seqlen * heads.head_dim);
+  return whole_lines(scratch_floats(max_seqlen, heads)) + gathered;
+}
 
 void AttnBackend::attend(View<const float> q, View<const float> k, View<const float> v, View<float> out,
                          const HeadShape& heads, const AttentionMask& mask, const AttentionBatch& batch, float* scratch,
@@ -81,6 +100,9 @@ void AttnBackend::attend(View<const float> q, View<const float> k, View<const fl
   args.c2p_stride = batch.c2p.stride;
   args.p2c_stride = batch.p2c.stride;
 
+  float* const gathered_k =
+      batch.prefix_lens.empty() ? nullptr : scratch + whole_lines(scratch_floats(batch.max_seqlen, heads));
+
   // Each head's queries are cut into as many slices as it takes for all members to get as many of them.
   const size_t slices = part.size / std::gcd(part.size, heads.num_kv_heads);
   const Range mine = part.share(heads.num_kv_heads * slices);
@@ -99,10 +121,29 @@ void AttnBackend::attend(View<const float> q, View<const float> k, View<const fl
       args.q_positions = batch.q_positions.empty() ? nullptr : batch.q_positions.data() + query;
       args.c2p = batch.c2p.data ? batch.c2p.row(query) : nullptr;
       args.p2c = batch.p2c.data ? batch.p2c.row(key) : nullptr;
-      const AttentionArgs of_heads = only_heads(args, unit / slices, kv_heads);
       const Queries queries = slice_queries(args.q_len, begin, end, slices, args.causal);
-      for (const Range& range : {queries.front, queries.back}) {
-        if (range.size() > 0) attend_sequence(only_queries(of_heads, range), scratch);
+      const auto attend_queries = [&](const AttentionArgs& of_heads) {
+        for (const Range& range : {queries.front, queries.back}) {
+          if (range.size() > 0) attend_sequence(only_queries(of_heads, range), scratch);
+        }
+      };
+      const size_t prefix_len = batch.prefix_lens.empty() ? 0 : static_cast<size_t>(batch.prefix_lens[s]);
+      if (prefix_len == 0) {
+        args.q_begin = 0;
+        attend_queries(only_heads(args, unit / slices, kv_heads));
+        continue;
+      }
+      const auto prefix_row = static_cast<size_t>(batch.prefix_rows[s]);
+      const Range prefix{prefix_row, prefix_row + prefix_len}, own{key, key + args.k_len};
+      args.k_len += prefix_len;
+      args.q_begin = prefix_len;
+      float* const gathered_v = gathered_k + whole_lines(args.k_len * heads.head_dim);
+      for (size_t head = unit / slices; head < unit / slices + kv_heads; ++head) {
+        AttentionArgs of_head = only_heads(args, head, 1);
+        of_head.k = gather_head(k, head, heads.head_dim, prefix, own, gathered_k);
+        of_head.v = gather_head(v, head, heads.head_dim, prefix, own, gathered_v);
+        of_head.k_stride = of_head.v_stride = heads.head_dim;
+        attend_queries(of_head);
       }
     }
   }

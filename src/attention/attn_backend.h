@@ -42,6 +42,9 @@ struct AttentionBatch {
   std::span<const int32_t> cu_rows;      // empty: all
   std::span<const int32_t> q_positions;  // of each query row; empty: all
   size_t max_seqlen = 0;
+  // Before the keys and values of its own, a sequence sees those of the prefix_lens[s] rows from prefix_rows[s] on.
+  // Only without disentangled attention. Empty: none does.
+  std::span<const int32_t> prefix_rows, prefix_lens;
   // Disentangled attention: q . Krel of each query row, k . Qrel of each key row, [rows, num_heads * positions], before
   // the scale. Either may be empty.
   View<const float> c2p, p2c;
@@ -61,12 +64,14 @@ class AttnBackend {
   virtual std::string refuses(const AttentionMask& mask) const = 0;
   // False: a row's last bits may depend on the other rows of the call, so a text's on what else is in its batch.
   virtual bool batch_invariant() const { return true; }
-  // Of one member, for sequences of up to max_seqlen.
+  // Of one member, for sequences of up to max_seqlen: what attend_sequence() needs.
   virtual size_t scratch_floats(size_t max_seqlen, const HeadShape& heads) const = 0;
+  // ... and what attend() needs.
+  size_t member_scratch_floats(size_t max_seqlen, const HeadShape& heads) const;
 
   // q [query rows, num_heads * head_dim], k and v [rows, num_kv_heads * head_dim], out like q. Thread-safe. With a
   // part, the member computes its share: of the heads, and of the queries where the heads cannot be shared evenly.
-  // scratch is its own.
+  // scratch is its own, of member_scratch_floats().
   void attend(View<const float> q, View<const float> k, View<const float> v, View<float> out, const HeadShape& heads,
               const AttentionMask& mask, const AttentionBatch& batch, float* scratch,
               const Part& part = {}) const noexcept;

@@ -17,9 +17,9 @@ class TowersInputBuilder final : public ModelInputBuilder {
     begin_packing(RowsNeeded::kFirst, images);  // the class token
     for (size_t i = 0; i < batch.size(); ++i) {
       const Sequence& s = batch[i];
-      pack(s, input);
+      pack(s, 0, input);
       ModelInput& part = s.image ? images : texts;
-      pack(s, part);
+      pack(s, 0, part);
       part.part_sequences.push_back(static_cast<int32_t>(i));
       if (s.image) part.images.push_back(s.image.get());
     }

@@ -92,6 +92,9 @@ const std::vector<ArgSpec>& EngineArgs::table() {
       {"scheduler", "", "how waiting texts become batches (default: the workflow's)"},
       {"executor", "", "how batches are spread over workers (default: the workflow's)"},
       {"workflow", "", "the list of modules to use (default: the one that the model's architecture has for the task)"},
+      {"set", "",
+       "modules by hand, seam=name, several separated by commas; `wde models` lists the seams and their modules: "
+       "model_input_builder=encoder"},
       {"adapter", "",
        "directories or names on the Hub of LoRA adapters (PEFT) to merge into the weights, in this order, separated by "
        "commas; none: not even the one in the model's own directory"},

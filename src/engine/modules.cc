@@ -179,6 +179,14 @@ void load_max_length(Modules& m, const EngineArgs& args, size_t positions) {
   m.info.facts.emplace_back("max_length", fmt::format("{} ({})", m.info.max_length, source));
 }
 
+// Packs what sequences begin with alike once, where that gives the same bits.
+std::string resolve_builder(const Modules& m) {
+  if (m.workflow.model_input_builder != "auto") return m.workflow.model_input_builder;
+  const RowsNeeded rows = m.head ? m.head->rows_needed() : m.output->rows_needed();
+  const bool shares = !m.backend->bidirectional() && rows == RowsNeeded::kLast && m.model->shares_prefixes();
+  return shares ? "shared_prefix" : "encoder";
+}
+
 void load_execution(Modules& m, const EngineArgs& args, Completion done) {
   const Workflow& w = m.workflow;
   m.scheduler = schedulers().get(w.scheduler)();
@@ -189,8 +197,9 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
     throw UsageError(fmt::format("the scheduler '{}' feeds {} executors, but '{}' is {}", w.scheduler,
                                  join_names(feeds), w.executor, executor.accepts));
   }
-  m.builder = model_input_builders().get(w.model_input_builder)();
-  m.info.modules.emplace_back("model_input_builder", w.model_input_builder);
+  const std::string builder = resolve_builder(m);
+  m.builder = model_input_builders().get(builder)();
+  m.info.modules.emplace_back("model_input_builder", builder);
 
   m.batch_tokens = static_cast<size_t>(*args.get_integer("max-batch-tokens"));
   RunnerConfig runner;
@@ -213,6 +222,25 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
   m.info.modules.emplace_back("worker", w.worker);
   m.info.modules.emplace_back("runner", w.runner);
   m.info.workers = m.executor->workers();
+}
+
+// --set seam=name[,seam=name...]
+void set_modules(Workflow& workflow, std::string_view settings) {
+  while (!settings.empty()) {
+    const std::string_view setting = settings.substr(0, settings.find(','));
+    settings.remove_prefix(std::min(settings.size(), setting.size() + 1));
+    const size_t equals = setting.find('=');
+    if (equals == std::string_view::npos || equals + 1 == setting.size())
+      throw UsageError(fmt::format("--set is '{}', expected seam=name", setting));
+    std::string* const seam = workflow.seam(setting.substr(0, equals));
+    if (seam == nullptr || seam->empty()) {
+      std::vector<std::string> known;
+      for (const auto& [name, module] : workflow.modules()) known.push_back(name);
+      throw UsageError(
+          fmt::format("--set {}: there is no such seam in this workflow, only: {}", setting, join_names(known)));
+    }
+    *seam = setting.substr(equals + 1);
+  }
 }
 
 }  // namespace
@@ -245,6 +273,7 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
     m->info.workflow = found->second;
   }
   m->workflow = workflows().get(m->info.workflow);
+  set_modules(m->workflow, args.get("set"));
   if (m->workflow.needs_model()) {
     for (auto [name, field] : {std::pair{"attn-backend", &m->workflow.attn_backend},
                                {"scheduler", &m->workflow.scheduler},

@@ -41,6 +41,9 @@ class Model {
   virtual size_t weight_bytes() const = 0;               // packed, in memory
   // The row that speaks for a text where the output needs the last one.
   virtual size_t last_row(std::span<const int32_t> ids) const { return ids.size() - 1; }
+  // Under causal attention, a token's keys and values depend on the tokens before it and on nothing else: it honours
+  // ModelInput::prefix_lens.
+  virtual bool shares_prefixes() const { return false; }
   // Called once, at load, when it is known how long sequences may be: makes tables of that size.
   virtual void reserve(size_t max_seqlen) = 0;
   // Bound of the arena for batches of up to `tokens` tokens in sequences of up to `max_seqlen`, by a

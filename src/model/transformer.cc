@@ -39,6 +39,11 @@ std::vector<AttentionMask> Transformer::masks() const {
   return out;
 }
 
+bool Transformer::shares_prefixes() const {
+  return std::none_of(ropes_.begin(), ropes_.end(), [](const auto& rope) { return rope->depends_on_length(); }) &&
+         std::none_of(layers_.begin(), layers_.end(), [](const auto& layer) { return layer->relative.has_value(); });
+}
+
 void Transformer::reserve(size_t max_seqlen) {
   for (const auto& rope : ropes_) rope->reserve(max_seqlen);
 }
@@ -81,7 +86,7 @@ size_t Transformer::arena_floats(size_t tokens, size_t max_seqlen, size_t team, 
   return tokens * (padded_stride(qkv) + 2 * padded_stride(context) + relative) +
          team * (rows * (padded_stride(hidden_) + padded_stride(inner_cols()) + padded_stride(intermediate_) +
                          (expert_cols() > 0 ? padded_stride(expert_cols()) : 0) + linear_scratch()) +
-                 backend.scratch_floats(max_seqlen, heads_) + 64) +
+                 backend.member_scratch_floats(max_seqlen, heads_) + 64) +
          256;
 }
 
@@ -200,7 +205,7 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
                           arena.matrix(chunk * team.size(), intermediate_),
                           expert_cols() > 0 ? arena.matrix(chunk * team.size(), expert_cols()) : View<float>{},
                           linear_rows(arena, chunk * team.size(), linear_scratch())};
-  const size_t floats = (backend.scratch_floats(input.max_seqlen, heads_) + 15) / 16 * 16;
+  const size_t floats = backend.member_scratch_floats(input.max_seqlen, heads_);
   float* const attention_scratches = arena.floats(floats * team.size());
   const View<const float> q = qkv.slice_cols(0, q_cols), k = qkv.slice_cols(q_cols, k_cols),
                           v = qkv.slice_cols(q_cols + k_cols, k_cols);
@@ -222,6 +227,8 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
     AttentionBatch batch;
     batch.cu_seqlens = input.cu_seqlens;
     batch.max_seqlen = input.max_seqlen;
+    batch.prefix_rows = input.prefix_rows;
+    batch.prefix_lens = input.prefix_lens;
 
     for (size_t i = range.first; i < last; ++i) {
       const TransformerLayer& layer = *layers_[order_[i]];

@@ -58,6 +58,7 @@ class Transformer {
   size_t layers() const { return order_.size(); }
   std::vector<AttentionMask> masks() const;
   size_t weight_bytes() const { return arena_.bytes(); }
+  bool shares_prefixes() const;
   void reserve(size_t max_seqlen);
   size_t arena_floats(size_t tokens, size_t max_seqlen, size_t team, const AttnBackend& backend) const;
 

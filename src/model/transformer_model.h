@@ -15,6 +15,7 @@ class TransformerModel : public Model {
   size_t weight_bytes() const override {
     return transformer_.weight_bytes() + embedding_.position.bytes() + embedding_.type.bytes();
   }
+  bool shares_prefixes() const override { return embedding_.padding_idx < 0 && transformer_.shares_prefixes(); }
   void reserve(size_t max_seqlen) override { transformer_.reserve(max_seqlen); }
   size_t arena_floats(size_t tokens, size_t max_seqlen, size_t team, const AttnBackend& backend) const override {
     return embedding_.arena_floats(tokens) + transformer_.arena_floats(tokens, max_seqlen, team, backend);

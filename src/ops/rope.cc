@@ -119,8 +119,7 @@ Rope::Rope(const RopeConfig& config, size_t rotary_dim, kernels::RotaryPairs pai
 }
 
 bool Rope::stretched(size_t length) const {
-  return (config_.type == "dynamic" || config_.type == "longrope") &&
-         static_cast<double>(length) > config_.original_positions;
+  return depends_on_length() && static_cast<double>(length) > config_.original_positions;
 }
 
 void Rope::angles(size_t position, size_t length, float* cosines, float* sines) const noexcept {

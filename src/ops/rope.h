@@ -22,6 +22,9 @@ class Rope {
   // Makes the table for sequences of up to this many tokens; before the first apply().
   void reserve(size_t max_seqlen);
 
+  // Whether a token turns by other angles in a longer sequence.
+  bool depends_on_length() const { return config_.type == "dynamic" || config_.type == "longrope"; }
+
   // x: the batch's packed tokens, of which rows [rows.begin, rows.end) are turned; `heads` heads of head_dim from the
   // first column on. positions: of each token in its sequence.
   void apply(View<float> x, size_t heads, size_t head_dim, std::span<const int32_t> positions,

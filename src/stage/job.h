@@ -21,7 +21,11 @@ struct ModelInput {
   std::vector<int32_t> type_ids;
   std::vector<int32_t> positions;   // of each token in its sequence, from 0
   std::vector<int32_t> cu_seqlens;  // sequences + 1 entries, from 0
-  size_t max_seqlen = 0;
+  size_t max_seqlen = 0;  // with the borrowed tokens
+  // Where sequences of a causal model begin alike, one of them has the tokens and the others borrow its keys and values:
+  // the first prefix_lens[s] tokens of sequence s are those at the packed rows from prefix_rows[s] on, and its own rows,
+  // at cu_seqlens, are the rest. Empty: every sequence has all its tokens.
+  std::vector<int32_t> prefix_rows, prefix_lens;
   RowsNeeded rows = RowsNeeded::kAll;
   // With rows other than kAll: the packed row that each sequence needs, its position, and 0, 1, 2, …, sequences.
   std::vector<int32_t> row_indices, row_positions, cu_rows;

@@ -9,7 +9,7 @@ WDE_REGISTER(workflows().add(
               .tokenizer = "hf",
               .output_processor = "score",
               .scheduler = "length_aware",
-              .model_input_builder = "encoder",
+              .model_input_builder = "auto",
               .attn_backend = "flash",
               .executor = "data_parallel",
               .worker = "cpu",

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -16,7 +17,7 @@ struct Workflow {
   std::string output_processor;
   // Empty in a workflow that needs no model.
   std::string scheduler;
-  std::string model_input_builder;
+  std::string model_input_builder;  // "auto": by what the model allows
   std::string attn_backend;
   std::string executor;
   std::string worker;
@@ -24,6 +25,7 @@ struct Workflow {
 
   bool needs_model() const { return !runner.empty(); }
   std::vector<std::pair<std::string, std::string>> modules() const;  // seam -> name, those that are set
+  std::string* seam(std::string_view name);                          // nullptr: there is none of this name
 };
 
 Registry<Workflow>& workflows();

@@ -247,6 +247,21 @@ TEST(Incompatible, ExecutorAndScheduler) {
     EXPECT_NE(message.find(part), std::string::npos) << message;
 }
 
+TEST(ModulesByHand, AreWhatTheEngineIsMadeOf) {
+  const auto engine = make_engine({{"workflow", "embed"}, {"set", "scheduler=fifo,executor=sync"}});
+  const auto& modules = engine->info().modules;
+  const auto has = [&](const char* seam, const char* name) {
+    return std::find(modules.begin(), modules.end(), std::pair<std::string, std::string>(seam, name)) != modules.end();
+  };
+  EXPECT_TRUE(has("scheduler", "fifo"));
+  EXPECT_TRUE(has("executor", "sync"));
+  EXPECT_NE(usage_error({{"set", "fifo"}}).find("expected seam=name"), std::string::npos);
+  EXPECT_NE(
+      usage_error({{"set", "sheduler=fifo"}}).find("there is no such seam in this workflow, only: input_processor"),
+      std::string::npos);
+  EXPECT_NE(usage_error({{"set", "scheduler=lifo"}}).find("known: fifo, length_aware"), std::string::npos);
+}
+
 TEST(Incompatible, AttentionBackendAndModel) {
   const std::string message = usage_error({{"attn-backend", "test_fussy"}});
   for (const char* part : {"test_fussy", "a full moon", "BertModel", "naive"})

@@ -1,0 +1,40 @@
+"""Times sentence-transformers (torch, float32, SDPA) on one model: reads JSON lines {"texts": FILE, "batch": N, "runs": N} and
+answers each with {"seconds": [...]}, one for each pass. A pass before them warms up where it is not the whole work."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import torch
+from sentence_transformers import SentenceTransformer
+
+import texts as text_files
+
+
+def main() -> None:
+    directory, cores = sys.argv[1], int(sys.argv[2])
+    torch.set_num_threads(cores)
+    model = SentenceTransformer(
+        directory, device="cpu", local_files_only=True, model_kwargs={"attn_implementation": "sdpa"}
+    )
+    for line in sys.stdin:
+        job = json.loads(line)
+        texts = text_files.read(Path(job["texts"]))
+        seconds = []
+        model.encode(texts[: job["batch"]], batch_size=job["batch"], show_progress_bar=False)
+        for _ in range(job["runs"]):
+            start = time.perf_counter()
+            if job["single"]:
+                for text in texts:
+                    model.encode([text], show_progress_bar=False)
+            else:
+                model.encode(texts, batch_size=job["batch"], show_progress_bar=False)
+            seconds.append(time.perf_counter() - start)
+        print(json.dumps({"seconds": seconds}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
