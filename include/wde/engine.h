@@ -46,6 +46,7 @@ struct EngineInfo {
   std::vector<std::string> labels;             // of classify and token_classify, by number
   std::map<std::string, std::string> prompts;  // the model's, by name
   bool normalizes = false;                     // embeddings have length 1
+  bool images = false;                         // requests may be images
   bool matryoshka = false;                     // the model's files say that Request::dimensions is meant for it
 };
 

@@ -1,4 +1,4 @@
-// What a caller submits: one text, one (query, document) pair, or one sequence of token ids.
+// What a caller submits: one text, one (query, document) pair, one sequence of token ids, or one image.
 #pragma once
 
 #include <chrono>
@@ -21,6 +21,11 @@ struct TokenIds {
   std::vector<int32_t> ids;
 };
 
+// A whole JPEG or PNG file, for a model that takes images (EngineInfo::images).
+struct Image {
+  std::string file;
+};
+
 // What becomes of an input that is longer than the maximum length.
 enum class Truncation {
   kRight,   // its end is cut off; special tokens and, of a template, the suffix stay. The default
@@ -29,9 +34,9 @@ enum class Truncation {
 };
 
 struct Request {
-  std::variant<std::string, TextPair, TokenIds> input;  // texts are UTF-8; NUL bytes are allowed
-  // Text put before the input (not allowed for TokenIds). Unset: the engine's --prompt / --prompt-name / the model's
-  // default_prompt_name; set to "": no prompt at all.
+  std::variant<std::string, TextPair, TokenIds, Image> input;  // texts are UTF-8; NUL bytes are allowed
+  // Text put before the input (not allowed for TokenIds; of no meaning for an Image). Unset: the engine's --prompt /
+  // --prompt-name / the model's default_prompt_name; set to "": no prompt at all.
   std::optional<std::string> prompt = {};
   // One of the model's prompts by name, where `prompt` is not set.
   std::optional<std::string> prompt_name = {};

@@ -88,7 +88,7 @@ void AttnBackend::attend(View<const float> q, View<const float> k, View<const fl
   args.num_kv_heads = heads.num_kv_heads;
   args.head_dim = heads.head_dim;
   args.scale = mask.scale;
-  args.causal = !bidirectional_;
+  args.causal = !bidirectional_ && !mask.bidirectional;
   args.window_left = mask.window_left;
   args.window_right = mask.window_right;
   args.soft_cap = mask.soft_cap;

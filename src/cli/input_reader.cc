@@ -9,12 +9,15 @@
 #include <cstring>
 #include <utility>
 
+#include "cli/image_file.h"
+
 namespace wde::cli {
 namespace {
 
 size_t text_bytes(const Request& request) {
   if (const auto* text = std::get_if<std::string>(&request.input)) return text->size();
   if (const auto* pair = std::get_if<TextPair>(&request.input)) return pair->query.size() + pair->document.size();
+  if (const auto* image = std::get_if<Image>(&request.input)) return image->file.size();
   return 0;
 }
 
@@ -44,16 +47,24 @@ class FileSource : public InputSource {
 }  // namespace
 
 std::optional<InputItem> ArgumentSource::next() {
-  if (position_ == texts_.size()) return std::nullopt;
-  std::string& text = texts_[position_++];
+  if (position_ == texts_.size() + images_.size()) return std::nullopt;
   InputItem item;
-  item.line = position_;
+  item.line = position_ + 1;
+  if (position_ >= texts_.size()) {
+    item.request = read_image_file(images_[position_++ - texts_.size()]);
+    if (item.request.ok()) item.bytes = text_bytes(item.request.value());
+    return item;
+  }
+  std::string& text = texts_[position_++];
   item.bytes = text.size();
   item.request = Request{std::move(text), std::nullopt};
   return item;
 }
 
-std::string ArgumentSource::where(uint64_t line) const { return fmt::format("text {}", line); }
+std::string ArgumentSource::where(uint64_t line) const {
+  return line > texts_.size() && line <= texts_.size() + images_.size() ? images_[line - 1 - texts_.size()]
+                                                                        : fmt::format("text {}", line);
+}
 
 InputFormat parse_input_format(std::string_view name) {
   if (name == "jsonl") return InputFormat::kJsonl;

@@ -34,15 +34,16 @@ class InputSource {
   virtual std::optional<uint64_t> total_bytes() const { return std::nullopt; }
 };
 
-// The TEXT arguments.
+// The TEXT arguments, and the files of --image behind them.
 class ArgumentSource : public InputSource {
  public:
-  explicit ArgumentSource(std::vector<std::string> texts) : texts_(std::move(texts)) {}
+  explicit ArgumentSource(std::vector<std::string> texts, std::vector<std::string> images = {})
+      : texts_(std::move(texts)), images_(std::move(images)) {}
   std::optional<InputItem> next() override;
   std::string where(uint64_t line) const override;
 
  private:
-  std::vector<std::string> texts_;
+  std::vector<std::string> texts_, images_;
   size_t position_ = 0;
 };
 
@@ -76,7 +77,8 @@ class LineSource : public InputSource {
   std::optional<InputItem> decided_;
 };
 
-// A JSONL line: a string, or an object with "text", or with "query" and "document"; other keys are ignored.
+// A JSONL line: a string, or an object with "text", or with "query" and "document", or with
+// the path of an "image", which is read; other keys are ignored.
 Result<Request> parse_json_line(std::string_view line);
 
 // Opens `path` ("-": standard input); kAuto looks at the name first. Throws InputError.

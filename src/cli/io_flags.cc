@@ -23,20 +23,27 @@ void add_text_help(CLI::App& app) {
 
 }  // namespace
 
-void InputFlags::add_to(CLI::App& app) {
+void InputFlags::add_to(CLI::App& app, bool images) {
   add_text_help(app);
+  if (images) {
+    app.add_option("--image", images_,
+                   "JPEG or PNG files, for a model that takes images; one result each, behind those of the texts.")
+        ->option_text("FILE...")
+        ->group("Input and output");
+  }
   app.add_option("--input", input_,
                  "Read the texts from FILE, one a line; - is standard input. Results are written while lines come. A "
                  "line may have 64 MiB; a byte order mark at the beginning is dropped.")
       ->option_text("FILE")
       ->group("Input and output")
       ->take_last();
-  app.add_option("--input-format", input_format_,
-                 R"(jsonl: a line is a string "…", or {"text":"…"}, or the pair {"query":"…","document":"…"}; )"
-                 "other keys and blank lines are skipped. text: a line is a text as it stands, without its end \\n or "
-                 "\\r\\n; an empty line is an empty text. auto: jsonl for .jsonl, .ndjson and .json, text for .txt; "
-                 "else the first line that is not empty decides: jsonl if it is such a string or object, else text. "
-                 "[default: auto]")
+  app.add_option(
+         "--input-format", input_format_,
+         R"(jsonl: a line is a string "…", or {"text":"…"}, or the pair {"query":"…","document":"…"}, or the file of an image {"image":"…"}; )"
+         "other keys and blank lines are skipped. text: a line is a text as it stands, without its end \\n or "
+         "\\r\\n; an empty line is an empty text. auto: jsonl for .jsonl, .ndjson and .json, text for .txt; "
+         "else the first line that is not empty decides: jsonl if it is such a string or object, else text. "
+         "[default: auto]")
       ->option_text("auto|jsonl|text")
       ->check(CLI::IsMember({"auto", "jsonl", "text"}))
       ->group("Input and output")
@@ -44,15 +51,16 @@ void InputFlags::add_to(CLI::App& app) {
 }
 
 std::string InputFlags::path() const {
-  if (!texts_.empty()) return "";
+  if (!texts_.empty() || !images_.empty()) return "";
   return input_.empty() ? "-" : input_;
 }
 
 std::unique_ptr<InputSource> InputFlags::open() {
-  if (!texts_.empty() && !input_.empty()) {
-    throw UsageError("texts were given as arguments and also by --input: give one of them.");
+  const bool arguments = !texts_.empty() || !images_.empty();
+  if (arguments && !input_.empty()) {
+    throw UsageError("texts or images were given as arguments and also by --input: give one of them.");
   }
-  if (!texts_.empty()) return std::make_unique<ArgumentSource>(std::exchange(texts_, {}));
+  if (arguments) return std::make_unique<ArgumentSource>(std::exchange(texts_, {}), std::exchange(images_, {}));
   if (input_.empty() && ::isatty(STDIN_FILENO) == 1) {
     throw UsageError(
         "no text was given. Give texts as arguments, or a file of lines with --input FILE, or pipe lines in "

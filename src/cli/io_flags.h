@@ -16,15 +16,16 @@ namespace wde::cli {
 // --input, --input-format and the TEXT arguments.
 class InputFlags {
  public:
-  void add_to(CLI::App& app);
+  // `images`: and --image.
+  void add_to(CLI::App& app, bool images = false);
   void set_texts(std::vector<std::string> texts) { texts_ = std::move(texts); }
   // Throws UsageError: TEXT and --input, or neither while standard input is a terminal. InputError: no such file.
   std::unique_ptr<InputSource> open();
-  // The path of what open() reads: "" for TEXT arguments, "-" for standard input.
+  // The path of what open() reads: "" for TEXT and --image, "-" for standard input.
   std::string path() const;
 
  private:
-  std::vector<std::string> texts_;
+  std::vector<std::string> texts_, images_;
   std::string input_;
   std::string input_format_ = "auto";
 };

@@ -4,13 +4,15 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "cli/image_file.h"
 #include "cli/input_reader.h"
 #include "cli/json_text.h"
 
 namespace wde::cli {
 namespace {
 
-constexpr const char* kExpected = R"(expected a string, {"text": "…"} or {"query": "…", "document": "…"})";
+constexpr const char* kExpected =
+    R"(expected a string, {"text": "…"}, {"query": "…", "document": "…"} or {"image": "…"})";
 constexpr size_t kMaxReasonBytes = 200;
 
 class LineHandler : public nlohmann::json_sax<nlohmann::json> {
@@ -41,7 +43,11 @@ class LineHandler : public nlohmann::json_sax<nlohmann::json> {
 
   bool key(string_t& name) override {
     if (depth_ != 1) return true;
-    target_ = name == "text" ? &text_ : name == "query" ? &query_ : name == "document" ? &document_ : nullptr;
+    target_ = name == "text"       ? &text_
+              : name == "query"    ? &query_
+              : name == "document" ? &document_
+              : name == "image"    ? &image_
+                                   : nullptr;
     if (target_ != nullptr) target_name_ = name;
     return true;
   }
@@ -60,6 +66,10 @@ class LineHandler : public nlohmann::json_sax<nlohmann::json> {
 
   Result<Request> result(bool parsed) && {
     if (!parsed) return fail(problem_);
+    if (image_ && (text_ || query_ || document_)) {
+      return fail(fmt::format("the object has \"image\" and also a text; {}", kExpected));
+    }
+    if (image_) return read_image_file(*image_);
     if (text_ && (query_ || document_)) {
       return fail(fmt::format("the object has \"text\" and also \"query\" or \"document\"; {}", kExpected));
     }
@@ -95,7 +105,7 @@ class LineHandler : public nlohmann::json_sax<nlohmann::json> {
   }
 
   size_t depth_ = 0;
-  std::optional<std::string> text_, query_, document_;
+  std::optional<std::string> text_, query_, document_, image_;
   std::optional<std::string>* target_ = nullptr;  // where the value of the key that was just read goes
   std::string target_name_;
   std::string problem_;

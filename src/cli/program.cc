@@ -67,6 +67,9 @@ std::vector<std::string> take_texts(const CLI::App& app, std::vector<std::string
     flags.push_back(std::move(word));
     if (option != nullptr && option->get_items_expected_min() > 0 && i + 1 < words.size()) {
       flags.push_back(std::move(words[++i]));
+      // All that follow, of --image a.png b.png.
+      while (option->get_items_expected_max() > 1 && i + 1 < words.size() && !words[i + 1].starts_with('-'))
+        flags.push_back(std::move(words[++i]));
     }
   }
   words = std::move(flags);

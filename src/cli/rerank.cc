@@ -99,8 +99,9 @@ class RerankCommand : public Command {
       const uint64_t number = index++;
       std::string* text = item->request.ok() ? std::get_if<std::string>(&item->request.value().input) : nullptr;
       if (text == nullptr) {
-        fmt::print(stderr, "wde: {}: {}\n", source.where(item->line),
-                   item->request.ok() ? "expected a document, found a pair" : item->request.error().message);
+        fmt::print(
+            stderr, "wde: {}: {}\n", source.where(item->line),
+            item->request.ok() ? "expected a document, found a pair or an image" : item->request.error().message);
         failed = true;
         continue;
       }

@@ -79,7 +79,7 @@ PipelineLimits limits_of(const TextTask& task, const EngineInfo& info) {
 }  // namespace
 
 void TextCommand::add_flags(CLI::App& app) {
-  input_flags_.add_to(app);
+  input_flags_.add_to(app, task_.images);
   output_flags_.add_to(app, task_.formats);
   if (task_.raw_flag) app.add_flag("--raw", raw_, "Logits instead of what the model's activation makes of them.");
   if (task_.embedding_flags) {

@@ -26,6 +26,7 @@ struct TextTask {
   std::function<JsonFields(const EngineInfo&, bool raw)> make_fields;
   bool raw_flag = false;         // --raw: before the activation
   bool embedding_flags = false;  // --dimensions, --normalize
+  bool images = false;           // --image
   TextLines text_lines = append_output_lines;
   // A row of numbers for every token: such a result is large, text blocks are separated by a blank line, and an array
   // can hold only one text.

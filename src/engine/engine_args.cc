@@ -71,6 +71,13 @@ const std::vector<ArgSpec>& EngineArgs::table() {
        "how token vectors become one; auto: what the model's files say",
        Kind::kChoice,
        {"auto", "cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"}},
+      {"image-resize",
+       "auto",
+       "whose arithmetic resizes images; auto: torchvision's for CLIPImageProcessorFast and processor_config.json, "
+       "else "
+       "Pillow's",
+       Kind::kChoice,
+       {"auto", "pillow", "torchvision"}},
       {"dtype",
        "float32",
        "number format of the layers' weights: bfloat16 halves their memory, int8 is the fastest (see "

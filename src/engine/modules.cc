@@ -34,6 +34,9 @@ void load_input(Modules& m, const EngineArgs& args, const ConfigView& config, co
   InputConfig input;
   input.template_name = args.get("template");
   input.architecture = m.info.architecture;
+  input.directory = directory;
+  input.config = &config;
+  input.image_resize = args.get("image-resize");
   input.scores_by_tokens = m.info.task == "score" && m.info.architecture.ends_with("ForCausalLM");
   for (const std::string& task : lora_tasks(config)) {
     const auto instructions = config.object_if_exists("task_instructions");
@@ -47,6 +50,7 @@ void load_input(Modules& m, const EngineArgs& args, const ConfigView& config, co
   if (args.is_set("prompt")) input.prompt = args.get("prompt");
   m.input = input_processors().get(m.workflow.input_processor)(input);
   m.info.modules.emplace_back("input_processor", m.workflow.input_processor);
+  m.info.images = m.input->takes_images();
 
   const bool special_tokens = m.info.architecture != "StaticModel";
   m.tokenizer = tokenizers().get(m.workflow.tokenizer)({directory, m.spec.do_lower_case, 1, special_tokens});
@@ -202,8 +206,8 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
   runner.model = m.model;
   runner.head = m.head.get();
   runner.backend = m.backend.get();
-  runner.max_tokens = std::max(m.batch_tokens, m.info.max_length);
-  runner.max_seqlen = m.info.max_length;
+  runner.max_seqlen = std::max(m.info.max_length, m.model->shape().image_tokens);
+  runner.max_tokens = std::max(m.batch_tokens, runner.max_seqlen);
   ExecutorConfig config;
   config.workers = static_cast<size_t>(args.get_integer("workers").value_or(static_cast<int64_t>(cpu_info().granted)));
   config.layers = m.model->layers();
@@ -307,7 +311,7 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
   m->info.normalizes = !m->spec.post.empty() && m->spec.post.back().kind == PostModule::Kind::kNormalize;
   m->info.matryoshka =
       config.boolean_or("is_matryoshka", false) || config.has("matryoshka_dimensions") || config.has("matryoshka_dims");
-  if (m->info.task == "embed" && !m->spec.present && output.pooling.empty()) {
+  if (m->workflow.output_processor == "embedding" && !m->spec.present && output.pooling.empty()) {
     m->info.warnings.push_back(directory +
                                " has no modules.json: mean pooling without normalising, as sentence-transformers does; "
                                "--pooling chooses another");

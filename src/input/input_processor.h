@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/registry.h"
+#include "loader/config.h"
 #include "stage/sequence.h"
 #include "wde/request.h"
 #include "wde/result.h"
@@ -20,6 +21,9 @@ struct InputConfig {
   std::optional<std::string> prompt;               // --prompt
   std::string template_name;                       // --template; "auto": the model's
   std::string architecture;                        // config.json's, for the template that goes with it
+  std::string directory;                           // of the tokenizer's and the image processor's files
+  const ConfigView* config = nullptr;              // config.json
+  std::string image_resize;                        // --image-resize
   bool scores_by_tokens = false;                   // the score is read from a language model's logits
 };
 
@@ -30,6 +34,7 @@ class InputProcessor {
  public:
   virtual ~InputProcessor() = default;
   virtual Result<TokenizeJob> process(Request request) const = 0;
+  virtual bool takes_images() const { return false; }
 };
 
 // Throws UsageError for a prompt name that the model does not have.

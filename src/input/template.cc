@@ -76,7 +76,8 @@ class TemplateInput final : public InputProcessor {
   Result<TokenizeJob> process(Request request) const override {
     const auto* pair = std::get_if<TextPair>(&request.input);
     if (template_ == nullptr) return plain_->process(std::move(request));
-    if (std::holds_alternative<TokenIds>(request.input)) return plain_->process(std::move(request));
+    if (std::holds_alternative<TokenIds>(request.input) || std::holds_alternative<Image>(request.input))
+      return plain_->process(std::move(request));
     if (pair == nullptr) {
       return Error{ErrorCode::kInvalidInput,
                    "this model scores pairs: expected {\"query\": ..., \"document\": ...}, found a single text"};

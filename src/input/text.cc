@@ -36,6 +36,8 @@ class TextInput final : public InputProcessor {
       request.prompt = std::move(found).value();
     }
     const std::string& prompt = request.prompt ? *request.prompt : prompt_;
+    if (std::holds_alternative<Image>(request.input))
+      return Error{ErrorCode::kInvalidInput, "the input is an image, and this model takes only texts for this task"};
     TokenizeJob job;
     job.options = options_of(request);
     if (auto* ids = std::get_if<TokenIds>(&request.input)) {

@@ -106,6 +106,7 @@ template <Activation kAct, class D, class V = hn::Vec<D>>
 HWY_INLINE V apply(D d, V x) {
   if constexpr (kAct == Activation::kGelu) return gelu(d, x);
   if constexpr (kAct == Activation::kGeluTanh) return gelu_tanh(d, x);
+  if constexpr (kAct == Activation::kQuickGelu) return hn::Mul(x, sigmoid(d, hn::Mul(x, hn::Set(d, 1.702f))));
   if constexpr (kAct == Activation::kRelu) return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(d)), x);
   if constexpr (kAct == Activation::kSilu) return hn::Mul(x, sigmoid(d, x));
   if constexpr (kAct == Activation::kTanh) return hn::IfThenElse(hn::IsNaN(x), x, tanh(d, x));
@@ -147,6 +148,8 @@ HWY_INLINE void activate_rows(Activation act, float* x, size_t rows, size_t cols
       return activate_rows_as<Activation::kGelu>(x, rows, cols, stride);
     case Activation::kGeluTanh:
       return activate_rows_as<Activation::kGeluTanh>(x, rows, cols, stride);
+    case Activation::kQuickGelu:
+      return activate_rows_as<Activation::kQuickGelu>(x, rows, cols, stride);
     case Activation::kRelu:
       return activate_rows_as<Activation::kRelu>(x, rows, cols, stride);
     case Activation::kSilu:

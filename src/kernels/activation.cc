@@ -19,6 +19,8 @@ void gate_panels_target(Activation act, const float* x, size_t x_stride, float* 
       return gate_panels_as<Activation::kGelu>(x, x_stride, y, y_stride, rows, panels);
     case Activation::kGeluTanh:
       return gate_panels_as<Activation::kGeluTanh>(x, x_stride, y, y_stride, rows, panels);
+    case Activation::kQuickGelu:
+      return gate_panels_as<Activation::kQuickGelu>(x, x_stride, y, y_stride, rows, panels);
     case Activation::kRelu:
       return gate_panels_as<Activation::kRelu>(x, x_stride, y, y_stride, rows, panels);
     case Activation::kSilu:
@@ -41,6 +43,7 @@ namespace wde {
 std::optional<Activation> activation_from_name(std::string_view name) noexcept {
   if (name == "gelu") return Activation::kGelu;
   if (name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_fast") return Activation::kGeluTanh;
+  if (name == "quick_gelu") return Activation::kQuickGelu;
   if (name == "relu") return Activation::kRelu;
   if (name == "silu" || name == "swish") return Activation::kSilu;
   if (name == "tanh") return Activation::kTanh;

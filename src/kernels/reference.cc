@@ -18,6 +18,8 @@ float activate(Activation act, float x32) {
       return static_cast<float>(0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0))));
     case Activation::kGeluTanh:
       return static_cast<float>(0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / M_PI) * (x + 0.044715 * x * x * x))));
+    case Activation::kQuickGelu:
+      return static_cast<float>(x / (1.0 + std::exp(-1.702 * x)));
     case Activation::kRelu:
       return std::max(x32, 0.0f);
     case Activation::kSilu:

@@ -176,6 +176,8 @@ std::string config_architecture(const ConfigView& config) {
 }
 
 size_t config_hidden_size(const ConfigView& config) {
+  if (config_model_type(config) == "clip")
+    return static_cast<size_t>(config.integer_or("projection_dim", 512, 1, 1 << 20));
   return static_cast<size_t>(config.integer(config.first_of({"hidden_size", "dim", "d_model", "n_embd"}), 1, 1 << 20));
 }
 

@@ -103,8 +103,9 @@ std::vector<Module> read_modules(const std::string& directory, const std::string
     modules.push_back({text("type"), join_path(directory, text("path"))});
   }
   const std::string_view first = modules.front().type();
-  if (first != "Transformer" && first != "MLMTransformer" && first != "StaticEmbedding") {
-    throw LoadError(fmt::format("{}: module 0: expected a Transformer or a StaticEmbedding, found {}", file,
+  constexpr std::array<std::string_view, 4> kFirst = {"Transformer", "MLMTransformer", "StaticEmbedding", "CLIPModel"};
+  if (std::find(kFirst.begin(), kFirst.end(), first) == kFirst.end()) {
+    throw LoadError(fmt::format("{}: module 0: expected one of {}, found {}", file, fmt::join(kFirst, ", "),
                                 quote(modules.front().full_type)));
   }
   return modules;
@@ -232,10 +233,18 @@ PostModule read_normalize(const Module& module) {
   return {};  // of kind kNormalize
 }
 
+// Texts and images become vectors of sentences by the model's own methods, CLIP's.
+bool gives_features(const ConfigView& config) {
+  const std::optional<ConfigView> modalities = config.object_if_exists("modality_config");
+  const std::optional<ConfigView> text = modalities ? modalities->object_if_exists("text") : std::nullopt;
+  return text && text->string_or("method", "") == "get_text_features" &&
+         config.string_or("module_output_name", "") == "sentence_embedding";
+}
+
 // What files since sentence-transformers 5.4 can ask for beyond plain texts through the tokenizer.
 void require_plain_text(const ConfigView& config) {
   const std::string output = config.string_or("module_output_name", "token_embeddings");
-  if (output != "token_embeddings") {
+  if (!gives_features(config) && output != "token_embeddings") {
     throw LoadError(
         fmt::format("{}: \"module_output_name\" must be \"token_embeddings\", found {}, which is not supported",
                     config.file(), quote(output)));
@@ -274,6 +283,7 @@ void read_transformer(const Module& module, bool embeds, SentenceTransformersSpe
     const std::optional<ConfigView> config = ConfigView::read_if_exists(join_path(module.directory, name));
     if (!config) continue;
     if (embeds) require_plain_text(*config);
+    if (embeds) spec.pooled = gives_features(*config);
     if (config->has("max_seq_length")) {
       spec.max_seq_length = static_cast<size_t>(config->integer("max_seq_length", 1, kMaxTokens));
       spec.max_seq_length_source = name;
@@ -371,8 +381,9 @@ SentenceTransformersSpec read_sentence_transformers(const std::string& directory
     read_transformer(modules.front(), !scores && !spec.sparse, spec);
   }
   read_prompts(directory, spec);
-  bool pooled = is_static;  // it means the tokens' vectors itself
-  size_t size = is_static ? hidden_size : 0;
+  if (modules.front().type() == "CLIPModel") spec.pooled = true;
+  bool pooled = is_static || spec.pooled;  // a static one means the tokens' vectors itself
+  size_t size = pooled ? hidden_size : 0;
   for (size_t i = 1; i < modules.size(); ++i) {
     const Module& module = modules[i];
     require_known_type(module, i, file);

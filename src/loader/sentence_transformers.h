@@ -56,6 +56,7 @@ struct SentenceTransformersSpec {
                                       // folder of it
   PoolingSpec pooling;
   std::vector<PostModule> post;
+  bool pooled = false;  // the model gives the sentence's vector itself: no pooling (CLIP)
   bool sparse = false;  // a SpladePooling module: the model was made for sparse vectors
   std::optional<LogitScoreSpec> logit_score;
   std::map<std::string, std::string> prompts;

@@ -95,6 +95,7 @@ const ModelSpec& ModelRegistry::find(const ConfigView& config) const {
 }
 
 std::map<std::string, std::string> workflows_of(const ModelSpec& spec) {
+  if (!spec.workflows.empty()) return spec.workflows;
   std::map<std::string, std::string> out = {
       {"embed", "embed"}, {"token_embed", "token_embed"}, {"tokenize", "tokenize"}};
   for (const auto& [task, head] : spec.heads) out[task] = task;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,9 @@ namespace wde {
 
 struct ModelShape {
   size_t hidden_size = 0;
-  size_t vocab_size = 0;  // rows of the embedding: ids must be below
-  size_t positions = 0;   // longest sequence
+  size_t vocab_size = 0;    // rows of the embedding: ids must be below
+  size_t positions = 0;     // longest sequence
+  size_t image_tokens = 0;  // of an image; 0: it takes none
   HeadShape heads;
 };
 
@@ -37,6 +39,8 @@ class Model {
   virtual size_t layers() const = 0;
   virtual std::vector<AttentionMask> masks() const = 0;  // every different one that its layers use
   virtual size_t weight_bytes() const = 0;               // packed, in memory
+  // The row that speaks for a text where the output needs the last one.
+  virtual size_t last_row(std::span<const int32_t> ids) const { return ids.size() - 1; }
   // Under causal attention, a token's keys and values depend on the tokens before it and on nothing else: it honours
   // ModelInput::prefix_lens.
   virtual bool shares_prefixes() const { return false; }
@@ -60,6 +64,8 @@ struct ModelSpec {
   ModelFactory create;
   // Tasks beyond embed, token_embed and tokenize: the head that each of them needs behind the layers.
   std::map<std::string, HeadFactory> heads = {};
+  // Task -> workflow of a model that answers these and nothing else; empty: workflows_of() says.
+  std::map<std::string, std::string> workflows = {};
 };
 
 class ModelRegistry {

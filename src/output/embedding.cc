@@ -12,7 +12,13 @@ namespace {
 
 class EmbeddingOutput final : public OutputProcessor {
  public:
-  explicit EmbeddingOutput(const OutputConfig& config) : embedder_(config) {}
+  explicit EmbeddingOutput(const OutputConfig& config) : embedder_(config) {
+    if (config.spec->pooled) {
+      throw LoadError(config.spec->transformer_directory +
+                      ": the sentence-transformers files expect a model that pools by itself, as CLIP does, and this "
+                      "architecture does not");
+    }
+  }
   RowsNeeded rows_needed() const override { return embedder_.rows_needed(); }
   bool wants_prompt_tokens() const override { return embedder_.wants_prompt_tokens(); }
   size_t dimensions() const override { return embedder_.dimensions(); }

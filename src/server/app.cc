@@ -327,8 +327,9 @@ void App::run(const std::shared_ptr<Call>& call) {
 
 void App::run_in_pieces(const std::shared_ptr<Call>& call) {
   for (const Request& text : call->plan.requests) {
-    if (std::holds_alternative<TokenIds>(text.input)) {
-      throw ApiError(Fault::kInvalid, "`long_input`: \"average\" is for texts, not for token ids", "long_input");
+    if (!std::holds_alternative<std::string>(text.input)) {
+      throw ApiError(Fault::kInvalid, "`long_input`: \"average\" is for texts, not for token ids and images",
+                     "long_input");
     }
   }
   auto parts = std::make_shared<TextParts>(split_texts(call->plan.requests, call->plan.model->info.max_length));

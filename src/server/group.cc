@@ -12,6 +12,7 @@ constexpr size_t kWindowTexts = 1024;
 // Of English text; too low for other scripts, which only makes the queue's limit a little more generous.
 constexpr size_t kBytesPerToken = 4;
 constexpr size_t kSpecialTokens = 2;
+constexpr size_t kImageTokens = 256;  // between those of patches of 32 and of 14 pixels
 
 template <class Visit>
 void each_text(const Request& request, Visit visit) {
@@ -28,10 +29,12 @@ size_t bytes_of(const Request& request) {
   size_t bytes = 0;
   each_text(request, [&](const std::string& text) { bytes += text.size(); });
   if (const auto* ids = std::get_if<TokenIds>(&request.input)) bytes += ids->ids.size() * sizeof(int32_t);
+  if (const auto* image = std::get_if<Image>(&request.input)) bytes += image->file.size();
   return bytes;
 }
 
 size_t estimated_tokens(const Request& request, size_t max_length) {
+  if (std::holds_alternative<Image>(request.input)) return kImageTokens;
   const auto* ids = std::get_if<TokenIds>(&request.input);
   const size_t tokens = ids != nullptr ? ids->ids.size() : bytes_of(request) / kBytesPerToken + kSpecialTokens;
   return max_length > 0 ? std::min(tokens, max_length) : tokens;

@@ -1,5 +1,7 @@
 #include "server/plan.h"
 
+#include "server/data_url.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -55,6 +57,12 @@ Request read_one(JsonValue value, const std::string& where, IdRule rule) {
     if (ids.ids.empty()) throw ApiError(Fault::kEmpty, fmt::format("`{}` must not be empty", where), where);
     request.input = std::move(ids);
     return request;
+  }
+  if (value.is(Type::kObject)) {
+    if (const auto image = Fields(value, where + ".").text("image")) {
+      request.input = image_of(*image, where + ".image");
+      return request;
+    }
   }
   std::string text = text_of(value, where);
   if (text.empty()) throw ApiError(Fault::kEmpty, fmt::format("`{}` must not be empty", where), where);

@@ -74,7 +74,8 @@ struct Inputs {
   std::vector<Request> requests;
   bool single = false;  // a lone string or list of ids
 };
-// "s" | ["s", …] | [ids] | [[ids], …] | {"text": "s"} in place of a string. Throws for none and for empty ones.
+// "s" | ["s", …] | [ids] | [[ids], …] | {"text": "s"} or {"image": base64} in place of a string. Throws for none and
+// for empty ones.
 Inputs read_inputs(const Fields& fields, std::string_view name, IdRule ids, const ApiRules& rules);
 // "s" | {"text": "s"} | an object whose `rank_fields` are joined.
 std::vector<std::string> read_documents(const Fields& fields, std::string_view name, const ApiRules& rules);

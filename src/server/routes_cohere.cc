@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "server/data_url.h"
 #include "server/routes.h"
 
 namespace wde::server {
@@ -72,10 +73,21 @@ Plan plan_cohere_embed(const PlanContext& context) {
   plan.model = choose_model(context, fields);
   need_task(*plan.model, task::kEmbed);
   plan.task = task::kEmbed;
-  if (fields.has("images")) invalid(fields, "images", "cannot be embedded by a model of texts");
-  std::vector<std::string> texts = fields.has("inputs") && !fields.has("texts")
-                                       ? read_contents(fields, context.rules)
-                                       : read_documents(fields, "texts", context.rules);
+  const bool images = fields.has("images");
+  if (images && !plan.model->info.images) invalid(fields, "images", "cannot be embedded by a model of texts");
+  if (images && (fields.has("texts") || fields.has("inputs"))) invalid(fields, "images", "cannot come with texts");
+  std::vector<std::string> texts;
+  if (images) {
+    for (const std::string& image : read_documents(fields, "images", context.rules)) {
+      Request request;
+      request.input = image_of(image, "images");
+      request.dimensions = read_dimensions(fields, *plan.model);
+      plan.requests.push_back(std::move(request));
+    }
+  } else {
+    texts = fields.has("inputs") && !fields.has("texts") ? read_contents(fields, context.rules)
+                                                         : read_documents(fields, "texts", context.rules);
+  }
   for (const std::string& text : texts) {
     Request request;
     if (text.empty()) throw ApiError(Fault::kEmpty, "`texts` must not hold an empty text", "texts");

@@ -1,6 +1,7 @@
 // OpenAI's /v1/embeddings, with what Voyage, Jina, vLLM and TEI add to it.
 #include <fmt/format.h>
 
+#include "server/data_url.h"
 #include "server/routes.h"
 
 namespace wde::server {
@@ -29,6 +30,7 @@ Plan plan_openai_embeddings(const PlanContext& context) {
   plan.task = task::kEmbed;
   const bool native = context.rules.native_token_input || context.dialect == Dialect::kTei;
   Inputs inputs = read_inputs(fields, "input", native ? IdRule::kNative : IdRule::kRefuse, context.rules);
+  take_images(*plan.model, "input", inputs.requests);
   if (fields.flag("add_special_tokens") == false) {
     invalid(fields, "add_special_tokens", "cannot be false: this model's vectors are made with its special tokens");
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "server/data_url.h"
 #include "server/routes.h"
 
 namespace wde::server {
@@ -17,6 +18,7 @@ Plan plan_vectors(const PlanContext& context, const Fields& fields, const char* 
   need_task(*plan.model, task);
   plan.task = task;
   Inputs inputs = read_inputs(fields, "inputs", IdRule::kNative, context.rules);
+  take_images(*plan.model, "inputs", inputs.requests);
   const Cut cut = read_cut(fields, context.rules);
   plan.average = cut.average && plan.task == task::kEmbed;
   apply(cut, read_prompt(fields, *plan.model), inputs.requests);

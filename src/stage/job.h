@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,13 @@ struct ModelInput {
   RowsNeeded rows = RowsNeeded::kAll;
   // With rows other than kAll: the packed row that each sequence needs, its position, and 0, 1, 2, …, sequences.
   std::vector<int32_t> row_indices, row_positions, cu_rows;
+
+  // For a model with towers: the batch's texts and its images by themselves. Of a part: which of the batch's sequences
+  // it has, and their images.
+  enum : size_t { kTexts, kImages, kParts };
+  std::vector<ModelInput> parts;
+  std::vector<int32_t> part_sequences;
+  std::vector<const Pixels*> images;
 
   size_t tokens() const { return ids.size(); }
   size_t sequences() const { return cu_seqlens.empty() ? 0 : cu_seqlens.size() - 1; }
@@ -61,9 +69,15 @@ class ModelOutput {
   // What a head made of the hidden states: rows of its own layout.
   View<float> resize_result(size_t rows, size_t cols) { return result_.resize(rows, cols); }
   View<float> result() { return result_.view(); }
+  // Of ModelInput's part of this number.
+  ModelOutput& part(size_t index) {
+    while (parts_.size() <= index) parts_.push_back(std::make_unique<ModelOutput>());
+    return *parts_[index];
+  }
 
  private:
   ReusedMatrix hidden_, state_, result_;
+  std::vector<std::unique_ptr<ModelOutput>> parts_;
 };
 
 // One batch on its way through builder, executor and output; reused from batch to batch.

@@ -4,10 +4,12 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "stage/image.h"
 #include "wde/engine.h"
 
 namespace wde {
@@ -38,7 +40,8 @@ struct TokenizeJob {
   std::vector<TemplatePiece> pieces;
   bool has_ids = false;  // `ids` are given and used as they are
   std::vector<int32_t> ids;
-  std::string prompt;  // what was put before `text`
+  std::shared_ptr<const Pixels> image;  // instead of a text; there are as many `ids` as it has tokens
+  std::string prompt;                   // what was put before `text`
   size_t prompt_tokens =
       0;  // leading tokens that belong to it (special ones before it included); counted only for outputs that ask
   RequestOptions options;
@@ -51,6 +54,8 @@ struct Sequence {
   std::vector<int32_t> type_ids;             // same length as ids
   std::vector<uint8_t> special_tokens_mask;  // same length; 1: added by the post-processor
   std::vector<Offset> offsets;               // same length; only if the tokenizer was asked for them
+  std::shared_ptr<const Pixels> image;       // then the ids mean nothing, but for their number
+  std::optional<size_t> last_row;            // what RowsNeeded::kLast means, where it is not the last one
   size_t prompt_tokens = 0;
   bool truncated = false;
   RequestOptions options;

@@ -92,7 +92,7 @@ class HfTokenizer final : public Tokenizer {
     std::vector<wde_tokenizer_input> inputs;
     inputs.reserve(jobs.size());
     for (const TokenizeJob& job : jobs) {
-      if (!job.has_ids && job.pieces.empty()) inputs.push_back(to_input(job, special_tokens_));
+      if (!job.has_ids && job.pieces.empty() && !job.image) inputs.push_back(to_input(job, special_tokens_));
     }
 
     BatchHandle batch;
@@ -106,7 +106,9 @@ class HfTokenizer final : public Tokenizer {
     results.reserve(jobs.size());
     size_t next = 0;
     for (const TokenizeJob& job : jobs) {
-      if (job.has_ids) {
+      if (job.image) {
+        results.push_back(take_image(job));
+      } else if (job.has_ids) {
         results.push_back(take_ids(job, max_length, want_offsets));
       } else if (!job.pieces.empty()) {
         results.push_back(encode_pieces(job, max_length, want_offsets));
@@ -185,6 +187,16 @@ class HfTokenizer final : public Tokenizer {
       }
     }
     return std::nullopt;
+  }
+
+  static Sequence take_image(const TokenizeJob& job) {
+    Sequence sequence;
+    sequence.ids = job.ids;
+    sequence.type_ids.assign(job.ids.size(), 0);
+    sequence.special_tokens_mask.assign(job.ids.size(), 1);
+    sequence.image = job.image;
+    sequence.options = job.options;
+    return sequence;
   }
 
   Result<Sequence> take_ids(const TokenizeJob& job, size_t max_length, bool want_offsets) const {

@@ -19,6 +19,13 @@
 
 namespace wde::test {
 
+inline std::string read_image(const std::string& name) {
+  const auto file = std::filesystem::path(WDE_TEST_DATA).parent_path() / "images" / name;
+  std::ifstream in(file, std::ios::binary);
+  EXPECT_TRUE(in) << file;
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
 struct Golden {
   explicit Golden(const std::filesystem::path& directory)
       : tensors(std::make_unique<SafetensorsFile>((directory / "golden.safetensors").string())) {
@@ -26,6 +33,8 @@ struct Golden {
     for (const auto& input : json.at("inputs")) {
       if (input.is_string()) {
         inputs.push_back({input.get<std::string>()});
+      } else if (input.is_object()) {
+        inputs.push_back({Image{read_image(input.at("image").get<std::string>())}});
       } else {
         inputs.push_back({TextPair{input.at(0).get<std::string>(), input.at(1).get<std::string>()}});
       }

@@ -16,8 +16,15 @@ std::string with_length(const Golden& golden) { return std::to_string(golden.max
 
 void expect_token_ids(const fs::path& model, const Golden& golden) {
   auto engine = make_engine(model, {{"task", "tokenize"}, {"max-length", with_length(golden)}});
-  const auto responses = test::respond(*engine, golden.inputs);
-  for (size_t i = 0; i < responses.size(); ++i) EXPECT_EQ(responses[i].outputs[0].ids, golden.ids[i]) << "input " << i;
+  std::vector<Request> texts;
+  std::vector<std::vector<int32_t>> ids;
+  for (size_t i = 0; i < golden.inputs.size(); ++i) {
+    if (std::holds_alternative<Image>(golden.inputs[i].input)) continue;
+    texts.push_back(golden.inputs[i]);
+    ids.push_back(golden.ids[i]);
+  }
+  const auto responses = test::respond(*engine, texts);
+  for (size_t i = 0; i < responses.size(); ++i) EXPECT_EQ(responses[i].outputs[0].ids, ids[i]) << "input " << i;
 }
 
 // A response's array under the name that the reference gave it, in the same form.

@@ -15,9 +15,9 @@ using test::Random;
 constexpr size_t kMaxRows = 31;
 const std::vector<size_t> kColumns = {1, 7, 15, 16, 17, 31, 32, 33, 48, 80, 384};
 const std::vector<size_t> kDepths = {1, 3, 12, 384, 1536};
-const std::vector<Activation> kActivations = {Activation::kNone,   Activation::kGelu, Activation::kGeluTanh,
-                                              Activation::kRelu,   Activation::kSilu, Activation::kTanh,
-                                              Activation::kSigmoid};
+const std::vector<Activation> kActivations = {Activation::kNone,      Activation::kGelu,   Activation::kGeluTanh,
+                                              Activation::kQuickGelu, Activation::kRelu,   Activation::kSilu,
+                                              Activation::kTanh,      Activation::kSigmoid};
 
 // Operands of one shape. The vectors are exactly as long as gemm may read, so that AddressSanitizer sees it read
 // further.

@@ -117,6 +117,7 @@ TEST(Tokenizer, GoldenIds) {
     const auto golden = nlohmann::json::parse(read_file(entry.path() / "golden.json"));
     std::vector<TokenizeJob> jobs;
     for (const auto& input : golden.at("inputs")) {
+      if (input.is_object()) break;  // images, which come last
       jobs.push_back(input.is_string() ? text_job(input) : pair_job(input.at(0), input.at(1)));
     }
     const auto tokenizer =
