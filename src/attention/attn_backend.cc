@@ -112,7 +112,8 @@ void AttnBackend::attend(View<const float> q, View<const float> k, View<const fl
     units = kv_heads * (end - begin);
     for (size_t s = 0; s + 1 < batch.cu_seqlens.size(); ++s) {
       const auto key = static_cast<size_t>(batch.cu_seqlens[s]), query = static_cast<size_t>(cu_rows[s]);
-      args.k_len = static_cast<size_t>(batch.cu_seqlens[s + 1]) - key;
+      const size_t unseen = s < batch.unseen_lens.size() ? static_cast<size_t>(batch.unseen_lens[s]) : 0;
+      args.k_len = static_cast<size_t>(batch.cu_seqlens[s + 1]) - key - unseen;
       args.q_len = static_cast<size_t>(cu_rows[s + 1]) - query;
       args.q = q.row(query);
       args.k = k.row(key);

@@ -45,6 +45,9 @@ struct AttentionBatch {
   // Before the keys and values of its own, a sequence sees those of the prefix_lens[s] rows from prefix_rows[s] on.
   // Only without disentangled attention. Empty: none does.
   std::span<const int32_t> prefix_rows, prefix_lens;
+  // The last unseen_lens[s] keys and values of a sequence are seen by none of its queries. Sequences behind the span's
+  // end have no such ones.
+  std::span<const int32_t> unseen_lens;
   // Disentangled attention: q . Krel of each query row, k . Qrel of each key row, [rows, num_heads * positions], before
   // the scale. Either may be empty.
   View<const float> c2p, p2c;

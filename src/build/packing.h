@@ -10,7 +10,7 @@ namespace wde {
 inline void begin_packing(RowsNeeded rows, ModelInput& input) {
   for (auto* v :
        {&input.ids, &input.type_ids, &input.positions, &input.cu_seqlens, &input.prefix_rows, &input.prefix_lens,
-        &input.row_indices, &input.row_positions, &input.cu_rows, &input.part_sequences}) {
+        &input.unseen_lens, &input.row_indices, &input.row_positions, &input.cu_rows, &input.part_sequences}) {
     v->clear();
   }
   input.images.clear();
@@ -28,6 +28,10 @@ inline void pack(const Sequence& s, int32_t prefix, ModelInput& input) {
   for (int32_t p = prefix; p < length; ++p) input.positions.push_back(p);
   input.cu_seqlens.push_back(begin + length - prefix);
   input.max_seqlen = std::max(input.max_seqlen, s.size());
+  if (s.unseen > 0) {
+    input.unseen_lens.resize(input.sequences());
+    input.unseen_lens.back() = static_cast<int32_t>(s.unseen);
+  }
   if (input.rows == RowsNeeded::kAll) return;
   const int32_t last = s.last_row ? static_cast<int32_t>(*s.last_row) : length - 1;
   const int32_t position = input.rows == RowsNeeded::kFirst ? 0 : last;

@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include "engine/counters.h"
+#include "engine/late_interaction.h"
 #include "engine/modules.h"
 
 namespace wde {
@@ -428,7 +429,12 @@ class EngineImpl final : public Engine {
 }  // namespace
 
 std::unique_ptr<Engine> Engine::create(const EngineArgs& args, const Engine* sibling) {
-  return std::make_unique<EngineImpl>(args, dynamic_cast<const EngineImpl*>(sibling));
+  const auto* const shared = dynamic_cast<const EngineImpl*>(without_max_sim(sibling));
+  const std::optional<bool> mean = scores_by_max_sim(args);
+  if (!mean) return std::make_unique<EngineImpl>(args, shared);
+  EngineArgs of_vectors = args;
+  of_vectors.set("task", "multi_vector");
+  return make_max_sim_engine(std::make_unique<EngineImpl>(of_vectors, shared), *mean);
 }
 
 std::future<Result<Response>> Engine::submit(Request request) {

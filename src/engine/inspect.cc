@@ -10,6 +10,7 @@ namespace {
 
 std::string default_task(const std::string& architecture, const SentenceTransformersSpec& st,
                          const ConfigView& config) {
+  if (st.late_interaction) return "multi_vector";
   if (st.logit_score) return "score";
   if (st.sparse) return "sparse";
   if (architecture.ends_with("ForSequenceClassification")) {
@@ -41,9 +42,12 @@ ModelSummary inspect_model(const EngineArgs& args) {
     if (classifies && !out.architecture.ends_with("ForSequenceClassification") && task != out.default_task) continue;
     if (task == "token_classify" && !out.architecture.ends_with("ForTokenClassification")) continue;
     if (task == "sparse" && !out.architecture.ends_with("ForMaskedLM") && !m3) continue;
-    if ((task == "multi_vector" || task == "all") && !m3) continue;
+    if (task == "multi_vector" && !m3 && !st.late_interaction) continue;
+    if (task == "all" && !m3) continue;
+    if (task == "embed" && st.late_interaction) continue;
     out.tasks.push_back(task);
   }
+  if (st.late_interaction) out.tasks.emplace_back("score");  // by MaxSim
   const auto labels = config.object_if_exists("id2label");
   if (labels && (out.default_task == "classify" || out.default_task == "token_classify" || out.default_task == "score"))
     out.labels = config_labels(config, labels->keys().size());

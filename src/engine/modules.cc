@@ -5,8 +5,10 @@
 #include <algorithm>
 
 #include "base/cpu.h"
+#include "engine/late_interaction.h"
 #include "engine/model_files.h"
 #include "kernels/gemm_int8.h"
+#include "loader/json_file.h"
 #include "model/causality.h"
 #include "model/lora.h"
 
@@ -48,13 +50,16 @@ void load_input(Modules& m, const EngineArgs& args, const ConfigView& config, co
   const std::string task = lora_task(m, args, config);
   if (!task.empty() && input.prompt_name.empty() && m.spec.prompts.contains(task)) input.prompt_name = task;
   if (args.is_set("prompt")) input.prompt = args.get("prompt");
-  m.input = input_processors().get(m.workflow.input_processor)(input);
-  m.info.modules.emplace_back("input_processor", m.workflow.input_processor);
-  m.info.images = m.input->takes_images();
-
   const bool special_tokens = m.info.architecture != "StaticModel";
   m.tokenizer = tokenizers().get(m.workflow.tokenizer)({directory, m.spec.do_lower_case, 1, special_tokens});
   m.info.modules.emplace_back("tokenizer", m.workflow.tokenizer);
+  if (m.spec.late_interaction) {
+    input.sides = side_rules(*m.spec.late_interaction, *m.tokenizer, directory);
+    m.info.facts.emplace_back("late_interaction", describe(*m.spec.late_interaction));
+  }
+  m.input = input_processors().get(m.workflow.input_processor)(input);
+  m.info.modules.emplace_back("input_processor", m.workflow.input_processor);
+  m.info.images = m.input->takes_images();
   m.info.prompts = m.spec.prompts;
   m.info.facts.emplace_back("vocabulary", fmt::format("{} tokens", m.tokenizer->vocabulary_size()));
 }
@@ -73,11 +78,19 @@ void find_score_tokens(Modules& m, const ConfigView& config) {
 }
 
 void load_head(Modules& m, const ConfigView& config, const ModelSpec& spec) {
-  const auto factory = spec.heads.find(m.info.task);
-  if (factory == spec.heads.end()) return;
+  const auto own = spec.heads.find(m.info.task);
+  HeadFactory factory = own != spec.heads.end() ? own->second : nullptr;
+  if (m.info.task == "multi_vector" && m.spec.late_interaction) factory = make_token_vectors;
+  if (factory == nullptr && m.workflow.output_processor == "lexical") {
+    throw UsageError(
+        fmt::format("{}: {} has no vectors of tokens: expected Stanford's HF_ColBERT, or a modules.json of "
+                    "PyLate or of a MultiVectorEncoder",
+                    m.spec.transformer_directory, m.info.architecture));
+  }
+  if (factory == nullptr) return;
   if (m.info.task == "score") find_score_tokens(m, config);
   const ModelShape shape = m.model->shape();
-  m.head = factory->second({config, *m.loaded->weights, m.spec, m.info.task, shape.hidden_size, shape.vocab_size});
+  m.head = factory({config, *m.loaded->weights, m.spec, m.info.task, shape.hidden_size, shape.vocab_size});
   m.info.modules.emplace_back("head", m.info.task);
 }
 
@@ -245,6 +258,20 @@ void set_modules(Workflow& workflow, std::string_view settings) {
 
 }  // namespace
 
+std::optional<bool> scores_by_max_sim(const EngineArgs& args) {
+  if (args.get("task") != "score" || !args.get("workflow").empty()) return std::nullopt;
+  load_plugins(args);
+  const ModelFiles files = find_model_files(args);
+  const ConfigView config = files.read_config();
+  const std::string architecture = config_architecture(config);
+  if (architecture.ends_with("ForSequenceClassification") || architecture.ends_with("ForCausalLM")) return std::nullopt;
+  const SentenceTransformersSpec spec = read_sentence_transformers(files.directory, config_hidden_size(config));
+  if (spec.late_interaction) return spec.late_interaction->mean;
+  // FlagEmbedding's colbert_score of bge-m3 is the mean.
+  if (file_exists(join_path(files.transformer, "colbert_linear.pt"))) return true;
+  return std::nullopt;
+}
+
 std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<LoadedModel> shared, Completion done) {
   load_plugins(args);
   const ModelFiles files = find_model_files(args);
@@ -271,6 +298,12 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
                                    m->info.task, join_names(known)));
     }
     m->info.workflow = found->second;
+  }
+  if (m->spec.late_interaction && m->info.workflow == "embed") {
+    throw UsageError(
+        fmt::format("{} gives a vector for every token and none of the whole text: ask for the task "
+                    "multi_vector, or score",
+                    directory));
   }
   m->workflow = workflows().get(m->info.workflow);
   set_modules(m->workflow, args.get("set"));

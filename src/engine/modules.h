@@ -52,6 +52,10 @@ struct Modules {
 // Those that the setting "plugin" names. Throws LoadError.
 void load_plugins(const EngineArgs& args);
 
+// The model of these settings compares the vectors of tokens where it is asked for a score: the mean of the best
+// products (true) or their sum. nullopt: it reads pairs, or neither. Throws as load_modules().
+std::optional<bool> scores_by_max_sim(const EngineArgs& args);
+
 // Throws LoadError, UsageError. `done` receives the executor's finished jobs. `shared`: of an engine of the same model,
 // or nullptr.
 std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<LoadedModel> shared, Completion done);

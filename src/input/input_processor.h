@@ -1,6 +1,7 @@
 // InputProcessor seam: Request -> what is to be tokenized. Light: validates, puts the prompt before the text.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -14,6 +15,12 @@
 
 namespace wde {
 
+// What becomes of the queries, or of the documents, of a late-interaction model.
+struct SideRules {
+  std::string marker;  // text before the prompt, where it is no token of the frame
+  TokenFrame frame;
+};
+
 struct InputConfig {
   std::map<std::string, std::string> prompts;      // the model's, by name
   std::optional<std::string> default_prompt_name;  // the model's
@@ -25,6 +32,7 @@ struct InputConfig {
   const ConfigView* config = nullptr;              // config.json
   std::string image_resize;                        // --image-resize
   bool scores_by_tokens = false;                   // the score is read from a language model's logits
+  std::optional<std::array<SideRules, 2>> sides;   // by Side; of late interaction alone
 };
 
 // What the request says besides its input.

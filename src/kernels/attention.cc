@@ -37,7 +37,9 @@ class Flash {
     keys_ = scratch;
     values_ = keys_ + round_up(a.k_len, kPanelCols) * a.head_dim;
     max_ = values_ + a.k_len * padded_dim();
-    scores_ = {max_ + 2 * a.num_heads / a.num_kv_heads * a.k_len, padded_stride(pass_keys_)};
+    // Where the last keys of a text are left out, there are more queries than keys.
+    states_ = a.num_heads / a.num_kv_heads * HWY_MAX(a.k_len, a.q_len);
+    scores_ = {max_ + 2 * states_, padded_stride(pass_keys_)};
   }
 
   void run() {
@@ -113,7 +115,7 @@ class Flash {
   // One block of keys after the other, and all queries over each: keys and values come to the L2 cache once.
   void run_blocks(size_t kv_head) {
     const size_t first_head = kv_head * group(), end_head = first_head + group();
-    float* const sum = max_ + group() * a_.k_len;
+    float* const sum = max_ + states_;
     std::fill_n(sum, group() * a_.q_len, 0.0f);
     const auto state_of = [&](size_t head, size_t first, size_t rows) {
       const size_t at = (head - first_head) * a_.q_len + first;
@@ -187,6 +189,7 @@ class Flash {
   bool one_pass_;
   size_t pass_keys_;  // most keys of a pass
   float *keys_, *values_, *max_;
+  size_t states_;  // running maxima, and as many sums
   Scores scores_;
   const float *k_ = nullptr, *v_ = nullptr;
   KeyRange seen_[kQueryBlock];

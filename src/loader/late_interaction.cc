@@ -1,7 +1,9 @@
 #include "loader/late_interaction.h"
 
-#include <fmt/format.h>
+#include <algorithm>
+#include <array>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "loader/json_file.h"
@@ -12,128 +14,155 @@ namespace {
 
 constexpr int64_t kMaxTokens = 1 << 24;
 constexpr int64_t kQueryLength = 32;  // ColBERT's own
+constexpr std::string_view kTokens = "token_embeddings";
 
-std::vector<std::string> punctuation() {
+// Keys of config_sentence_transformers.json that nobody but PyLate writes there.
+constexpr std::array<std::string_view, 9> kPyLateKeys = {
+    "query_length",          "document_length", "query_expansion",
+    "do_query_expansion",    "query_prefix",    "attend_to_expansion_tokens",
+    "attend_to_mask_tokens", "document_prefix", "skiplist_words"};
+
+std::vector<std::string> punctuation() {  // Python's string.punctuation
   std::vector<std::string> out;
   for (const char c : std::string_view("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")) out.emplace_back(1, c);
   return out;
 }
 
-size_t length_or(const ConfigView& config, std::string_view key, int64_t fallback) {
-  return static_cast<size_t>(config.integer_or(key, fallback, 1, kMaxTokens));
+size_t length_of(const ConfigView& config, std::string_view key, int64_t fallback) {
+  return static_cast<size_t>(config.integer_or(key, fallback, 0, kMaxTokens));
 }
 
-// sentence-transformers' own form.
-void read_expansion(const ConfigView& expansion, LateInteraction& settings) {
+// Queries have this length, no less and no more.
+void fill_exactly(LateInteraction& out, size_t length, bool seen) {
+  out.fill_to = out.query.max_length = length;
+  out.fill_is_seen = seen;
+}
+
+// sentence-transformers' own form; `config` has the key, perhaps null.
+void read_query_expansion(const ConfigView& config, LateInteraction& out) {
+  out.fill_to = 0;
+  if (!config.has("query_expansion")) return;
+  const ConfigView expansion = config.object("query_expansion");
   const std::string strategy = expansion.string("strategy");
   if (strategy != "fixed" && strategy != "min") {
     throw LoadError(
-        fmt::format("{}: the strategy of query_expansion is {}, expected fixed or min", expansion.file(), quote(strategy)));
+        fmt::format("{}: \"query_expansion.strategy\" must be fixed or min, found {}", config.file(), quote(strategy)));
   }
-  settings.expansion = strategy == "fixed" ? LateInteraction::Expansion::kFixed : LateInteraction::Expansion::kAtLeast;
-  settings.expanded_length = static_cast<size_t>(expansion.integer("length", 1, kMaxTokens));
-  settings.attend = expansion.boolean_or("attend", false);
-  settings.expansion_token = expansion.string_or("token", "");
+  const auto length = static_cast<size_t>(expansion.integer("length", 1, kMaxTokens));
+  if (out.query.max_length > 0 && out.query.max_length < length) {
+    throw LoadError(fmt::format("{}: \"query_length\" must be at least query_expansion's length of {}, found {}",
+                                config.file(), length, out.query.max_length));
+  }
+  const size_t longest = out.query.max_length;
+  fill_exactly(out, length, expansion.boolean_or("attend", false));
+  if (strategy == "min") out.query.max_length = longest;
+  out.fill_token = expansion.string_or("token", "");
 }
 
-// PyLate's, in config_sentence_transformers.json; false: none of its keys is there.
-bool read_pylate(const ConfigView& config, LateInteraction& settings) {
-  bool found = false;
-  for (const char* key : {"query_length", "document_length", "query_expansion", "do_query_expansion",
-                          "attend_to_expansion_tokens", "query_prefix", "document_prefix", "skiplist_words"})
-    found = found || config.mentions(key);
-  if (!found) return false;
-  settings.query_marker = config.string_or("query_prefix", "");
-  settings.document_marker = config.string_or("document_prefix", "");
-  if (config.has("query_length")) settings.query_length = length_or(config, "query_length", kQueryLength);
-  if (config.has("document_length")) settings.document_length = length_or(config, "document_length", 1);
+// What PyLate up to version 3 writes into config_sentence_transformers.json.
+void read_pylate(const ConfigView& config, LateInteraction& out) {
+  out.query.marker = config.string_or("query_prefix", "");
+  out.document.marker = config.string_or("document_prefix", "");
+  out.document.max_length = length_of(config, "document_length", 0);
   if (config.mentions("query_expansion")) {
-    if (config.has("query_expansion")) read_expansion(config.object("query_expansion"), settings);
+    out.query.max_length = length_of(config, "query_length", 0);
+    read_query_expansion(config, out);
   } else if (config.boolean_or("do_query_expansion", true)) {
-    settings.expansion = LateInteraction::Expansion::kFixed;
-    settings.expanded_length = length_or(config, "query_length", kQueryLength);
-    settings.attend =
-        config.boolean_or("attend_to_expansion_tokens", config.boolean_or("attend_to_mask_tokens", false));
+    const bool seen = config.boolean_or("attend_to_mask_tokens", false);
+    fill_exactly(out, length_of(config, "query_length", kQueryLength),
+                 config.boolean_or("attend_to_expansion_tokens", seen));
+  } else {
+    out.query.max_length = length_of(config, "query_length", 0);
   }
-  return true;
+  out.skipped_words = config.has("skiplist_words") ? config.strings("skiplist_words") : punctuation();
 }
 
-std::string read_dense(const TokenModule& module) {
-  const ConfigView config = ConfigView::read(join_path(module.directory, "config.json"));
-  for (const char* key : {"module_input_name", "module_output_name"}) {
-    if (config.string_or(key, "token_embeddings") != "token_embeddings")
-      throw LoadError(fmt::format("{}: \"{}\" must be \"token_embeddings\"", config.file(), key));
-  }
-  if (config.boolean_or("use_residual", false))
-    throw LoadError(fmt::format("{}: \"use_residual\" must be false, found true, which is not supported", config.file()));
-  const std::string activation = config.string_or("activation_function", "torch.nn.modules.linear.Identity");
-  if (!activation.ends_with(".Identity"))
-    throw LoadError(fmt::format("{}: \"activation_function\" must be Identity, found {}", config.file(), quote(activation)));
-  return module.directory;
+void read_mask(const ModuleEntry& module, LateInteraction& out) {
+  const ConfigView config = read_module_config(module);
+  if (config.has("keep_only_token_ids"))
+    throw LoadError(config.file() + ": \"keep_only_token_ids\" must be null, found a list, which is not supported");
+  out.skipped_words.clear();
+  if (config.has("skiplist_words")) out.skipped_words = config.strings("skiplist_words");
+  if (!config.has("skiplist_tasks")) return;
+  const std::vector<std::string> tasks = config.strings("skiplist_tasks");
+  const auto has = [&](const char* task) { return std::find(tasks.begin(), tasks.end(), task) != tasks.end(); };
+  out.skip_in_queries = has("query");
+  out.skip_in_documents = has("document");
+}
+
+bool is_multi_vector_encoder(const ConfigView& config) {
+  return config.string_or("model_type", "") == "MultiVectorEncoder";
 }
 
 }  // namespace
 
-LateInteractionFiles read_stanford_colbert(const std::string& transformer) {
-  LateInteractionFiles files;
-  LateInteraction& settings = files.settings;
-  settings.query_marker = "[unused0]";
-  settings.document_marker = "[unused1]";
-  settings.expansion = LateInteraction::Expansion::kFixed;
-  settings.expanded_length = kQueryLength;
-  settings.skipped_words = punctuation();
-  const auto metadata = ConfigView::read_if_exists(join_path(transformer, "artifact.metadata"));
-  if (!metadata) return files;
-  settings.query_marker = metadata->string_or("query_token_id", settings.query_marker);
-  settings.document_marker = metadata->string_or("doc_token_id", settings.document_marker);
-  settings.expanded_length = length_or(*metadata, "query_maxlen", kQueryLength);
-  if (metadata->has("doc_maxlen")) settings.document_length = length_or(*metadata, "doc_maxlen", 1);
-  settings.attend = metadata->boolean_or("attend_to_mask_tokens", false);
-  if (!metadata->boolean_or("mask_punctuation", true)) settings.skipped_words.clear();
-  return files;
+bool is_stanford_colbert(const ConfigView& config) { return config_architecture(config) == "HF_ColBERT"; }
+
+LateInteraction read_stanford_colbert(const std::string& directory) {
+  LateInteraction out;
+  out.linear_in_checkpoint = true;
+  const std::string file = join_path(directory, "artifact.metadata");
+  const ConfigView metadata =
+      ConfigView::read_if_exists(file).value_or(ConfigView::from_json(nlohmann::json::object(), file));
+  out.query.marker = metadata.string_or("query_token_id", "[unused0]");
+  out.document.marker = metadata.string_or("doc_token_id", "[unused1]");
+  out.document.max_length = length_of(metadata, "doc_maxlen", 0);
+  fill_exactly(out, length_of(metadata, "query_maxlen", kQueryLength),
+               metadata.boolean_or("attend_to_mask_tokens", false));
+  if (metadata.boolean_or("mask_punctuation", true)) out.skipped_words = punctuation();
+  return out;
 }
 
-LateInteractionFiles read_token_modules(const ConfigView& config, const std::optional<ConfigView>& transformer,
-                                        const std::vector<TokenModule>& modules, const std::string& file) {
-  LateInteractionFiles files;
-  LateInteraction& settings = files.settings;
-  const bool pylate = read_pylate(config, settings);
+bool is_late_interaction(const ConfigView& config) {
+  const std::string type = config.string_or("model_type", "");
+  if (type == "ColBERT" || is_multi_vector_encoder(config)) return true;
+  // PyLate's oldest have no model_type.
+  return (type.empty() || type == "SentenceTransformer") &&
+         std::any_of(kPyLateKeys.begin(), kPyLateKeys.end(), [&](auto key) { return config.mentions(key); });
+}
+
+LateInteraction read_late_interaction(const ConfigView& config, const std::optional<ConfigView>& transformer,
+                                      const std::vector<ModuleEntry>& modules, size_t hidden_size) {
+  LateInteraction out;
+  const bool own_form = is_multi_vector_encoder(config);
+  const bool pylate =
+      std::any_of(kPyLateKeys.begin(), kPyLateKeys.end(), [&](auto key) { return config.mentions(key); });
+  if (pylate || !own_form) read_pylate(config, out);
   if (transformer) {
-    if (transformer->has("query_length")) settings.query_length = length_or(*transformer, "query_length", 1);
-    if (transformer->has("document_length")) settings.document_length = length_or(*transformer, "document_length", 1);
-    if (transformer->has("query_expansion")) read_expansion(transformer->object("query_expansion"), settings);
+    const bool expansion = transformer->mentions("query_expansion");
+    if (expansion || transformer->has("query_length"))
+      out.query.max_length = length_of(*transformer, "query_length", 0);
+    if (transformer->has("document_length")) out.document.max_length = length_of(*transformer, "document_length", 0);
+    if (expansion) read_query_expansion(*transformer, out);
   }
-  bool masked = false, normalized = false;
-  for (const TokenModule& module : modules) {
-    if (module.type == "Dense") {
-      files.dense.push_back(read_dense(module));
-    } else if (module.type == "Normalize") {
-      normalized = true;
-    } else if (module.type == "MultiVectorMask") {
-      masked = true;
-      const ConfigView mask = ConfigView::read(join_path(module.directory, "config.json"));
-      if (mask.has("skiplist_words")) settings.skipped_words = mask.strings("skiplist_words");
-      if (mask.has("keep_only_token_ids"))
-        throw LoadError(mask.file() + ": \"keep_only_token_ids\" is not supported");
-      if (mask.has("skiplist_tasks")) {
-        settings.skip_in_queries = settings.skip_in_documents = false;
-        for (const std::string& task : mask.strings("skiplist_tasks")) {
-          settings.skip_in_queries = settings.skip_in_queries || task == "query";
-          settings.skip_in_documents = settings.skip_in_documents || task == "document";
-        }
-      }
+  out.mean = config.string_or("similarity_fn_name", "") == "meanmaxsim";
+  // PyLate lists no more than the Dense; it masks and normalises without a module.
+  out.normalize = !own_form;
+  size_t size = hidden_size;
+  for (size_t i = 1; i < modules.size(); ++i) {
+    const ModuleEntry& module = modules[i];
+    const auto wrong = [&](std::string_view expected) {
+      return LoadError(fmt::format("module {} of a late-interaction model: expected {}, found {} ({})", i, expected,
+                                   quote(module.full_type), module.directory));
+    };
+    if (module.type() == "Dense") {
+      if (own_form && out.normalize) throw wrong("no Dense behind Normalize");
+      out.dense.push_back(read_dense(module, size, kTokens));
+      size = out.dense.back().out_features;
+    } else if (module.type() == "Normalize") {
+      require_feature(read_module_config(module), kTokens);
+      out.normalize = true;
+    } else if (module.type() == "MultiVectorMask") {
+      read_mask(module, out);
     } else {
-      throw LoadError(fmt::format("{}: expected Dense, MultiVectorMask or Normalize behind the Transformer, found {}",
-                                  file, quote(module.type)));
+      throw wrong("one of Dense, MultiVectorMask, Normalize");
     }
   }
-  if (files.dense.empty()) throw LoadError(file + ": expected a Dense behind the Transformer, found none");
-  // PyLate's models up to version 3 list no more than the Dense.
-  if (config.string_or("model_type", "") == "ColBERT") normalized = true;
-  if (!masked && pylate)
-    settings.skipped_words = config.has("skiplist_words") ? config.strings("skiplist_words") : punctuation();
-  files.normalize = normalized;
-  return files;
+  if (out.dense.empty() && !own_form) {
+    throw LoadError(config.file() +
+                    ": expected a Dense behind the Transformer of a late-interaction model, found none");
+  }
+  return out;
 }
 
 }  // namespace wde

@@ -14,8 +14,8 @@
 namespace wde {
 namespace {
 
-constexpr int64_t kMaxFeatures = int64_t{1} << 24;
 constexpr int64_t kMaxTokens = INT32_MAX;
+constexpr std::string_view kSentence = "sentence_embedding";
 
 struct PoolingEntry {
   Pooling pooling;
@@ -31,15 +31,6 @@ constexpr std::array kPoolings = {
     PoolingEntry{Pooling::kLastToken, "lasttoken", "pooling_mode_lasttoken"},
 };
 
-struct ActivationEntry {
-  std::string_view torch_name;  // the last component of torch.nn.modules.….Tanh
-  std::string_view name;
-};
-constexpr std::array kActivations = {
-    ActivationEntry{"Tanh", "tanh"}, ActivationEntry{"Identity", "identity"}, ActivationEntry{"ReLU", "relu"},
-    ActivationEntry{"GELU", "gelu"}, ActivationEntry{"Sigmoid", "sigmoid"},   ActivationEntry{"SiLU", "silu"},
-};
-
 // Behind the Transformer.
 constexpr std::array<std::string_view, 7> kModuleTypes = {"Pooling",    "Dense",   "LayerNorm",    "Normalize",
                                                           "LogitScore", "Dropout", "SpladePooling"};
@@ -51,98 +42,10 @@ constexpr std::array<std::string_view, 7> kTransformerFiles = {
     "sentence_xlnet_config.json",
 };
 
-std::string_view last_component(std::string_view dotted) {
-  const size_t dot = dotted.rfind('.');
-  return dot == std::string_view::npos ? dotted : dotted.substr(dot + 1);
-}
-
-// An entry of modules.json.
-struct Module {
-  std::string full_type;
-  std::string directory;  // of its files
-  std::string_view type() const { return last_component(full_type); }
-};
-
-// A module's folder must lie in the model's directory.
-bool stays_inside(std::string_view path) {
-  if (path.starts_with('/') || path.find('\0') != std::string_view::npos) return false;
-  for (size_t begin = 0; begin <= path.size();) {
-    const size_t end = std::min(path.find('/', begin), path.size());
-    if (path.substr(begin, end - begin) == "..") return false;
-    begin = end + 1;
-  }
-  return true;
-}
-
-// Empty: there is no modules.json.
-std::vector<Module> read_modules(const std::string& directory, const std::string& file) {
-  if (!file_exists(file)) return {};
-  const nlohmann::json json = read_json_file(file);
-  if (!json.is_array() || json.empty()) {
-    throw LoadError(fmt::format("{}: expected a list of modules, found {}", file, describe(json)));
-  }
-
-  std::vector<Module> modules;
-  for (const nlohmann::json& item : json) {
-    const auto text = [&](const char* key) -> const std::string& {
-      if (!item.is_object()) {
-        throw LoadError(
-            fmt::format("{}: module {}: expected an object, found {}", file, modules.size(), describe(item)));
-      }
-      const auto found = item.find(key);
-      if (found == item.end() || !found->is_string()) {
-        throw LoadError(fmt::format("{}: module {}: \"{}\" must be a string, found {}", file, modules.size(), key,
-                                    found == item.end() ? "nothing" : describe(*found)));
-      }
-      return found->get_ref<const std::string&>();
-    };
-    if (!stays_inside(text("path"))) {
-      throw LoadError(fmt::format("{}: module {}: expected a \"path\" inside the model's directory, found {}", file,
-                                  modules.size(), quote(text("path"))));
-    }
-    modules.push_back({text("type"), join_path(directory, text("path"))});
-  }
-  const std::string_view first = modules.front().type();
-  constexpr std::array<std::string_view, 4> kFirst = {"Transformer", "MLMTransformer", "StaticEmbedding", "CLIPModel"};
-  if (std::find(kFirst.begin(), kFirst.end(), first) == kFirst.end()) {
-    throw LoadError(fmt::format("{}: module 0: expected one of {}, found {}", file, fmt::join(kFirst, ", "),
-                                quote(modules.front().full_type)));
-  }
-  return modules;
-}
-
-void require_known_type(const Module& module, size_t index, const std::string& file) {
+void require_known_type(const ModuleEntry& module, size_t index, const std::string& file) {
   if (std::find(kModuleTypes.begin(), kModuleTypes.end(), module.type()) != kModuleTypes.end()) return;
   throw LoadError(fmt::format("{}: module {}: expected one of the types {}, found {}, which is not supported", file,
                               index, fmt::join(kModuleTypes, ", "), quote(module.full_type)));
-}
-
-std::string modules_file(const std::string& directory) { return join_path(directory, "modules.json"); }
-
-ConfigView read_module_config(const Module& module) {
-  return ConfigView::read(join_path(module.directory, "config.json"));
-}
-
-// Modules that read or write something else than the sentence's vector (ColBERT's token vectors) would be silently
-// wrong.
-void require_sentence_embedding(const ConfigView& config) {
-  for (const std::string_view key : {"module_input_name", "module_output_name"}) {
-    const std::string name = config.string_or(key, "sentence_embedding");
-    if (name != "sentence_embedding") {
-      throw LoadError(fmt::format("{}: \"{}\" must be \"sentence_embedding\", found {}, which is not supported",
-                                  config.file(), key, quote(name)));
-    }
-  }
-}
-
-size_t feature_count(const ConfigView& config, std::string_view key) {
-  return static_cast<size_t>(config.integer(key, 1, kMaxFeatures));
-}
-
-void require_size(const ConfigView& config, std::string_view key, size_t expected, std::string_view what) {
-  const size_t found = feature_count(config, key);
-  if (found == expected) return;
-  throw LoadError(fmt::format("{}: \"{}\" must be {}, {}, found {}", config.file(), key, expected, what, found));
 }
 
 Pooling require_pooling(const ConfigView& config, std::string_view name) {
@@ -154,7 +57,7 @@ Pooling require_pooling(const ConfigView& config, std::string_view name) {
       fmt::format("{}: \"pooling_mode\" must be of {}, found {}", config.file(), fmt::join(known, ", "), quote(name)));
 }
 
-PoolingSpec read_pooling(const Module& module, size_t hidden_size) {
+PoolingSpec read_pooling(const ModuleEntry& module, size_t hidden_size) {
   const ConfigView config = read_module_config(module);
   const std::string_view dimension = config.first_of({"embedding_dimension", "word_embedding_dimension"});
   const auto has_flag = [&](const PoolingEntry& entry) { return config.has(entry.flag); };
@@ -185,40 +88,9 @@ PoolingSpec read_pooling(const Module& module, size_t hidden_size) {
   return spec;
 }
 
-std::string read_activation(const ConfigView& config) {
-  constexpr std::string_view kKey = "activation_function";
-  // sentence-transformers' default is Tanh for a missing key, but null is nothing that it writes or reads.
-  if (!config.json().contains(kKey)) return "tanh";
-  const std::string full = config.string(kKey);
-  std::vector<std::string_view> known;
-  for (const ActivationEntry& entry : kActivations) {
-    if (full.starts_with("torch.nn.") && last_component(full) == entry.torch_name) return std::string(entry.name);
-    known.push_back(entry.torch_name);
-  }
-  throw LoadError(fmt::format("{}: \"{}\" must be torch.nn's {}, found {}, which is not supported", config.file(), kKey,
-                              fmt::join(known, ", "), quote(full)));
-}
-
-// `size`: of the vector that comes in; set to what goes out.
-PostModule read_dense(const Module& module, size_t& size) {
+PostModule read_layer_norm(const ModuleEntry& module, size_t size) {
   const ConfigView config = read_module_config(module);
-  require_sentence_embedding(config);
-  if (config.boolean_or("use_residual", false)) {
-    throw LoadError(
-        fmt::format("{}: \"use_residual\" must be false, found true, which is not supported", config.file()));
-  }
-  require_size(config, "in_features", size, "what the module before gives");
-  PostModule post;
-  post.kind = PostModule::Kind::kDense;
-  post.dense = {size, feature_count(config, "out_features"), config.boolean_or("bias", true), read_activation(config),
-                module.directory};
-  size = post.dense.out_features;
-  return post;
-}
-
-PostModule read_layer_norm(const Module& module, size_t size) {
-  const ConfigView config = read_module_config(module);
-  require_sentence_embedding(config);
+  require_feature(config, kSentence);
   require_size(config, "dimension", size, "what the module before gives");
   PostModule post;
   post.kind = PostModule::Kind::kLayerNorm;
@@ -226,10 +98,10 @@ PostModule read_layer_norm(const Module& module, size_t size) {
   return post;
 }
 
-PostModule read_normalize(const Module& module) {
+PostModule read_normalize(const ModuleEntry& module) {
   // Most have no folder at all; the file came with sentence-transformers 6.
   const std::optional<ConfigView> config = ConfigView::read_if_exists(join_path(module.directory, "config.json"));
-  if (config) require_sentence_embedding(*config);
+  if (config) require_feature(*config, kSentence);
   return {};  // of kind kNormalize
 }
 
@@ -267,7 +139,7 @@ void require_plain_text(const ConfigView& config) {
   }
 }
 
-LogitScoreSpec read_logit_score(const Module& module) {
+LogitScoreSpec read_logit_score(const ModuleEntry& module) {
   const ConfigView config = read_module_config(module);
   LogitScoreSpec spec;
   spec.true_token_id = static_cast<size_t>(config.integer("true_token_id", 0, kMaxFeatures));
@@ -277,10 +149,11 @@ LogitScoreSpec read_logit_score(const Module& module) {
 }
 
 // `embeds`: the tokens' vectors are used, so nothing but plain text may come in.
-void read_transformer(const Module& module, bool embeds, SentenceTransformersSpec& spec) {
+// Gives the file that says all this, if there is one.
+std::optional<ConfigView> read_transformer(const ModuleEntry& module, bool embeds, SentenceTransformersSpec& spec) {
   spec.transformer_directory = module.directory;
   for (const std::string_view name : kTransformerFiles) {
-    const std::optional<ConfigView> config = ConfigView::read_if_exists(join_path(module.directory, name));
+    std::optional<ConfigView> config = ConfigView::read_if_exists(join_path(module.directory, name));
     if (!config) continue;
     if (embeds) require_plain_text(*config);
     if (embeds) spec.pooled = gives_features(*config);
@@ -289,12 +162,13 @@ void read_transformer(const Module& module, bool embeds, SentenceTransformersSpe
       spec.max_seq_length_source = name;
     }
     spec.do_lower_case = config->boolean_or("do_lower_case", false);
-    return;
+    return config;
   }
+  return std::nullopt;
 }
 
 // As long as texts are, unless the tokenizer's own file cuts them: sentence-transformers looks at nothing else.
-void read_static(const Module& module, SentenceTransformersSpec& spec) {
+void read_static(const ModuleEntry& module, SentenceTransformersSpec& spec) {
   spec.transformer_directory = module.directory;
   spec.max_seq_length = kMaxStaticTokens;
   spec.max_seq_length_source = "StaticEmbedding";
@@ -306,18 +180,19 @@ void read_static(const Module& module, SentenceTransformersSpec& spec) {
   spec.max_seq_length_source = "tokenizer.json";
 }
 
-void read_prompts(const std::string& directory, SentenceTransformersSpec& spec) {
-  const std::optional<ConfigView> config =
-      ConfigView::read_if_exists(join_path(directory, "config_sentence_transformers.json"));
+void read_prompts(const std::optional<ConfigView>& config, SentenceTransformersSpec& spec) {
   if (!config) return;
   const std::string model_type = config->string_or("model_type", "SentenceTransformer");
-  constexpr std::array<std::string_view, 3> kTypes = {"SentenceTransformer", "SparseEncoder", "CrossEncoder"};
+  constexpr std::array<std::string_view, 5> kTypes = {"SentenceTransformer", "SparseEncoder", "CrossEncoder",
+                                                      "MultiVectorEncoder", "ColBERT"};
   if (std::find(kTypes.begin(), kTypes.end(), model_type) == kTypes.end()) {
     throw LoadError(fmt::format("{}: \"model_type\" must be one of {}, found {}", config->file(),
                                 fmt::join(kTypes, ", "), quote(model_type)));
   }
   if (const std::optional<ConfigView> prompts = config->object_if_exists("prompts")) {
-    for (const std::string& name : prompts->keys()) spec.prompts.emplace(name, prompts->string(name));
+    for (const std::string& name : prompts->keys()) {
+      if (prompts->has(name)) spec.prompts.emplace(name, prompts->string(name));  // null: as if it were not there
+    }
   }
   if (!config->has("default_prompt_name")) return;
   const std::string name = config->string("default_prompt_name");
@@ -331,6 +206,21 @@ void read_prompts(const std::string& directory, SentenceTransformersSpec& spec) 
                     known.empty() ? "there are none" : fmt::format("{}", fmt::join(known, ", ")), quote(name)));
   }
   spec.default_prompt_name = name;
+}
+
+// The prompts of queries and documents may begin with the marker, which is put there anyway. Documents are as long as
+// their own setting says, also where the transformer's is the length without the marker.
+void finish_late_interaction(SentenceTransformersSpec& spec) {
+  const LateInteraction& late = *spec.late_interaction;
+  for (const auto& [name, side] : {std::pair{"query", &late.query}, {"document", &late.document}}) {
+    const auto prompt = spec.prompts.find(name);
+    if (prompt != spec.prompts.end() && !side->marker.empty() && prompt->second.starts_with(side->marker))
+      prompt->second.erase(0, side->marker.size());
+  }
+  const size_t longest = std::max({late.query.max_length, late.document.max_length, late.fill_to});
+  if (!spec.max_seq_length || *spec.max_seq_length >= longest) return;
+  spec.max_seq_length = longest;
+  spec.max_seq_length_source = "query and document length";
 }
 
 }  // namespace
@@ -350,12 +240,12 @@ std::optional<Pooling> pooling_from_name(std::string_view name) {
 }
 
 std::string find_transformer_directory(const std::string& directory) {
-  const std::vector<Module> modules = read_modules(directory, modules_file(directory));
+  const std::vector<ModuleEntry> modules = read_modules(directory);
   return modules.empty() ? directory : modules.front().directory;
 }
 
 bool is_static_embedding(const std::string& directory) {
-  const std::vector<Module> modules = read_modules(directory, modules_file(directory));
+  const std::vector<ModuleEntry> modules = read_modules(directory);
   return !modules.empty() && modules.front().type() == "StaticEmbedding";
 }
 
@@ -364,28 +254,41 @@ SentenceTransformersSpec read_sentence_transformers(const std::string& directory
   spec.transformer_directory = directory;
   spec.pooling.modes = {Pooling::kMean};
   const std::string file = modules_file(directory);
-  const std::vector<Module> modules = read_modules(directory, file);
+  const std::vector<ModuleEntry> modules = read_modules(directory);
   // sentence-transformers reads none of its other files then either.
-  if (modules.empty()) return spec;
+  if (modules.empty()) {
+    const std::optional<ConfigView> config = ConfigView::read_if_exists(join_path(directory, "config.json"));
+    if (config && is_stanford_colbert(*config)) spec.late_interaction = read_stanford_colbert(directory);
+    return spec;
+  }
 
   spec.present = true;
+  const std::optional<ConfigView> model =
+      ConfigView::read_if_exists(join_path(directory, "config_sentence_transformers.json"));
   const auto is = [&](std::string_view type) {
-    return std::any_of(modules.begin(), modules.end(), [&](const Module& module) { return module.type() == type; });
+    return std::any_of(modules.begin(), modules.end(),
+                       [&](const ModuleEntry& module) { return module.type() == type; });
   };
   const bool scores = is("LogitScore");
   spec.sparse = is("SpladePooling");
   const bool is_static = modules.front().type() == "StaticEmbedding";
+  std::optional<ConfigView> transformer;
   if (is_static) {
     read_static(modules.front(), spec);
   } else {
-    read_transformer(modules.front(), !scores && !spec.sparse, spec);
+    transformer = read_transformer(modules.front(), !scores && !spec.sparse, spec);
   }
-  read_prompts(directory, spec);
+  read_prompts(model, spec);
+  if (model && is_late_interaction(*model)) {
+    spec.late_interaction = read_late_interaction(*model, transformer, modules, hidden_size);
+    finish_late_interaction(spec);
+    return spec;
+  }
   if (modules.front().type() == "CLIPModel") spec.pooled = true;
   bool pooled = is_static || spec.pooled;  // a static one means the tokens' vectors itself
   size_t size = pooled ? hidden_size : 0;
   for (size_t i = 1; i < modules.size(); ++i) {
-    const Module& module = modules[i];
+    const ModuleEntry& module = modules[i];
     require_known_type(module, i, file);
     if (module.type() == "Dropout") continue;  // does nothing outside training
     if (module.type() == "SpladePooling") {
@@ -417,7 +320,11 @@ SentenceTransformersSpec read_sentence_transformers(const std::string& directory
           file, i, module.type()));
     }
     if (module.type() == "Dense") {
-      spec.post.push_back(read_dense(module, size));
+      PostModule post;
+      post.kind = PostModule::Kind::kDense;
+      post.dense = read_dense(module, size, kSentence);
+      size = post.dense.out_features;
+      spec.post.push_back(std::move(post));
     } else if (module.type() == "LayerNorm") {
       spec.post.push_back(read_layer_norm(module, size));
     } else if (module.type() == "Normalize") {

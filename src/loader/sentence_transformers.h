@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "loader/config.h"
+#include "loader/late_interaction.h"
+#include "loader/module_entry.h"
 
 namespace wde {
 
@@ -23,13 +25,6 @@ struct PoolingSpec {
   bool include_prompt = true;  // false: prompt tokens are left out of the pooling
 };
 
-struct DenseSpec {
-  size_t in_features = 0;
-  size_t out_features = 0;
-  bool bias = true;
-  std::string activation;  // "tanh", "identity", "relu", "gelu", "sigmoid", "silu"
-  std::string directory;   // holds model.safetensors with linear.weight, linear.bias
-};
 struct LayerNormSpec {
   size_t dimension = 0;
   std::string directory;  // holds model.safetensors with norm.weight, norm.bias
@@ -59,6 +54,7 @@ struct SentenceTransformersSpec {
   bool pooled = false;  // the model gives the sentence's vector itself: no pooling (CLIP)
   bool sparse = false;  // a SpladePooling module: the model was made for sparse vectors
   std::optional<LogitScoreSpec> logit_score;
+  std::optional<LateInteraction> late_interaction;  // a vector a token, and none of the sentence
   std::map<std::string, std::string> prompts;
   std::optional<std::string> default_prompt_name;
   std::optional<size_t> max_seq_length;

@@ -85,4 +85,7 @@ std::unique_ptr<Head> make_token_logits(const HeadContext& context, const std::s
 std::unique_ptr<Head> make_m3(const HeadContext& context);
 bool has_m3(const HeadContext& context);
 
+// Late interaction, behind any model: a vector a token, through the Dense layers that SentenceTransformersSpec names.
+std::unique_ptr<Head> make_token_vectors(const HeadContext& context);
+
 }  // namespace wde

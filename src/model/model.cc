@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "loader/late_interaction.h"
+
 namespace wde {
 
 namespace {
@@ -80,8 +82,8 @@ const ModelSpec& ModelRegistry::find(const ConfigView& config) const {
     }
   }
   // An architecture that is named but not known may be anything (a relative of the type with other mathematics): only a
-  // config without one is taken by its type.
-  if (architecture.empty()) {
+  // config without one is taken by its type, and one that names ColBERT: it may have any transformer inside.
+  if (architecture.empty() || is_stanford_colbert(config)) {
     for (const auto& spec : specs_) {
       if (!type.empty() && spec->model_type == type) return *spec;
     }
@@ -97,7 +99,7 @@ const ModelSpec& ModelRegistry::find(const ConfigView& config) const {
 std::map<std::string, std::string> workflows_of(const ModelSpec& spec) {
   if (!spec.workflows.empty()) return spec.workflows;
   std::map<std::string, std::string> out = {
-      {"embed", "embed"}, {"token_embed", "token_embed"}, {"tokenize", "tokenize"}};
+      {"embed", "embed"}, {"token_embed", "token_embed"}, {"multi_vector", "multi_vector"}, {"tokenize", "tokenize"}};
   for (const auto& [task, head] : spec.heads) out[task] = task;
   return out;
 }

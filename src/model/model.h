@@ -82,7 +82,8 @@ class ModelRegistry {
   std::vector<std::unique_ptr<ModelSpec>> specs_;
 };
 
-// Task -> workflow. Every model answers embed, token_embed and tokenize; the others need a head.
+// Task -> workflow. Every model answers embed, token_embed and tokenize, and multi_vector if its files have what makes
+// vectors of tokens; the others need a head.
 std::map<std::string, std::string> workflows_of(const ModelSpec& spec);
 
 // The architecture's names with these endings: {"Bert"} x {"Model", "ForMaskedLM"} -> "BertModel", "BertForMaskedLM".

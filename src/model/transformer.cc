@@ -229,6 +229,7 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
     batch.max_seqlen = input.max_seqlen;
     batch.prefix_rows = input.prefix_rows;
     batch.prefix_lens = input.prefix_lens;
+    batch.unseen_lens = input.unseen_lens;
 
     for (size_t i = range.first; i < last; ++i) {
       const TransformerLayer& layer = *layers_[order_[i]];

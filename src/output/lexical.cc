@@ -1,9 +1,11 @@
 // sparse, multi_vector and m3: weights of vocabulary entries, vectors of tokens, and bge-m3's three kinds in one pass.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <optional>
 #include <span>
+#include <unordered_set>
 
 #include "output/embedder.h"
 #include "tokenizer/tokenizer.h"
@@ -47,11 +49,16 @@ Output lexical(const Sequence& sequence, View<const float> weights, const std::v
   return out;
 }
 
-// A vector a token, without the first one, which is the sequence's own.
-Output vectors(View<const float> rows) {
-  const size_t count = rows.rows - 1;
-  Output out{"vectors", {count, rows.cols}, std::vector<float>(count * rows.cols), {}};
-  for (size_t t = 0; t < count; ++t) std::copy_n(rows.row(t + 1), rows.cols, out.values.data() + t * rows.cols);
+// A vector a token, for those that `keep` wants.
+template <class Keep>
+Output vectors(View<const float> rows, const Keep& keep) {
+  Output out{"vectors", {0, rows.cols}, {}, {}};
+  out.values.reserve(rows.rows * rows.cols);
+  for (size_t t = 0; t < rows.rows; ++t) {
+    if (!keep(t)) continue;
+    out.values.insert(out.values.end(), rows.row(t), rows.row(t) + rows.cols);
+    ++out.shape[0];
+  }
   return out;
 }
 
@@ -61,6 +68,14 @@ class LexicalOutput final : public OutputProcessor {
     if (head_.dense > 0) embedder_.emplace(config);
     for (const char* name : {"<s>", "</s>", "<pad>", "<unk>"}) {
       if (const auto id = config.tokenizer->id(name)) special_.push_back(*id);
+    }
+    if (!config.spec->late_interaction) return;
+    const LateInteraction& late = *config.spec->late_interaction;
+    late_ = true;
+    skips_in_[static_cast<size_t>(Side::kQuery)] = late.skip_in_queries;
+    skips_in_[static_cast<size_t>(Side::kDocument)] = late.skip_in_documents;
+    for (const std::string& word : late.skipped_words) {
+      if (const auto id = config.tokenizer->id(word)) skipped_.insert(*id);
     }
   }
 
@@ -81,8 +96,13 @@ class LexicalOutput final : public OutputProcessor {
       response.outputs.push_back({"embedding", {size}, std::move(vector).value(), {}});
     }
     if (head_.lexical > 0) response.outputs.push_back(lexical(sequence, rows.slice_cols(head_.dense, 1), special_));
-    if (head_.vectors > 0)
-      response.outputs.push_back(vectors(rows.slice_cols(head_.dense + head_.lexical, head_.vectors)));
+    if (head_.vectors > 0) {
+      const bool skips = late_ && skips_in_[static_cast<size_t>(sequence.side)];
+      response.outputs.push_back(vectors(rows.slice_cols(head_.dense + head_.lexical, head_.vectors), [&](size_t t) {
+        // bge-m3's first vector is the sequence's own.
+        return late_ ? !skips || !skipped_.contains(sequence.ids[t]) : t > 0;
+      }));
+    }
     return response;
   }
 
@@ -90,6 +110,9 @@ class LexicalOutput final : public OutputProcessor {
   HeadResult head_;
   std::optional<Embedder> embedder_;
   std::vector<int32_t> special_;
+  bool late_ = false;                    // late interaction with sides
+  std::array<bool, 2> skips_in_ = {};    // by Side
+  std::unordered_set<int32_t> skipped_;  // tokens that are left out there
 };
 
 WDE_REGISTER(output_processors().add("lexical", [](const OutputConfig& config) {

@@ -26,6 +26,7 @@ struct ModelInput {
   // values: the first prefix_lens[s] tokens of sequence s are those at the packed rows from prefix_rows[s] on, and its
   // own rows, at cu_seqlens, are the rest. Empty: every sequence has all its tokens.
   std::vector<int32_t> prefix_rows, prefix_lens;
+  std::vector<int32_t> unseen_lens;  // so many tokens at each sequence's end are attended to by none; empty: nowhere
   RowsNeeded rows = RowsNeeded::kAll;
   // With rows other than kAll: the packed row that each sequence needs, its position, and 0, 1, 2, …, sequences.
   std::vector<int32_t> row_indices, row_positions, cu_rows;

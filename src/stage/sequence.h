@@ -25,6 +25,18 @@ struct RequestOptions {
   std::optional<Clock::time_point> deadline;
 };
 
+// Which of the two a text is, for models that treat them differently.
+enum class Side { kDocument, kQuery };
+
+// What late interaction makes of a text's tokens, within the maximum length.
+struct TokenFrame {
+  size_t max_length = 0;          // of all; 0: the model's
+  std::optional<int32_t> marker;  // put behind the first token
+  size_t fill_to = 0;             // filled up to so many tokens ...
+  int32_t fill_id = 0;            // ... with this one
+  bool fill_is_seen = true;       // the others attend to them
+};
+
 struct TemplatePiece {
   std::string text;
   bool may_be_cut = false;  // at most one: what is too long is cut there
@@ -44,6 +56,8 @@ struct TokenizeJob {
   std::string prompt;                   // what was put before `text`
   size_t prompt_tokens =
       0;  // leading tokens that belong to it (special ones before it included); counted only for outputs that ask
+  Side side = Side::kDocument;
+  std::optional<TokenFrame> frame;  // of a single text
   RequestOptions options;
 };
 
@@ -57,6 +71,8 @@ struct Sequence {
   std::shared_ptr<const Pixels> image;       // then the ids mean nothing, but for their number
   std::optional<size_t> last_row;            // what RowsNeeded::kLast means, where it is not the last one
   size_t prompt_tokens = 0;
+  size_t unseen = 0;  // so many tokens at the end are attended to by none
+  Side side = Side::kDocument;
   bool truncated = false;
   RequestOptions options;
   Clock::time_point arrival;

@@ -1,6 +1,7 @@
 // "hf": Hugging Face's own tokenizers crate, behind the C ABI of rust/tokenizer.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
@@ -34,7 +35,33 @@ using BatchHandle = std::unique_ptr<wde_tokenizer_batch, Close>;
 
 Error invalid(std::string message) { return Error{ErrorCode::kInvalidInput, std::move(message)}; }
 
-Result<Sequence> to_result(const wde_tokenizer_encoding& encoding, const TokenizeJob& job) {
+// What a text alone may have, beside its marker; 0: any number.
+size_t limit_of(const TokenizeJob& job, size_t max_length) {
+  size_t limit = job.options.max_length == 0 ? max_length : job.options.max_length;
+  if (!job.frame) return limit;
+  if (job.frame->max_length != 0 && (limit == 0 || job.frame->max_length < limit)) limit = job.frame->max_length;
+  return job.frame->marker && limit > 1 ? limit - 1 : limit;
+}
+
+void add_frame(const TokenFrame& frame, size_t max_length, Sequence& sequence) {
+  const auto insert = [&](size_t at, size_t count, int32_t id) {
+    const auto put = [&](auto& to, auto value) {
+      to.insert(to.begin() + static_cast<std::ptrdiff_t>(at), count, value);
+    };
+    put(sequence.ids, id);
+    put(sequence.type_ids, 0);
+    put(sequence.special_tokens_mask, uint8_t{1});
+    if (!sequence.offsets.empty()) put(sequence.offsets, Offset{});
+  };
+  if (frame.marker) insert(std::min<size_t>(1, sequence.size()), 1, *frame.marker);
+  const size_t fill_to = max_length == 0 ? frame.fill_to : std::min(frame.fill_to, max_length);
+  if (sequence.size() >= fill_to) return;
+  const size_t filled = fill_to - sequence.size();
+  insert(sequence.size(), filled, frame.fill_id);
+  if (!frame.fill_is_seen) sequence.unseen = filled;
+}
+
+Result<Sequence> to_result(const wde_tokenizer_encoding& encoding, const TokenizeJob& job, size_t max_length) {
   if (encoding.status != WDE_TOKENIZER_OK) {
     const ErrorCode code =
         encoding.status == WDE_TOKENIZER_INVALID_INPUT ? ErrorCode::kInvalidInput : ErrorCode::kInternal;
@@ -52,11 +79,13 @@ Result<Sequence> to_result(const wde_tokenizer_encoding& encoding, const Tokeniz
   }
   sequence.prompt_tokens = job.prompt_tokens;
   sequence.truncated = encoding.truncated;
+  sequence.side = job.side;
   sequence.options = job.options;
+  if (job.frame) add_frame(*job.frame, max_length, sequence);
   return sequence;
 }
 
-wde_tokenizer_input to_input(const TokenizeJob& job, bool special_tokens) {
+wde_tokenizer_input to_input(const TokenizeJob& job, size_t max_length, bool special_tokens) {
   return {job.text.data(),
           job.text.size(),
           job.text_pair.data(),
@@ -64,7 +93,7 @@ wde_tokenizer_input to_input(const TokenizeJob& job, bool special_tokens) {
           job.is_pair,
           !special_tokens,
           static_cast<uint8_t>(job.options.truncation),
-          job.options.max_length};
+          limit_of(job, max_length)};
 }
 
 void append(Sequence& whole, const Sequence& part) {
@@ -92,7 +121,8 @@ class HfTokenizer final : public Tokenizer {
     std::vector<wde_tokenizer_input> inputs;
     inputs.reserve(jobs.size());
     for (const TokenizeJob& job : jobs) {
-      if (!job.has_ids && job.pieces.empty() && !job.image) inputs.push_back(to_input(job, special_tokens_));
+      if (!job.has_ids && job.pieces.empty() && !job.image)
+        inputs.push_back(to_input(job, max_length, special_tokens_));
     }
 
     BatchHandle batch;
@@ -113,7 +143,7 @@ class HfTokenizer final : public Tokenizer {
       } else if (!job.pieces.empty()) {
         results.push_back(encode_pieces(job, max_length, want_offsets));
       } else if (batch) {
-        results.push_back(to_result(wde_tokenizer_batch_at(batch.get(), next++), job));
+        results.push_back(to_result(wde_tokenizer_batch_at(batch.get(), next++), job, max_length));
       } else {
         results.push_back(Error{ErrorCode::kInternal, error.str()});
       }
@@ -165,7 +195,7 @@ class HfTokenizer final : public Tokenizer {
         const BatchHandle batch(wde_tokenizer_encode(tokenizer_.get(), &input, 1, cut && limit != 0 ? limit - fixed : 0,
                                                      want_offsets, 1, error.out()));
         if (!batch) return Error{ErrorCode::kInternal, error.str()};
-        auto part = to_result(wde_tokenizer_batch_at(batch.get(), 0), job);
+        auto part = to_result(wde_tokenizer_batch_at(batch.get(), 0), job, limit);
         if (!part.ok()) return part.error();
         parts[i] = std::move(part).value();
         if (!cut) fixed += parts[i].size();
@@ -213,6 +243,7 @@ class HfTokenizer final : public Tokenizer {
     sequence.special_tokens_mask.assign(size, 0);
     if (want_offsets) sequence.offsets.assign(size, Offset{});  // there is no text to point into
     sequence.prompt_tokens = job.prompt_tokens;
+    sequence.side = job.side;
     sequence.options = job.options;
     return sequence;
   }

@@ -33,11 +33,18 @@ struct Golden {
     for (const auto& input : json.at("inputs")) {
       if (input.is_string()) {
         inputs.push_back({input.get<std::string>()});
+      } else if (input.is_object() && input.contains("prompt_name")) {
+        inputs.push_back({input.at("text").get<std::string>()});
+        inputs.back().prompt_name = input.at("prompt_name").get<std::string>();
       } else if (input.is_object()) {
         inputs.push_back({Image{read_image(input.at("image").get<std::string>())}});
       } else {
         inputs.push_back({TextPair{input.at(0).get<std::string>(), input.at(1).get<std::string>()}});
       }
+    }
+    for (const auto& pair : json.value("pairs", nlohmann::json::array())) {
+      pairs.push_back({TextPair{pair.at(0).get<std::string>(), pair.at(1).get<std::string>()}});
+      scores.push_back(pair.at(2).get<float>());
     }
     ids = json.at("ids").get<std::vector<std::vector<int32_t>>>();
     max_length = json.at("max_length").get<size_t>();
@@ -55,6 +62,8 @@ struct Golden {
   }
 
   std::vector<Request> inputs;
+  std::vector<Request> pairs;  // of a query and a document among the inputs, and their scores
+  std::vector<float> scores;
   std::vector<std::vector<int32_t>> ids;
   std::vector<std::string> outputs;  // names of what was recorded
   size_t max_length = 0;

@@ -36,7 +36,7 @@ std::vector<float> array_of(const Response& response, const std::string& recorde
     throw std::runtime_error("no output " + name);
   };
   if (recorded == "embedding" || recorded == "hidden") return named(recorded).values;
-  if (recorded == "colbert") return named("vectors").values;
+  if (recorded == "colbert" || recorded == "vectors") return named("vectors").values;
   if (recorded == "logits") return named(response.outputs[0].name == "score" ? "logit" : "logits").values;
   std::vector<float> dense(size);
   const Output& sparse = named("sparse");
@@ -58,7 +58,8 @@ std::string task_of(const Golden& golden, const std::string& recorded) {
                                                             {"hidden", "token_embed"},
                                                             {"sparse", "sparse"},
                                                             {"sparse_weights", "sparse"},
-                                                            {"colbert", "multi_vector"}};
+                                                            {"colbert", "multi_vector"},
+                                                            {"vectors", "multi_vector"}};
   if (recorded != "logits") return kTasks.at(recorded);
   if (golden.array("logits", 2).second.size() == 2) return "token_classify";
   return std::holds_alternative<TextPair>(golden.inputs[0].input) ? "score" : "classify";
@@ -90,9 +91,22 @@ void expect_arrays(const fs::path& model, const Golden& golden, const std::strin
   ::testing::Test::RecordProperty("worst_" + recorded, std::to_string(worst));
 }
 
+// Each pair by the vectors of its two texts.
+void expect_scores(const fs::path& model, const Golden& golden, const test::Settings& more) {
+  test::Settings settings = {{"task", "score"}, {"max-length", with_length(golden)}};
+  settings.insert(settings.end(), more.begin(), more.end());
+  const auto responses = test::respond(*make_engine(model, settings), golden.pairs);
+  for (size_t i = 0; i < responses.size(); ++i) {
+    const Output& score = responses[i].outputs.at(0);
+    EXPECT_EQ(score.name, "score");
+    EXPECT_LE(test::difference(score.values, {golden.scores[i]}), golden.tolerance) << "pair " << i;
+  }
+}
+
 void expect_everything(const fs::path& model, const test::Settings& settings) {
   const Golden golden(model);
   for (const std::string& recorded : golden.outputs) expect_arrays(model, golden, recorded, settings);
+  if (!golden.pairs.empty()) expect_scores(model, golden, settings);
 }
 
 class Checkpoints : public ::testing::TestWithParam<std::string> {
@@ -102,7 +116,7 @@ class Checkpoints : public ::testing::TestWithParam<std::string> {
 INSTANTIATE_TEST_SUITE_P(Models, Checkpoints, ::testing::ValuesIn(test::checkpoints()),
                          [](const auto& test_info) { return test::test_name(test_info.param); });
 
-TEST(Golden, CheckpointsAreThere) { EXPECT_GE(test::checkpoints().size(), 45u) << "in " << WDE_TEST_DATA; }
+TEST(Golden, CheckpointsAreThere) { EXPECT_GE(test::checkpoints().size(), 54u) << "in " << WDE_TEST_DATA; }
 
 TEST_P(Checkpoints, TokenIds) { expect_token_ids(model(), Golden(model())); }
 TEST_P(Checkpoints, Flash) { expect_everything(model(), {}); }

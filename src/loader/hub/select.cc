@@ -16,7 +16,7 @@ namespace wde::hub {
 namespace {
 
 // In the root and in the folder of every module.
-constexpr std::array<std::string_view, 18> kSmallFiles = {
+constexpr std::array<std::string_view, 19> kSmallFiles = {
     "config.json",
     "sentence_bert_config.json",
     "sentence_roberta_config.json",
@@ -33,6 +33,7 @@ constexpr std::array<std::string_view, 18> kSmallFiles = {
     "adapter_config.json",
     "llm2vec_config.json",
     "preprocessor_config.json",
+    "artifact.metadata",
     "chat_template.jinja",
     "chat_template.json",
 };
