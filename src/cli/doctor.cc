@@ -106,7 +106,9 @@ class DoctorCommand : public Command {
            "  wde doctor --model all-MiniLM-L6-v2 --task token_embed --json";
   }
   void add_flags(CLI::App& app) override {
-    app.add_option("--task", task_, "The task to load the model for. [default: embed]")
+    app.add_option(
+           "--task", task_,
+           "The task to load the model for. [default: embed, or what the model was made for if it does not embed]")
         ->option_text("NAME")
         ->take_last();
     app.add_flag("--json", json_, "One JSON object instead of text.");
@@ -114,10 +116,10 @@ class DoctorCommand : public Command {
   }
 
   int run() override {
-    const EngineArgs args = engine_flags_.args_without_model(task_);
+    EngineArgs args = engine_flags_.args_without_model(task_.empty() ? "embed" : task_);
     Findings findings;
     findings.machine = machine_facts();
-    if (!args.get("model").empty()) examine_model(args, findings);
+    if (!args.get("model").empty()) examine_model(args, task_.empty(), findings);
     OutputSink sink("");
     sink.append(json_ ? as_json(findings) : as_text(findings));
     sink.close();
@@ -130,9 +132,16 @@ class DoctorCommand : public Command {
     return std::chrono::duration<double>(Clock::now() - begin).count();
   }
 
+  static std::string task_for(const EngineArgs& args) {
+    const ModelSummary summary = inspect_model(args);
+    const auto& tasks = summary.tasks;
+    return std::find(tasks.begin(), tasks.end(), "embed") != tasks.end() ? "embed" : summary.default_task;
+  }
+
   // Finds problems where another command would fail: the rest of the page is still worth reading.
-  static void examine_model(const EngineArgs& args, Findings& findings) {
+  static void examine_model(EngineArgs& args, bool any_task, Findings& findings) {
     try {
+      if (any_task) args.set("task", task_for(args));
       const Clock::time_point begin = Clock::now();
       const std::unique_ptr<Engine> engine = Engine::create(args);
       findings.load_seconds = seconds_since(begin);
@@ -168,7 +177,7 @@ class DoctorCommand : public Command {
     if (const auto problem = problem_of(response)) findings.problems.push_back("the probe text: " + *problem);
   }
 
-  std::string task_ = "embed";
+  std::string task_;
   bool json_ = false;
   EngineFlags engine_flags_;
 };

@@ -32,7 +32,8 @@ class RerankCommand : public Command {
   std::string examples() const override {
     return R"(  wde rerank --model bge-reranker-v2-m3 --query "what is a panda?" "hi" "a bear from China"
   wde rerank --model ms-marco-MiniLM-L6-v2 --query "tail -f" --input lines.txt --top-n 3
-  wde rerank --model all-MiniLM-L6-v2 --query "a bear" "panda" "spoon"      # embedders: cosine similarity)";
+  wde rerank --model all-MiniLM-L6-v2 --query "a bear" "panda" "spoon"      # embedders: cosine similarity
+  wde rerank --model colbertv2.0 --query "a bear" "panda" "spoon"           # late interaction: MaxSim)";
   }
   bool takes_texts() const override { return true; }
   void set_texts(std::vector<std::string> texts) override { input_flags_.set_texts(std::move(texts)); }
@@ -47,9 +48,10 @@ class RerankCommand : public Command {
 
   int run() override {
     const std::string task = inspect_model(engine_flags_.args("embed")).default_task;
-    const bool pairs = task == "score";
+    const bool pairs = task == "score" || task == "multi_vector";
     if (!pairs && task != "embed") {
-      throw UsageError(fmt::format("this model answers the task {}; reranking needs a reranker or an embedder", task));
+      throw UsageError(
+          fmt::format("this model answers the task {}; reranking needs a reranker, an embedder or a ColBERT", task));
     }
     std::unique_ptr<InputSource> source = input_flags_.open();
     const std::unique_ptr<Engine> engine = Engine::create(engine_flags_.args(pairs ? "score" : "embed"));
@@ -120,7 +122,7 @@ class RerankCommand : public Command {
           return Request{TextPair{query_, std::move(document)}};
         },
         [&](Ranked ranked, const Response& response) {
-          ranked.score = output_named(response, raw_ ? "logit" : "score")->values.at(0);
+          ranked.score = score_output(response, raw_)->values.at(0);
           out.push_back(std::move(ranked));
         });
     return out;

@@ -16,6 +16,12 @@ const Output* output_named(const Response& response, std::string_view name) {
   throw std::logic_error("the engine gave no output \"" + std::string(name) + "\"");
 }
 
+const Output* score_output(const Response& response, bool raw) {
+  const bool has_logit = std::any_of(response.outputs.begin(), response.outputs.end(),
+                                     [](const Output& output) { return output.name == "logit"; });
+  return output_named(response, raw && has_logit ? "logit" : "score");
+}
+
 void append_value(std::string& out, const Output& output) {
   if (output.shape.empty()) return append_number(out, output.values.at(0));
   const size_t columns = output.shape.back();

@@ -11,6 +11,8 @@ namespace wde::cli {
 
 // Precondition: the workflow gives it.
 const Output* output_named(const Response& response, std::string_view name);
+// Of a pair; `raw`: before the model's activation, which a score by vectors does not have.
+const Output* score_output(const Response& response, bool raw);
 
 void append_value(std::string& out, const Output& output);                         // as JSON
 void append_field(std::string& out, std::string_view name, const Output& output);  // "name":value

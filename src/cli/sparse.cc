@@ -23,6 +23,7 @@ std::unique_ptr<Command> make_multi_vector_command() {
   task.task = "multi_vector";
   task.summary = "A vector for every token, for late interaction (bge-m3, ColBERT).";
   task.examples = R"(  wde multi-vector --model bge-m3 "a text"
+  wde multi-vector --model colbertv2.0 --prompt-name query "a question"   # else a text is a document
   wde multi-vector --model bge-m3 --input texts.jsonl | jq -c '.vectors | length')";
   task.row_per_token = true;
   return std::make_unique<TextCommand>(std::move(task));

@@ -150,6 +150,8 @@ HttpResponse App::tei_info() const {
       model.default_task == task::kTokenClassify) {
     out.key(model.default_task == task::kScore ? "reranker" : "classifier").open('{');
     write_labels(out, model.info.labels);
+  } else if (model.default_task == task::kMultiVector) {
+    out.key("multi_vector").open('{').key("dimensions").integer(static_cast<int64_t>(model.info.dimensions));
   } else {
     std::string pooling = model.default_task == task::kSparse ? "splade" : fact(model.info, "pooling");
     if (pooling == "lasttoken") pooling = "last_token";

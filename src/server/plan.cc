@@ -299,9 +299,11 @@ const Output& output_of(const Response& response, std::string_view name) {
 }
 
 float score_of(const Response& response, bool raw) {
-  const Output& output = output_of(response, "logit");
+  const bool by_vectors = std::none_of(response.outputs.begin(), response.outputs.end(),
+                                       [](const Output& output) { return output.name == "logit"; });
+  const Output& output = output_of(response, by_vectors ? "score" : "logit");
   if (output.values.empty()) throw ApiError(Fault::kInternal, "the engine gave no score");
-  return raw ? output.values[0] : sigmoid(output.values[0]);
+  return raw || by_vectors ? output.values[0] : sigmoid(output.values[0]);
 }
 
 float dot(std::span<const float> a, std::span<const float> b) {

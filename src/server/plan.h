@@ -106,7 +106,7 @@ VectorFormat vector_format(const Fields& fields, std::string_view name);
 
 // The output of this name. Throws ApiError (kInternal): the engine gave none.
 const Output& output_of(const Response& response, std::string_view name);
-// The score of a pair: `raw` before any activation, else between 0 and 1.
+// The score of a pair: `raw` before any activation, else between 0 and 1; by vectors of tokens, what MaxSim gives.
 float score_of(const Response& response, bool raw);
 float dot(std::span<const float> a, std::span<const float> b);
 void write_usage(JsonOut& out, size_t tokens);

@@ -45,6 +45,14 @@ void write_pooled(JsonOut& out, const Output& output, bool as_base64) {
   }
 }
 
+// Which of the two a text is for late interaction, in Cohere's and Jina's words too.
+std::optional<std::string> read_side_name(const Fields& fields) {
+  const std::optional<size_t> word =
+      fields.choice("input_type", {"query", "search_query", "document", "search_document", "passage"});
+  if (word) return *word < 2 ? "query" : "document";
+  return fields.text("prompt_name");
+}
+
 std::string task_of(const Fields& fields, const ModelFacts& model) {
   auto wanted = fields.text("task");
   if (!wanted) return model.default_task;
@@ -71,6 +79,10 @@ Plan plan_pooling(const PlanContext& context) {
   PromptChoice prompt;
   prompt.text = fields.text("prompt");
   apply(read_cut(fields, context.rules), prompt, inputs.requests);
+  if (plan.task == task::kMultiVector) {
+    const std::optional<std::string> side = read_side_name(fields);
+    for (Request& request : inputs.requests) request.prompt_name = side;
+  }
   const bool embeds = plan.task == task::kEmbed;
   const size_t dimensions = embeds ? read_dimensions(fields, *plan.model) : 0;
   const std::optional<bool> activation = fields.flag("use_activation");

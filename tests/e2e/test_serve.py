@@ -587,6 +587,32 @@ class OtherTasks(Case):
             self.assertStatus(s.post("/embed", {"inputs": "a"}), 424)
             self.assertEqual(list(s.get("/info").json["model_type"]), ["reranker"])
 
+    def test_late_interaction(self):
+        golden = json.loads((DATA / "colbert-stanford" / "golden.json").read_text())
+        with self.serve("colbert-stanford") as s:
+            self.assertEqual(s.get("/info").json["model_type"], {"multi_vector": {"dimensions": 16}})
+            query = golden["pairs"][0][0]
+            want = {document: score for q, document, score in golden["pairs"] if q == query}
+            body = {"query": query, "documents": list(want)}
+            for path in ["/v1/rerank", "/v2/rerank", "/vllm/rerank", "/jina/v1/rerank", "/cohere/v1/rerank"]:
+                found = self.assertStatus(s.post(path, body), 200)["results"]
+                self.assertClose([r["relevance_score"] for r in found], sorted(want.values(), reverse=True))
+            for raw in [False, True]:
+                tei = self.assertStatus(s.post("/rerank", {"query": query, "texts": list(want), "raw_scores": raw}), 200)
+                self.assertClose([r["score"] for r in sorted(tei, key=lambda r: r["index"])], list(want.values()))
+            found = self.assertStatus(s.post("/score", {"text_1": query, "text_2": list(want)}), 200)
+            self.assertClose([r["score"] for r in found["data"]], list(want.values()))
+            # The query once, the documents each.
+            alone = [self.assertStatus(s.post("/score", {"text_1": query, "text_2": d}), 200)["usage"]["total_tokens"] for d in want]
+            self.assertEqual(found["usage"]["total_tokens"], sum(alone))
+
+            for body, rows in [({}, 6), ({"task": "token_embed"}, 6), ({"prompt_name": "document"}, 6), ({"input_type": "document"}, 6),
+                               ({"prompt_name": "query"}, 32), ({"input_type": "query", "task": "multi_vector"}, 32)]:
+                found = self.assertStatus(s.post("/pooling", {"input": "a, b c", **body}), 200)
+                self.assertEqual([len(found["data"][0]["data"]), len(found["data"][0]["data"][0])], [rows, 16], body)
+            self.assertStatus(s.post("/pooling", {"input": "a", "prompt_name": "no such"}), 400)
+            self.assertStatus(s.post("/v1/embeddings", {"input": "a"}), 400)
+
     def test_classifier(self):
         with self.serve("bert-classify") as s:
             found = self.assertStatus(s.post("/predict", {"inputs": "some text"}), 200)

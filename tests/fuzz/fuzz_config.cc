@@ -38,6 +38,8 @@ constexpr File kFiles[] = {
     {"config_sentence_transformers.json", R"({"prompts": {"query": "q: "}, "default_prompt_name": "query"})"},
     {"tokenizer_config.json", R"({"model_max_length": 512})"},
     {"model.safetensors.index.json", R"({"weight_map": {}})"},
+    {"artifact.metadata", R"({"query_maxlen": 32, "doc_maxlen": 180, "mask_punctuation": true})"},
+    {"3_Normalize/config.json", R"({"module_input_name": "sentence_embedding"})"},
 };
 constexpr char kSeparator = 0x1e;
 
@@ -47,6 +49,7 @@ struct Directory {
     path = std::filesystem::temp_directory_path() / ("wde-fuzz-config-" + std::to_string(::getpid()));
     std::filesystem::create_directories(path / "1_Pooling");
     std::filesystem::create_directories(path / "2_Dense");
+    std::filesystem::create_directories(path / "3_Normalize");
   }
   ~Directory() {
     std::error_code error;
@@ -115,6 +118,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       if (post.kind == wde::PostModule::Kind::kDense && !post.dense.directory.starts_with(path)) std::abort();
     }
   });
+  allow_load_error([&] { (void)wde::read_stanford_colbert(path); });
   allow_load_error([&] {
     if (wde::resolve_max_length(spec, path, 128).tokens > 128) std::abort();
   });

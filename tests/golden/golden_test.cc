@@ -54,12 +54,9 @@ std::vector<float> lexical(const std::vector<int32_t>& ids, const std::vector<fl
 }
 
 std::string task_of(const Golden& golden, const std::string& recorded) {
-  static const std::map<std::string, std::string> kTasks = {{"embedding", "embed"},
-                                                            {"hidden", "token_embed"},
-                                                            {"sparse", "sparse"},
-                                                            {"sparse_weights", "sparse"},
-                                                            {"colbert", "multi_vector"},
-                                                            {"vectors", "multi_vector"}};
+  static const std::map<std::string, std::string> kTasks = {{"embedding", "embed"},      {"hidden", "token_embed"},
+                                                            {"sparse", "sparse"},        {"sparse_weights", "sparse"},
+                                                            {"colbert", "multi_vector"}, {"vectors", "multi_vector"}};
   if (recorded != "logits") return kTasks.at(recorded);
   if (golden.array("logits", 2).second.size() == 2) return "token_classify";
   return std::holds_alternative<TextPair>(golden.inputs[0].input) ? "score" : "classify";

@@ -18,7 +18,21 @@ using kernels::test::kCanary;
 using kernels::test::kUnit;
 using kernels::test::Random;
 
-enum Factor { kHeads, kHeadDim, kCausal, kLeft, kRight, kCap, kAlibi, kBias, kDisentangled, kBatch, kRows, kFactors };
+enum Factor {
+  kHeads,
+  kHeadDim,
+  kCausal,
+  kLeft,
+  kRight,
+  kCap,
+  kAlibi,
+  kBias,
+  kDisentangled,
+  kBatch,
+  kRows,
+  kUnseen,
+  kFactors
+};
 
 const std::vector<HeadShape> kHeadShapes = {{2, 2, 0}, {4, 2, 0}, {3, 1, 0}, {6, 2, 0}, {1, 1, 0}};
 const std::vector<size_t> kHeadDims = {16, 24, 64, 5};
@@ -37,7 +51,9 @@ const std::vector<std::vector<size_t>> kBatches = {{1},
                                                    {7, 1031},
                                                    {1, 1, 1},
                                                    {199, 211, 13}};
-const std::vector<size_t> kLevels = {5, 4, 2, 5, 5, 3, 2, 2, 4, 12, 2};
+// Keys at a sequence's end that no query sees; one at least stays.
+const std::vector<size_t> kUnseenKeys = {0, 1, 30};
+const std::vector<size_t> kLevels = {5, 4, 2, 5, 5, 3, 2, 2, 4, 12, 2, 3};
 
 using Choice = std::vector<size_t>;  // a level of each factor
 
@@ -87,6 +103,8 @@ class Problem {
     for (size_t length : kBatches[choice[kBatch]]) {
       cu_.push_back(cu_.back() + static_cast<int32_t>(length));
       longest = std::max(longest, length);
+      if (kUnseenKeys[choice[kUnseen]] > 0)
+        unseen_.push_back(static_cast<int32_t>(std::min(length - 1, kUnseenKeys[choice[kUnseen]])));
     }
     const auto tokens = static_cast<size_t>(cu_.back());
     Random random(choice[kBatch] * 977 + choice[kHeadDim] * 31 + choice[kHeads]);
@@ -141,6 +159,7 @@ class Problem {
     backend.set_bidirectional(!causal_);
     AttentionBatch batch;
     batch.cu_seqlens = cu_;
+    batch.unseen_lens = unseen_;
     for (size_t s = 0; s + 1 < cu_.size(); ++s)
       batch.max_seqlen = std::max(batch.max_seqlen, static_cast<size_t>(cu_[s + 1] - cu_[s]));
     std::vector<float> q = q_, c2p = c2p_;
@@ -196,6 +215,7 @@ class Problem {
     if (!c2p_.empty()) out += ", c2p";
     if (!p2c_.empty()) out += ", p2c";
     if (!rows_.empty()) out += ", some rows";
+    if (!unseen_.empty()) out += ", unseen keys";
     return out;
   }
 
@@ -203,7 +223,7 @@ class Problem {
   HeadShape heads_;
   bool causal_;
   AttentionMask mask_;
-  std::vector<int32_t> cu_, cu_rows_, rows_, positions_, index_;
+  std::vector<int32_t> cu_, cu_rows_, rows_, positions_, index_, unseen_;
   std::vector<float> q_, k_, v_, slopes_, bias_, c2p_, p2c_;
 };
 
@@ -276,6 +296,38 @@ TEST_P(AttnBackends, AllPairsOfWhatAMaskCanAskFor) {
     }
     EXPECT_GE(honoured, 10u) << name;
   }
+}
+
+// What no query sees may be anything; what each of them sees is the keys before it.
+TEST(Attention, KeysThatAreUnseenChangeNothing) {
+  const HeadShape heads{2, 2, 8};
+  constexpr size_t kWidth = 16, kLength = 9, kUnseenTail = 4;
+  Random random(7);
+  const std::vector<float> q = random.floats(kLength * kWidth), v = random.floats(kLength * kWidth);
+  std::vector<float> k = random.floats(kLength * kWidth);
+  AttentionMask mask;
+  mask.scale = 0.4f;
+  const std::vector<int32_t> whole = {0, static_cast<int32_t>(kLength)}, shorter = {0, kLength - kUnseenTail},
+                             unseen = {kUnseenTail};
+  const auto naive = attn_backends().get("naive")();
+  const auto attend = [&](const std::vector<int32_t>& lengths, std::span<const int32_t> tail) {
+    const auto rows = static_cast<size_t>(lengths[1]);
+    std::vector<float> out(rows * kWidth), scratch(naive->member_scratch_floats(kLength, heads));
+    AttentionBatch batch;
+    batch.cu_seqlens = lengths;
+    batch.unseen_lens = tail;
+    batch.max_seqlen = kLength;
+    naive->attend({q.data(), rows, kWidth, kWidth}, {k.data(), rows, kWidth, kWidth}, {v.data(), rows, kWidth, kWidth},
+                  {out.data(), rows, kWidth, kWidth}, heads, mask, batch, scratch.data());
+    return out;
+  };
+  const std::vector<float> alone = attend(shorter, {}), seen = attend(whole, {});
+  std::vector<float> filled = attend(whole, unseen);
+  std::fill(k.end() - static_cast<std::ptrdiff_t>(kUnseenTail * kWidth), k.end(), 1e30f);
+  EXPECT_EQ(attend(whole, unseen), filled);
+  EXPECT_NE(filled, seen);
+  filled.resize(alone.size());
+  EXPECT_EQ(filled, alone);
 }
 
 }  // namespace

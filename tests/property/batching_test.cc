@@ -42,6 +42,26 @@ TEST_P(Batching, AloneInSevensAndAllTogether) {
   }
 }
 
+// Queries, whose last keys are unseen, among documents, which have no such ones.
+TEST(LateInteractionBatching, QueriesAndDocumentsTogether) {
+  for (const char* model : {"colbert-stanford", "colbert-pylate-modernbert"}) {
+    std::vector<Request> requests = test::requests(mixed_texts(48));
+    for (size_t i = 0; i < requests.size(); ++i) requests[i].prompt_name = i % 3 == 0 ? "query" : "document";
+    const auto values = [&](const Settings& settings, size_t group) {
+      std::vector<std::vector<float>> out;
+      Settings all = {{"task", "multi_vector"}};
+      all.insert(all.end(), settings.begin(), settings.end());
+      const auto e = make_engine(test::checkpoint(model), all);
+      for (Response& response : test::respond(*e, requests, group))
+        out.push_back(std::move(response.outputs.at(0).values));
+      return out;
+    };
+    const auto alone = values({{"executor", "sync"}}, 1);
+    expect_same(values({}, 48), alone, " among 48");
+    expect_same(values({{"executor", "tensor_parallel"}, {"workers", "3"}}, 7), alone, " by three, in sevens");
+  }
+}
+
 // Every combination for one model; for the others, whose scheduling is the same, each value in one combination.
 TEST_P(Batching, EverySettingThatOnlySchedules) {
   const auto texts = mixed_texts(64);

@@ -281,7 +281,7 @@ TEST_F(SentenceTransformersTest, WrongPrompts) {
   expect_contains(error(R"({"prompts": {"a": "x"}, "default_prompt_name": "b"})"),
                   {"\"default_prompt_name\"", "(\"a\")", "found \"b\""});
   expect_contains(error(R"({"default_prompt_name": "b"})"), {"there are none"});
-  expect_contains(error(R"({"model_type": "MultiVectorEncoder"})"), {"found \"MultiVectorEncoder\""});
+  expect_contains(error(R"({"model_type": "ImageEncoder"})"), {"found \"ImageEncoder\""});
   directory_.write("config_sentence_transformers.json", R"({"default_prompt_name": "query"})");
   EXPECT_EQ(read().default_prompt_name, "query");  // there by default
 }
