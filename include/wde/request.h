@@ -38,8 +38,8 @@ struct Request {
   // Text put before the input (not allowed for TokenIds; of no meaning for an Image). Unset: the engine's --prompt /
   // --prompt-name / the model's default_prompt_name; set to "": no prompt at all.
   std::optional<std::string> prompt = {};
-  // One of the model's prompts by name, where `prompt` is not set. For late interaction (ColBERT) also what the text is:
-  // a query if the name is "query", else a document.
+  // One of the model's prompts by name, where `prompt` is not set. To late interaction (ColBERT) it also says what the
+  // text is: a query if the name is "query", else a document.
   std::optional<std::string> prompt_name = {};
   Truncation truncation = Truncation::kRight;
   size_t max_length = 0;  // tokens, special ones included; 0: the engine's, which is also the most that is allowed

@@ -12,7 +12,7 @@ namespace wde {
 // One array of a response. The workflow decides which there are:
 //   embed           "embedding" [dim]
 //   token_embed     "hidden"    [tokens, hidden_size]
-//   score           "score"     []  behind the model's activation, "logit" [] before it; by late interaction "score" alone
+//   score           "score"     []  behind the model's activation, "logit" [] before it (late interaction: none)
 //   classify        "probs"     [labels]  behind the model's activation, "logits" [labels] before it
 //   token_classify  "probs"     [tokens, labels], "logits" [tokens, labels]; `details` has the offsets
 //   sparse          "sparse"    [n]: ids, ascending, and their weights > 0 in `values`
