@@ -8,6 +8,8 @@ if(WDE_WERROR)
 endif()
 if(WDE_SANITIZE)
   target_compile_definitions(wde_flags INTERFACE WDE_FEW_TARGETS)
-  target_compile_options(wde_flags INTERFACE -fsanitize=${WDE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  # A target's property WDE_SANITIZE_NOT takes some of it back.
+  target_compile_options(wde_flags INTERFACE -fsanitize=${WDE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all
+                         $<TARGET_PROPERTY:WDE_SANITIZE_NOT>)
   target_link_options(wde_flags INTERFACE -fsanitize=${WDE_SANITIZE})
 endif()

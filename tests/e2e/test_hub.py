@@ -155,7 +155,7 @@ class Layout(Case):
     def test_bin_where_there_is_no_safetensors_and_heads(self):
         files = dict(self.files)
         files["pytorch_model.bin"] = files.pop(WEIGHTS)
-        files |= {"colbert_linear.pt": b"c", "sparse_linear.pt": b"s", "special_tokens_map.json": b"{}"}
+        files |= {"colbert_linear.pt": b"c", "sparse_linear.pt": b"s", "special_tokens_map.json": b"{}", "artifact.metadata": b"{}"}
         self.world.repos["someone/bin"] = Repo(files | {"flax_model.msgpack": b"f"})
         self.pulled("someone/bin")
         self.assertSnapshot(files, name="someone/bin")
