@@ -20,7 +20,7 @@ void pool(HeadPooling pooling, const ModelInput& input, View<float> hidden, View
   for (size_t s = 0; s < input.sequences(); ++s) {
     const auto begin = static_cast<size_t>(input.cu_seqlens[s]), end = static_cast<size_t>(input.cu_seqlens[s + 1]);
     float* row = out.row(s);
-    if (pooling != HeadPooling::kMean) {
+    if (pooling != HeadPooling::kMean && pooling != HeadPooling::kLate) {
       std::copy_n(hidden.row(s), cols, row);  // the model gave the one row
       continue;
     }
@@ -40,6 +40,16 @@ struct Step {
   Linear linear;
   Activation activation;
   Norm norm;
+  float divisor = 1.0f;
+
+  void run(View<const float> in, View<float> out) const {
+    linear.run(in, out, activation);
+    if (norm) norm.run(out, out);
+    if (divisor == 1.0f) return;
+    for (size_t r = 0; r < out.rows; ++r) {
+      for (size_t c = 0; c < out.cols; ++c) out.row(r)[c] /= divisor;
+    }
+  }
 };
 
 Step load_step(const HeadContext& context, WeightArena& arena, const HeadStep& names, size_t in) {
@@ -49,6 +59,7 @@ Step load_step(const HeadContext& context, WeightArena& arena, const HeadStep& n
   Step step;
   step.linear = Linear::from(weights, arena, names.name, in, out, weights.has(names.name + ".bias"));
   step.activation = names.activation;
+  step.divisor = names.divisor;
   if (!names.norm.empty())
     step.norm = Norm::layer(weights, names.norm, out, names.eps, weights.has(names.norm + ".bias"));
   return step;
@@ -84,11 +95,12 @@ class Classifier final : public Head {
   RowsNeeded rows_needed() const override { return rows_of(pooling_); }
   size_t weight_bytes() const override { return arena_.bytes(); }
   size_t arena_floats(size_t tokens, size_t) const override {
-    return tokens * (padded_stride(hidden_) + 2 * padded_stride(widest_)) + 64;
+    return tokens * (padded_stride(hidden_) + 3 * padded_stride(widest_)) + 64;
   }
 
   void run(const ModelInput& input, ModelOutput& output, Arena& arena, Team& team) const override {
     View<float> x = output.hidden();
+    if (pooling_ == HeadPooling::kLate) return run_late(input, x, output, arena, team);
     if (pooling_ != HeadPooling::kNone) {
       const View<float> pooled = arena.matrix(input.sequences(), hidden_);
       pool(pooling_, input, x, pooled);
@@ -105,14 +117,40 @@ class Classifier final : public Head {
         const Step& step = steps_[i];
         View<float> out = (i + 1 == steps_.size() ? result : buffers[i % 2]).slice_rows(rows.begin, rows.size());
         out.cols = step.linear.out_features();
-        step.linear.run(in, out, step.activation);
-        if (step.norm) step.norm.run(out, out);
+        step.run(in, out);
         in = out;
       }
     });
   }
 
  private:
+  // Every step but the last for every token.
+  void run_late(const ModelInput& input, View<float> x, ModelOutput& output, Arena& arena, Team& team) const {
+    const size_t before = steps_.size() - 1, width = steps_.back().linear.in_features();
+    View<float> buffers[2] = {arena.matrix(x.rows, widest_), arena.matrix(x.rows, widest_)};
+    const View<float> pooled = arena.matrix(input.sequences(), width);
+    const View<float> result = output.resize_result(input.sequences(), labels_);
+    team.run([&](const Part& part) {
+      const Range rows = part.share(x.rows), sequences = part.share(input.sequences());
+      View<float> in = x.slice_rows(rows.begin, rows.size());
+      for (size_t i = 0; i < before; ++i) {
+        View<float> out = buffers[i % 2].slice_rows(rows.begin, rows.size());
+        out.cols = steps_[i].linear.out_features();
+        steps_[i].run(in, out);
+        in = out;
+      }
+      part.sync();
+      if (part.rank == 0) {
+        View<float> whole = before == 0 ? x : buffers[(before - 1) % 2];
+        whole.cols = width;
+        pool(pooling_, input, whole, pooled);
+      }
+      part.sync();
+      steps_.back().run(pooled.slice_rows(sequences.begin, sequences.size()),
+                        result.slice_rows(sequences.begin, sequences.size()));
+    });
+  }
+
   HeadPooling pooling_;
   size_t hidden_, labels_ = 0, widest_ = 0;
   WeightArena arena_;

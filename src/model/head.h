@@ -49,8 +49,9 @@ struct HeadContext {
 };
 using HeadFactory = std::function<std::unique_ptr<Head>(const HeadContext&)>;
 
-// The ways to make one row of a sequence's rows.
-enum class HeadPooling { kFirst, kLast, kMean, kNone };  // kNone: a row a token
+// The ways to make one row of a sequence's rows. kLate: the mean, in front of the last step instead of the first (the
+// mean of the logits, since that step is linear); kNone: a row a token.
+enum class HeadPooling { kFirst, kLast, kMean, kLate, kNone };
 
 // y = norm(act(x W^T + b)); "<name>.weight" says the size, a bias is taken if there is one.
 struct HeadStep {
@@ -58,6 +59,7 @@ struct HeadStep {
   Activation activation = Activation::kNone;
   std::string norm = "";  // LayerNorm behind the activation; its eps is the next field
   float eps = 1e-5f;
+  float divisor = 1.0f;  // of what comes out: a temperature
 };
 
 // A chain of steps on the pooled row; the last one's rows are the labels. Throws LoadError where a tensor is missing.

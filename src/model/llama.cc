@@ -3,6 +3,7 @@
 // are.
 #include <fmt/format.h>
 
+#include "loader/json_file.h"
 #include "model/decoder.h"
 
 namespace wde {
@@ -79,19 +80,30 @@ std::unique_ptr<Model> create(const ConfigView& config, Weights& weights) {
 
 std::unique_ptr<Head> mean_classifier(const HeadContext& context) {
   const std::string pooling = context.config.string_or("pooling", "avg");
+  if (pooling != "avg" && pooling != "last" && pooling != "cls") {
+    throw LoadError(fmt::format("{}: pooling is {}, expected avg, last or cls", context.config.file(), quote(pooling)));
+  }
+  HeadStep step{"score"};
+  step.divisor = static_cast<float>(context.config.number_or("temperature", 1.0));
+  if (!(step.divisor > 0)) throw LoadError(context.config.file() + ": temperature must be above 0");
   return make_classifier(context,
                          pooling == "avg"    ? HeadPooling::kMean
                          : pooling == "last" ? HeadPooling::kLast
                                              : HeadPooling::kFirst,
-                         {{"score"}});
+                         {step});
 }
 
 std::unique_ptr<Head> eurobert_classifier(const HeadContext& context) {
   const std::string pooling =
       context.config.string_or("clf_pooling", context.config.string_or("classifier_pooling", "late"));
-  if (pooling == "late")
-    throw LoadError(context.config.file() + ": clf_pooling 'late' is not supported, expected bos or mean");
-  return make_classifier(context, pooling == "mean" ? HeadPooling::kMean : HeadPooling::kFirst,
+  if (pooling != "late" && pooling != "mean" && pooling != "bos") {
+    throw LoadError(
+        fmt::format("{}: clf_pooling is {}, expected late, mean or bos", context.config.file(), quote(pooling)));
+  }
+  return make_classifier(context,
+                         pooling == "late"   ? HeadPooling::kLate
+                         : pooling == "mean" ? HeadPooling::kMean
+                                             : HeadPooling::kFirst,
                          {{"dense", Activation::kGelu}, {"classifier"}});
 }
 std::unique_ptr<Head> eurobert_tokens(const HeadContext& context) {

@@ -113,7 +113,7 @@ class Checkpoints : public ::testing::TestWithParam<std::string> {
 INSTANTIATE_TEST_SUITE_P(Models, Checkpoints, ::testing::ValuesIn(test::checkpoints()),
                          [](const auto& test_info) { return test::test_name(test_info.param); });
 
-TEST(Golden, CheckpointsAreThere) { EXPECT_GE(test::checkpoints().size(), 54u) << "in " << WDE_TEST_DATA; }
+TEST(Golden, CheckpointsAreThere) { EXPECT_GE(test::checkpoints().size(), 57u) << "in " << WDE_TEST_DATA; }
 
 TEST_P(Checkpoints, TokenIds) { expect_token_ids(model(), Golden(model())); }
 TEST_P(Checkpoints, Flash) { expect_everything(model(), {}); }

@@ -99,6 +99,7 @@ def save_transformers(checkpoint, model, architecture):
 
 
 # ---------------------------------------------------------------- architectures that transformers has
+SMALLER = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=56, max_position_embeddings=512)
 SMALL = dict(hidden_size=48, num_hidden_layers=2, num_attention_heads=4, intermediate_size=80, max_position_embeddings=512)
 
 
@@ -128,6 +129,49 @@ def eurobert():
     model = shake(T.EuroBertModel(config))
     save_transformers(c, model, "EuroBertModel")
     c.record(lambda row, i: pooled(run(model, row).last_hidden_state[0], "cls"))
+
+
+def eurobert_classifier(name, pooling, like, labels):
+    c = Checkpoint(name, like)
+    c.vocabulary = json.loads((MODELS / like / "config.json").read_text())["vocab_size"]
+    config = T.EuroBertConfig(**SMALLER, vocab_size=c.vocabulary, num_key_value_heads=2, pad_token_id=3, bos_token_id=1, eos_token_id=2, rms_norm_eps=1e-5,
+                              num_labels=labels, classifier_pooling=pooling)
+    config._attn_implementation = "eager"
+    model = shake(T.EuroBertForSequenceClassification(config))
+    save_transformers(c, model, "EuroBertForSequenceClassification")
+    c.record(lambda row, i: {"logits": run(model, row).logits[0]})
+
+
+@spec
+def eurobert_late():
+    """The mean of the tokens' logits, which is what its config says unless it says another."""
+    eurobert_classifier("eurobert-late", "late", "modernbert-reranker", 1)
+
+
+@spec
+def eurobert_bos():
+    eurobert_classifier("eurobert-bos", "bos", "modernbert-reranker", 1)
+
+
+@spec
+def llama_bidirectional_reranker():
+    """Llama-Nemotron's reranker: the mean of Llama's hidden states without the causal mask, and one row of weights (LlamaBidirectionalForSequenceClassification)."""
+    c = Checkpoint("llama-bidirectional-reranker", "modernbert-reranker")
+    config = T.LlamaConfig(**SMALLER, vocab_size=c.vocabulary, num_key_value_heads=2, head_dim=16, num_labels=1, pad_token_id=3)
+    config._attn_implementation = "eager"
+    model = shake(T.LlamaForSequenceClassification(config))
+    save_transformers(c, model, "LlamaBidirectionalForSequenceClassification")
+    written = json.loads((c.directory / "config.json").read_text())
+    written.update(architectures=["LlamaBidirectionalForSequenceClassification"], model_type="llama_bidirec", pooling="avg", temperature=0.8)
+    c.write_json("config.json", written)
+    for layer in model.model.layers:
+        layer.self_attn.is_causal = False
+
+    def logits(row, i):
+        hidden = run(model.model, row, attention_mask=torch.zeros(1, 1, len(row), len(row))).last_hidden_state[0]
+        return {"logits": model.score(hidden.mean(0)) / 0.8}
+
+    c.record(logits)
 
 
 @spec
