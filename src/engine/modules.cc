@@ -53,7 +53,7 @@ void load_input(Modules& m, const EngineArgs& args, const ConfigView& config, co
   m.info.images = m.input->takes_images();
 
   const bool special_tokens = m.info.architecture != "StaticModel";
-  m.tokenizer = tokenizers().get(m.workflow.tokenizer)({directory, m.spec.do_lower_case, 1, special_tokens});
+  m.tokenizer = open_tokenizer(m.workflow.tokenizer, {directory, m.spec.do_lower_case, 1, special_tokens});
   m.info.modules.emplace_back("tokenizer", m.workflow.tokenizer);
   m.info.prompts = m.spec.prompts;
   m.info.facts.emplace_back("vocabulary", fmt::format("{} tokens", m.tokenizer->vocabulary_size()));
