@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
+#include <thread>
 
 #include "property/varied_texts.h"
 #include "tokenizer/tokenizer.h"
@@ -138,6 +139,28 @@ TEST(NativeTokenizer, EqualsTheCrate) {
   }
   EXPECT_GE(families, 6u);
   EXPECT_EQ(compared.size(), 2u) << "only one family was there";
+}
+
+// More words than the cache holds, asked for by several threads.
+TEST(NativeTokenizer, ManyWordsOnManyThreads) {
+  const Pair pair = open_both(fs::path(WDE_TEST_DATA) / "bge-m3");
+  std::vector<TokenizeJob> jobs(200);
+  size_t number = 0;
+  for (TokenizeJob& job : jobs) {
+    for (int i = 0; i < 120; ++i) job.text += "\xC3\xA9" + std::to_string(number++ * 7919 % 20011) + " ";
+  }
+  std::vector<std::string> expected;
+  for (const auto& result : pair.crate->encode(jobs, 0, false)) expected.push_back(show(result));
+  std::vector<size_t> wrong(4, 0);
+  std::vector<std::thread> threads;
+  for (size_t& count : wrong) {
+    threads.emplace_back([&] {
+      const auto results = pair.native->encode(jobs, 0, false);
+      for (size_t i = 0; i < jobs.size(); ++i) count += show(results[i]) == expected[i] ? 0 : 1;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, std::vector<size_t>(4, 0));
 }
 
 // tokenizer.json of a golden checkpoint, changed.
