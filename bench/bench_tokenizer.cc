@@ -1,6 +1,6 @@
-// Tokens a second of the "hf" tokenizer in one batch call, on the texts that the golden vectors were made of (prose of
-// many languages, 2 to some 400 words). The tokenizer is all-MiniLM-L6-v2's if the model is here (WDE_MINILM or
-// scripts/run's cache), else that of a small test checkpoint.
+// Tokens a second of the crate and of the native tokenizer in one batch call, on the texts that the golden vectors were
+// made of (prose of many languages, 2 to some 400 words). The tokenizer is all-MiniLM-L6-v2's if the model is here
+// (WDE_MINILM or scripts/run's cache), else that of a small test checkpoint.
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
@@ -34,9 +34,9 @@ std::vector<TokenizeJob> jobs() {
   return out;
 }
 
-void tokenize(benchmark::State& state) {
+void tokenize(benchmark::State& state, const char* name) {
   const auto tokenizer =
-      tokenizers().get("hf")({model_directory().string(), false, static_cast<size_t>(state.range(0))});
+      tokenizers().get(name)({model_directory().string(), false, static_cast<size_t>(state.range(0))});
   const auto batch = jobs();
   size_t tokens = 0, bytes = 0;
   for (const TokenizeJob& job : batch) bytes += job.text.size();
@@ -49,7 +49,13 @@ void tokenize(benchmark::State& state) {
                                                   benchmark::Counter::kIsRate);
   state.SetLabel(model_directory().filename().string());
 }
-BENCHMARK(tokenize)->ArgName("threads")->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(tokenize, crate, "hf")
+    ->ArgName("threads")
+    ->Arg(1)
+    ->Arg(2)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(tokenize, native, "native")->ArgName("threads")->Arg(1)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace wde

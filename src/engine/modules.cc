@@ -51,7 +51,7 @@ void load_input(Modules& m, const EngineArgs& args, const ConfigView& config, co
   if (!task.empty() && input.prompt_name.empty() && m.spec.prompts.contains(task)) input.prompt_name = task;
   if (args.is_set("prompt")) input.prompt = args.get("prompt");
   const bool special_tokens = m.info.architecture != "StaticModel";
-  m.tokenizer = tokenizers().get(m.workflow.tokenizer)({directory, m.spec.do_lower_case, 1, special_tokens});
+  m.tokenizer = open_tokenizer(m.workflow.tokenizer, {directory, m.spec.do_lower_case, 1, special_tokens});
   m.info.modules.emplace_back("tokenizer", m.workflow.tokenizer);
   if (m.spec.late_interaction) {
     input.sides = side_rules(*m.spec.late_interaction, *m.tokenizer, directory);

@@ -1,37 +1,18 @@
-// "hf": Hugging Face's own tokenizers crate, behind the C ABI of rust/tokenizer.
+#include "tokenizer/hf_tokenizer.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <string_view>
 #include <utility>
 
-#include "tokenizer/tokenizer.h"
-#include "wde_tokenizer.h"
-
 namespace wde {
 namespace {
 
-// A string that Rust filled; freed with the value.
-class RustString {
- public:
-  RustString() = default;
-  RustString(const RustString&) = delete;
-  RustString& operator=(const RustString&) = delete;
-  ~RustString() { wde_tokenizer_string_free(string_); }
-
-  wde_tokenizer_string* out() { return &string_; }
-  std::string str() const { return string_.length == 0 ? std::string() : std::string(string_.data, string_.length); }
-
- private:
-  wde_tokenizer_string string_ = {nullptr, 0};
-};
-
-struct Close {
-  void operator()(wde_tokenizer* tokenizer) const { wde_tokenizer_close(tokenizer); }
+struct Free {
   void operator()(wde_tokenizer_batch* batch) const { wde_tokenizer_batch_free(batch); }
 };
-using TokenizerHandle = std::unique_ptr<wde_tokenizer, Close>;
-using BatchHandle = std::unique_ptr<wde_tokenizer_batch, Close>;
+using BatchHandle = std::unique_ptr<wde_tokenizer_batch, Free>;
 
 Error invalid(std::string message) { return Error{ErrorCode::kInvalidInput, std::move(message)}; }
 
@@ -105,155 +86,144 @@ void append(Sequence& whole, const Sequence& part) {
   whole.truncated |= part.truncated;
 }
 
-class HfTokenizer final : public Tokenizer {
- public:
-  explicit HfTokenizer(const TokenizerConfig& config)
-      : threads_(config.threads), special_tokens_(config.special_tokens) {
-    RustString error;
-    tokenizer_.reset(
-        wde_tokenizer_open(config.directory.data(), config.directory.size(), config.lowercase, error.out()));
-    if (!tokenizer_) throw LoadError(error.str());
-    vocabulary_size_ = wde_tokenizer_vocabulary_size(tokenizer_.get());
+Sequence take_image(const TokenizeJob& job) {
+  Sequence sequence;
+  sequence.ids = job.ids;
+  sequence.type_ids.assign(job.ids.size(), 0);
+  sequence.special_tokens_mask.assign(job.ids.size(), 1);
+  sequence.image = job.image;
+  sequence.options = job.options;
+  return sequence;
+}
+
+}  // namespace
+
+HfTokenizer::HfTokenizer(const TokenizerConfig& config)
+    : threads_(config.threads), special_tokens_(config.special_tokens) {
+  RustString error;
+  tokenizer_.reset(wde_tokenizer_open(config.directory.data(), config.directory.size(), config.lowercase, error.out()));
+  if (!tokenizer_) throw LoadError(error.str());
+  vocabulary_size_ = wde_tokenizer_vocabulary_size(tokenizer_.get());
+}
+
+std::vector<Result<Sequence>> HfTokenizer::encode(std::span<const TokenizeJob> jobs, size_t max_length,
+                                                  bool want_offsets) const {
+  std::vector<wde_tokenizer_input> inputs;
+  inputs.reserve(jobs.size());
+  for (const TokenizeJob& job : jobs) {
+    if (!job.has_ids && job.pieces.empty() && !job.image) inputs.push_back(to_input(job, max_length, special_tokens_));
   }
 
-  std::vector<Result<Sequence>> encode(std::span<const TokenizeJob> jobs, size_t max_length,
-                                       bool want_offsets) const override {
-    std::vector<wde_tokenizer_input> inputs;
-    inputs.reserve(jobs.size());
-    for (const TokenizeJob& job : jobs) {
-      if (!job.has_ids && job.pieces.empty() && !job.image)
-        inputs.push_back(to_input(job, max_length, special_tokens_));
+  BatchHandle batch;
+  RustString error;
+  if (!inputs.empty()) {
+    batch.reset(wde_tokenizer_encode(tokenizer_.get(), inputs.data(), inputs.size(), max_length, want_offsets, threads_,
+                                     error.out()));
+  }
+
+  std::vector<Result<Sequence>> results;
+  results.reserve(jobs.size());
+  size_t next = 0;
+  for (const TokenizeJob& job : jobs) {
+    if (job.image) {
+      results.emplace_back(take_image(job));
+    } else if (job.has_ids) {
+      results.push_back(take_ids(job, max_length, want_offsets));
+    } else if (!job.pieces.empty()) {
+      results.push_back(encode_pieces(job, max_length, want_offsets));
+    } else if (batch) {
+      results.push_back(to_result(wde_tokenizer_batch_at(batch.get(), next++), job, max_length));
+    } else {
+      results.emplace_back(Error{ErrorCode::kInternal, error.str()});
     }
-
-    BatchHandle batch;
-    RustString error;
-    if (!inputs.empty()) {
-      batch.reset(wde_tokenizer_encode(tokenizer_.get(), inputs.data(), inputs.size(), max_length, want_offsets,
-                                       threads_, error.out()));
-    }
-
-    std::vector<Result<Sequence>> results;
-    results.reserve(jobs.size());
-    size_t next = 0;
-    for (const TokenizeJob& job : jobs) {
-      if (job.image) {
-        results.push_back(take_image(job));
-      } else if (job.has_ids) {
-        results.push_back(take_ids(job, max_length, want_offsets));
-      } else if (!job.pieces.empty()) {
-        results.push_back(encode_pieces(job, max_length, want_offsets));
-      } else if (batch) {
-        results.push_back(to_result(wde_tokenizer_batch_at(batch.get(), next++), job, max_length));
-      } else {
-        results.push_back(Error{ErrorCode::kInternal, error.str()});
-      }
-    }
-    return results;
   }
+  return results;
+}
 
-  std::string token(int32_t id) const override {
-    RustString token;
-    if (id >= 0) wde_tokenizer_token(tokenizer_.get(), static_cast<uint32_t>(id), token.out());
-    return token.str();
-  }
+std::string HfTokenizer::token(int32_t id) const {
+  RustString token;
+  if (id >= 0) wde_tokenizer_token(tokenizer_.get(), static_cast<uint32_t>(id), token.out());
+  return token.str();
+}
 
-  std::optional<int32_t> id(std::string_view token) const override {
-    uint32_t id = 0;
-    if (!wde_tokenizer_id(tokenizer_.get(), token.data(), token.size(), &id)) return std::nullopt;
-    return static_cast<int32_t>(id);
-  }
+std::optional<int32_t> HfTokenizer::id(std::string_view token) const {
+  uint32_t id = 0;
+  if (!wde_tokenizer_id(tokenizer_.get(), token.data(), token.size(), &id)) return std::nullopt;
+  return static_cast<int32_t>(id);
+}
 
-  Result<std::string> decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const override {
-    if (auto error = outside(ids)) return *error;
-    const std::vector<uint32_t> unsigned_ids(ids.begin(), ids.end());
-    RustString text;
-    const bool ok =
-        wde_tokenizer_decode(tokenizer_.get(), unsigned_ids.data(), ids.size(), skip_special_tokens, text.out());
-    if (!ok) return Error{ErrorCode::kInternal, text.str()};
-    return text.str();
-  }
+Result<std::string> HfTokenizer::decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const {
+  if (auto error = outside(ids)) return *error;
+  const std::vector<uint32_t> unsigned_ids(ids.begin(), ids.end());
+  RustString text;
+  const bool ok =
+      wde_tokenizer_decode(tokenizer_.get(), unsigned_ids.data(), ids.size(), skip_special_tokens, text.out());
+  if (!ok) return Error{ErrorCode::kInternal, text.str()};
+  return text.str();
+}
 
-  size_t vocabulary_size() const override { return vocabulary_size_; }
-
- private:
-  // The pieces that may not be cut come first: what they leave of the room is the other's.
-  Result<Sequence> encode_pieces(const TokenizeJob& job, size_t max_length, bool want_offsets) const {
-    const size_t limit = job.options.max_length == 0 ? max_length : job.options.max_length;
-    std::vector<Sequence> parts(job.pieces.size());
-    size_t fixed = 0;
-    for (const bool cut : {false, true}) {
-      for (size_t i = 0; i < job.pieces.size(); ++i) {
-        const TemplatePiece& piece = job.pieces[i];
-        if (piece.may_be_cut != cut) continue;
-        if (cut && limit != 0 && fixed >= limit) {
-          return invalid(fmt::format("the template and the query alone are {} tokens, and the maximum length is {}",
-                                     fixed, limit));
-        }
-        wde_tokenizer_input input = {piece.text.data(), piece.text.size(), nullptr, 0, false, true, 0, 0};
-        input.truncation = static_cast<uint8_t>(job.options.truncation);
-        RustString error;
-        const BatchHandle batch(wde_tokenizer_encode(tokenizer_.get(), &input, 1, cut && limit != 0 ? limit - fixed : 0,
-                                                     want_offsets, 1, error.out()));
-        if (!batch) return Error{ErrorCode::kInternal, error.str()};
-        auto part = to_result(wde_tokenizer_batch_at(batch.get(), 0), job, limit);
-        if (!part.ok()) return part.error();
-        parts[i] = std::move(part).value();
-        if (!cut) fixed += parts[i].size();
-      }
-    }
-    Sequence whole;
-    for (const Sequence& part : parts) append(whole, part);
-    whole.type_ids.assign(whole.size(), 0);
-    whole.options = job.options;
-    return whole;
-  }
-
-  std::optional<Error> outside(const std::vector<int32_t>& ids) const {
-    for (size_t i = 0; i < ids.size(); ++i) {
-      if (ids[i] < 0 || static_cast<size_t>(ids[i]) >= vocabulary_size_) {
+// The pieces that may not be cut come first: what they leave of the room is the other's.
+Result<Sequence> HfTokenizer::encode_pieces(const TokenizeJob& job, size_t max_length, bool want_offsets) const {
+  const size_t limit = job.options.max_length == 0 ? max_length : job.options.max_length;
+  std::vector<Sequence> parts(job.pieces.size());
+  size_t fixed = 0;
+  for (const bool cut : {false, true}) {
+    for (size_t i = 0; i < job.pieces.size(); ++i) {
+      const TemplatePiece& piece = job.pieces[i];
+      if (piece.may_be_cut != cut) continue;
+      if (cut && limit != 0 && fixed >= limit) {
         return invalid(
-            fmt::format("the token id {} at position {} is outside the vocabulary, which has the ids 0 to {}", ids[i],
-                        i, vocabulary_size_ - 1));
+            fmt::format("the template and the query alone are {} tokens, and the maximum length is {}", fixed, limit));
       }
+      wde_tokenizer_input input = {piece.text.data(), piece.text.size(), nullptr, 0, false, true, 0, 0};
+      input.truncation = static_cast<uint8_t>(job.options.truncation);
+      RustString error;
+      const BatchHandle batch(wde_tokenizer_encode(tokenizer_.get(), &input, 1, cut && limit != 0 ? limit - fixed : 0,
+                                                   want_offsets, 1, error.out()));
+      if (!batch) return Error{ErrorCode::kInternal, error.str()};
+      auto part = to_result(wde_tokenizer_batch_at(batch.get(), 0), job, limit);
+      if (!part.ok()) return part.error();
+      parts[i] = std::move(part).value();
+      if (!cut) fixed += parts[i].size();
     }
-    return std::nullopt;
   }
+  Sequence whole;
+  for (const Sequence& part : parts) append(whole, part);
+  whole.type_ids.assign(whole.size(), 0);
+  whole.options = job.options;
+  return whole;
+}
 
-  static Sequence take_image(const TokenizeJob& job) {
-    Sequence sequence;
-    sequence.ids = job.ids;
-    sequence.type_ids.assign(job.ids.size(), 0);
-    sequence.special_tokens_mask.assign(job.ids.size(), 1);
-    sequence.image = job.image;
-    sequence.options = job.options;
-    return sequence;
-  }
-
-  Result<Sequence> take_ids(const TokenizeJob& job, size_t max_length, bool want_offsets) const {
-    const size_t size = job.ids.size();
-    if (size == 0) return invalid("the list of token ids is empty, at least one id was expected");
-    if (max_length != 0 && size > max_length) {
-      return invalid(fmt::format("{} token ids were given, the maximum length is {} (ready ids are not truncated)",
-                                 size, max_length));
+std::optional<Error> HfTokenizer::outside(const std::vector<int32_t>& ids) const {
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < 0 || static_cast<size_t>(ids[i]) >= vocabulary_size_) {
+      return invalid(fmt::format("the token id {} at position {} is outside the vocabulary, which has the ids 0 to {}",
+                                 ids[i], i, vocabulary_size_ - 1));
     }
-    if (auto error = outside(job.ids)) return *error;
-    Sequence sequence;
-    sequence.ids = job.ids;
-    sequence.type_ids.assign(size, 0);
-    sequence.special_tokens_mask.assign(size, 0);
-    if (want_offsets) sequence.offsets.assign(size, Offset{});  // there is no text to point into
-    sequence.prompt_tokens = job.prompt_tokens;
-    sequence.side = job.side;
-    sequence.options = job.options;
-    return sequence;
   }
+  return std::nullopt;
+}
 
-  TokenizerHandle tokenizer_;
-  size_t threads_;
-  bool special_tokens_;
-  size_t vocabulary_size_ = 0;
-};
+Result<Sequence> HfTokenizer::take_ids(const TokenizeJob& job, size_t max_length, bool want_offsets) const {
+  const size_t size = job.ids.size();
+  if (size == 0) return invalid("the list of token ids is empty, at least one id was expected");
+  if (max_length != 0 && size > max_length) {
+    return invalid(fmt::format("{} token ids were given, the maximum length is {} (ready ids are not truncated)", size,
+                               max_length));
+  }
+  if (auto error = outside(job.ids)) return *error;
+  Sequence sequence;
+  sequence.ids = job.ids;
+  sequence.type_ids.assign(size, 0);
+  sequence.special_tokens_mask.assign(size, 0);
+  if (want_offsets) sequence.offsets.assign(size, Offset{});  // there is no text to point into
+  sequence.prompt_tokens = job.prompt_tokens;
+  sequence.side = job.side;
+  sequence.options = job.options;
+  return sequence;
+}
 
+namespace {
 WDE_REGISTER(tokenizers().add("hf", [](const TokenizerConfig& config) -> std::unique_ptr<Tokenizer> {
   return std::make_unique<HfTokenizer>(config);
 }));

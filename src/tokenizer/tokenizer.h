@@ -42,4 +42,8 @@ class Tokenizer {
 using TokenizerFactory = std::function<std::unique_ptr<Tokenizer>(const TokenizerConfig&)>;
 Registry<TokenizerFactory>& tokenizers();
 
+// The tokenizer of this name. For "auto", which the name is replaced for: "native" where it knows the directory's
+// tokenizer, else "hf". Throws LoadError, UsageError.
+std::unique_ptr<Tokenizer> open_tokenizer(std::string& name, const TokenizerConfig& config);
+
 }  // namespace wde

@@ -6,7 +6,7 @@ namespace {
 WDE_REGISTER(workflows().add("all",
                              {.help = "what bge-m3 gives in one pass: embedding, sparse weights and token vectors",
                               .input_processor = "text",
-                              .tokenizer = "hf",
+                              .tokenizer = "auto",
                               .output_processor = "lexical",
                               .scheduler = "length_aware",
                               .model_input_builder = "encoder",

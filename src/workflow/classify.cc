@@ -5,7 +5,7 @@ namespace {
 
 WDE_REGISTER(workflows().add("classify", {.help = "probabilities of the classes of every text or pair",
                                           .input_processor = "text",
-                                          .tokenizer = "hf",
+                                          .tokenizer = "auto",
                                           .output_processor = "classification",
                                           .scheduler = "length_aware",
                                           .model_input_builder = "auto",

@@ -6,7 +6,7 @@ namespace {
 WDE_REGISTER(workflows().add(
     "embed", {.help = "embeddings: one vector a text, pooled as the model's sentence-transformers files say",
               .input_processor = "text",
-              .tokenizer = "hf",
+              .tokenizer = "auto",
               .output_processor = "embedding",
               .scheduler = "length_aware",
               .model_input_builder = "auto",

@@ -5,7 +5,7 @@ namespace {
 
 WDE_REGISTER(workflows().add("image_text", {.help = "embeddings of texts and of images in one space (CLIP)",
                                             .input_processor = "image_text",
-                                            .tokenizer = "hf",
+                                            .tokenizer = "auto",
                                             .output_processor = "features",
                                             .scheduler = "length_aware",
                                             .model_input_builder = "towers",

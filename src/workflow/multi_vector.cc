@@ -5,7 +5,7 @@ namespace {
 
 WDE_REGISTER(workflows().add("multi_vector", {.help = "a vector for every token, for late interaction",
                                               .input_processor = "text",
-                                              .tokenizer = "hf",
+                                              .tokenizer = "auto",
                                               .output_processor = "lexical",
                                               .scheduler = "length_aware",
                                               .model_input_builder = "encoder",

@@ -6,7 +6,7 @@ namespace {
 WDE_REGISTER(workflows().add(
     "score", {.help = "a relevance score for every (query, document) pair, from a cross-encoder or by yes/no logits",
               .input_processor = "template",
-              .tokenizer = "hf",
+              .tokenizer = "auto",
               .output_processor = "score",
               .scheduler = "length_aware",
               .model_input_builder = "auto",

@@ -5,7 +5,7 @@ namespace {
 
 WDE_REGISTER(workflows().add("sparse", {.help = "weights of vocabulary entries: SPLADE, bge-m3 lexical weights",
                                         .input_processor = "text",
-                                        .tokenizer = "hf",
+                                        .tokenizer = "auto",
                                         .output_processor = "lexical",
                                         .scheduler = "length_aware",
                                         .model_input_builder = "encoder",

@@ -5,7 +5,7 @@ namespace {
 
 WDE_REGISTER(workflows().add("token_embed", {.help = "last hidden states: one vector a token",
                                              .input_processor = "text",
-                                             .tokenizer = "hf",
+                                             .tokenizer = "auto",
                                              .output_processor = "hidden_states",
                                              .scheduler = "length_aware",
                                              .model_input_builder = "encoder",

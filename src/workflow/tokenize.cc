@@ -5,7 +5,7 @@ namespace {
 
 WDE_REGISTER(workflows().add("tokenize", {.help = "token ids, offsets and masks; loads no weights",
                                           .input_processor = "text",
-                                          .tokenizer = "hf",
+                                          .tokenizer = "auto",
                                           .output_processor = "token_ids",
                                           .scheduler = "",
                                           .model_input_builder = "",

@@ -13,7 +13,7 @@ namespace wde {
 struct Workflow {
   std::string help;
   std::string input_processor;
-  std::string tokenizer;
+  std::string tokenizer;  // "auto": native where it knows the model's, else the crate
   std::string output_processor;
   // Empty in a workflow that needs no model.
   std::string scheduler;

@@ -478,7 +478,7 @@ class Operations(Case):
             self.assertIn("stopped", log)
 
     def test_second_signal_stops_at_once(self):
-        leaving = Server()
+        leaving = Server(flags=["--set", "tokenizer=hf"])  # the slow one: the request must last longer than this test
         s = leaving.socket()
         body = b'{"inputs": [' + b",".join([b'"' + b"some words " * 300 + b'"'] * 2000) + b"]}"
         s.sendall(b"POST /embed HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body)

@@ -61,7 +61,7 @@ std::vector<std::string> without_tests(std::vector<std::string> names) {
 TEST(Registered, ModulesOfEverySeam) {
   const std::map<std::string, std::vector<std::string>> want = {
       {"input_processor", {"text"}},
-      {"tokenizer", {"hf"}},
+      {"tokenizer", {"hf", "native"}},
       {"scheduler", {"fifo", "length_aware"}},
       {"model_input_builder", {"encoder", "shared_prefix"}},
       {"attn_backend", {"flash", "naive"}},

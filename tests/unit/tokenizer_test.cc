@@ -17,12 +17,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::unique_ptr<Tokenizer> open_tokenizer(const fs::path& directory, size_t threads = 1) {
+std::unique_ptr<Tokenizer> open_directory(const fs::path& directory, size_t threads = 1) {
   return tokenizers().get("hf")({directory.string(), false, threads});
 }
 
 std::unique_ptr<Tokenizer> open_checkpoint(const std::string& name, size_t threads = 1) {
-  return open_tokenizer(fs::path(WDE_TEST_DATA) / name, threads);
+  return open_directory(fs::path(WDE_TEST_DATA) / name, threads);
 }
 
 TokenizeJob text_job(std::string text) {
@@ -101,7 +101,7 @@ std::string read_file(const fs::path& path) {
 
 std::string load_error(const fs::path& directory) {
   try {
-    open_tokenizer(directory);
+    open_directory(directory);
   } catch (const LoadError& error) {
     return error.what();
   }
@@ -120,13 +120,16 @@ TEST(Tokenizer, GoldenIds) {
       if (input.is_object()) break;  // images, which come last
       jobs.push_back(input.is_string() ? text_job(input) : pair_job(input.at(0), input.at(1)));
     }
-    const auto tokenizer =
-        tokenizers().get("hf")({entry.path().string(), false, 2, golden.value("special_tokens", true)});
-    const auto results = tokenizer->encode(jobs, golden.value("max_length", size_t{0}), false);
-    ASSERT_EQ(results.size(), jobs.size());
-    for (size_t i = 0; i < jobs.size(); ++i) {
-      ASSERT_TRUE(results[i].ok()) << i << ": " << results[i].error().message;
-      EXPECT_EQ(results[i].value().ids, golden.at("ids").at(i).get<std::vector<int32_t>>()) << "input " << i;
+    for (std::string name : {"hf", "auto"}) {
+      SCOPED_TRACE(name);
+      const auto tokenizer =
+          open_tokenizer(name, {entry.path().string(), false, 2, golden.value("special_tokens", true)});
+      const auto results = tokenizer->encode(jobs, golden.value("max_length", size_t{0}), false);
+      ASSERT_EQ(results.size(), jobs.size());
+      for (size_t i = 0; i < jobs.size(); ++i) {
+        ASSERT_TRUE(results[i].ok()) << i << ": " << results[i].error().message;
+        EXPECT_EQ(results[i].value().ids, golden.at("ids").at(i).get<std::vector<int32_t>>()) << "input " << i;
+      }
     }
   }
   EXPECT_GT(checkpoints, 0u) << "no checkpoints in " << WDE_TEST_DATA;
@@ -343,11 +346,11 @@ TEST(Tokenizer, NoTokenizerFileNamesThoseLookedFor) {
 TEST(Tokenizer, OldBertDirectory) {
   TemporaryDirectory directory;
   directory.write("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhello\n##s\n");
-  const auto tokenizer = open_tokenizer(directory.path());
+  const auto tokenizer = open_directory(directory.path());
   EXPECT_EQ(must_encode(*tokenizer, text_job("Hellos \xC3\xA9")).ids, (std::vector<int32_t>{2, 5, 6, 1, 3}));
   EXPECT_EQ(tokenizer->vocabulary_size(), 7u);
   directory.write("tokenizer_config.json", R"({"do_lower_case": false})");
-  EXPECT_EQ(must_encode(*open_tokenizer(directory.path()), text_job("Hello")).ids, (std::vector<int32_t>{2, 1, 3}));
+  EXPECT_EQ(must_encode(*open_directory(directory.path()), text_job("Hello")).ids, (std::vector<int32_t>{2, 1, 3}));
 }
 
 TEST(Tokenizer, TokensByName) {

@@ -91,6 +91,50 @@ void wde_tokenizer_batch_free(wde_tokenizer_batch* batch);
 
 void wde_tokenizer_string_free(wde_tokenizer_string string);
 
+/* ---- For the native tokenizer: what it must know to compute the ids of words by itself --------------------------------
+ *
+ * A word is what stands between two blanks. In two families of tokenizers a text's tokens are those of its words, and those of
+ * a word of ASCII characters follow from the tables below; src/words.rs says why. */
+
+typedef enum wde_tokenizer_family { WDE_TOKENIZER_WORDPIECE = 1, WDE_TOKENIZER_UNIGRAM = 2 } wde_tokenizer_family;
+
+/* What an ASCII character becomes: another one below 128, or one of these. */
+enum {
+  WDE_TOKENIZER_BLANK = 128,       /* parts words */
+  WDE_TOKENIZER_DROPPED = 129,     /* nothing */
+  WDE_TOKENIZER_PUNCTUATION = 130, /* WordPiece: itself, a word of its own */
+  WDE_TOKENIZER_FOREIGN = 131      /* its word is not one of ASCII characters */
+};
+
+typedef struct wde_tokenizer_words {
+  int32_t family;       /* wde_tokenizer_family */
+  uint32_t unknown;     /* the id of what is unknown */
+  size_t longest;       /* WordPiece: a word of more characters is unknown */
+  double unknown_score; /* Unigram: of one unknown character */
+  const uint32_t* tail; /* what a text that ends in a blank has behind its words; lives as long as the tokenizer */
+  size_t tail_size;
+  uint8_t ascii[128];
+  bool begins_added[256]; /* a text with such a byte may hold an added token */
+} wde_tokenizer_words;
+
+/* False: this tokenizer is of neither family; *why_not says why. */
+bool wde_tokenizer_words_of(const wde_tokenizer* tokenizer, wde_tokenizer_words* words, wde_tokenizer_string* why_not);
+
+/* Every piece of the model with its id and score, in ascending order of ids for Unigram, where of equal pieces the last one
+ * counts. `continues`: it stands inside of words only, spelled without the mark of such pieces. */
+typedef void (*wde_tokenizer_visit)(void* context, const char* piece, size_t length, uint32_t id, double score,
+                                    bool continues);
+void wde_tokenizer_pieces(const wde_tokenizer* tokenizer, wde_tokenizer_visit visit, void* context);
+
+/* For a text with one of begins_added: false if it holds no added token for certain. */
+bool wde_tokenizer_may_hold_added(const wde_tokenizer* tokenizer, const char* text, size_t length);
+
+/* Writes the ids of a word of any characters, and returns their number; -1 if they depend on what stands around the word, if
+ * it is not UTF-8, or if there are more than `capacity`. The text must hold no added token. */
+int64_t wde_tokenizer_word(const wde_tokenizer* tokenizer, const char* word, size_t length, int32_t* ids, size_t capacity);
+
+bool wde_tokenizer_is_utf8(const char* text, size_t length);
+
 #ifdef __cplusplus
 }
 #endif

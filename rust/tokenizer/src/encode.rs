@@ -172,7 +172,7 @@ fn internal(error: tokenizers::Error) -> Failure {
 }
 
 /// One part without special tokens; stops after the word that reaches `limit` tokens, to spare the rest of a long text.
-fn encode_part(
+pub fn encode_part(
     tokenizer: &Tokenizer,
     text: &str,
     type_id: u32,

@@ -6,6 +6,8 @@ mod legacy;
 mod open;
 #[cfg(test)]
 mod tests;
+mod words;
+mod words_c;
 
 use std::ffi::{c_char, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -16,7 +18,7 @@ use encode::{encode_batch, Encoded, Failure, Input, Options, Truncation};
 use guard::guarded;
 
 #[allow(non_camel_case_types)]
-pub struct wde_tokenizer(open::Opened);
+pub struct wde_tokenizer(pub(crate) open::Opened);
 #[allow(non_camel_case_types)]
 pub struct wde_tokenizer_batch(Vec<Result<Encoded, Failure>>);
 

@@ -8,6 +8,7 @@ use tokenizers::normalizers::utils::{Lowercase, Sequence};
 use tokenizers::{Model, NormalizerWrapper, Tokenizer};
 
 use crate::legacy;
+use crate::words::Words;
 
 pub type Message = String;
 
@@ -26,7 +27,8 @@ const BERT_CLASSES: [(&str, bool); 6] = [
 #[derive(Debug)]
 pub struct Opened {
     pub tokenizer: Tokenizer,
-    pub vocabulary_size: usize, // greatest id + 1
+    pub vocabulary_size: usize,       // greatest id + 1
+    pub words: Result<Words, String>, // Err: why it is of none of the families that the native tokenizer knows
 }
 
 pub fn open(directory: &Path, lowercase: bool) -> Result<Opened, Message> {
@@ -63,7 +65,8 @@ pub fn open(directory: &Path, lowercase: bool) -> Result<Opened, Message> {
     if i32::try_from(greatest).is_err() {
         return Err(cannot(&source, &format!("it has the token id {greatest}, ids go up to {}", i32::MAX)));
     }
-    Ok(Opened { tokenizer, vocabulary_size: greatest as usize + 1 })
+    let words = Words::of(&tokenizer);
+    Ok(Opened { tokenizer, vocabulary_size: greatest as usize + 1, words })
 }
 
 pub fn cannot(path: &Path, why: &dyn std::fmt::Display) -> Message {
