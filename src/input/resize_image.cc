@@ -50,7 +50,7 @@ class EdgeFilter {
   size_t weigh(size_t output, std::vector<double>& weights) const {
     const double center = (static_cast<double>(output) + 0.5) * scale_;
     const auto first = static_cast<size_t>(std::max(0.0, center - support_ + 0.5));
-    const size_t last = std::min(static_cast<size_t>(center + support_ + 0.5), in_);
+    const size_t last = std::min(static_cast<size_t>(std::floor(center + support_ + 0.5)), in_);
     weights.clear();
     double sum = 0;
     for (size_t i = first; i < last; ++i) {
@@ -79,7 +79,7 @@ int torchvision_bits(const EdgeFilter& filter, size_t outputs) {
     for (const double weight : weights) largest = std::max(largest, weight);
   }
   int bits = 0;
-  while (bits < 22 && static_cast<int>(0.5 + largest * (1 << (bits + 1))) < (1 << 15)) ++bits;
+  while (bits < 22 && static_cast<int>(std::floor(0.5 + largest * (1 << (bits + 1)))) < (1 << 15)) ++bits;
   return bits;
 }
 
