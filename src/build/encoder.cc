@@ -9,12 +9,6 @@ Registry<ModelInputBuilderFactory>& model_input_builders() {
   return registry;
 }
 
-void pack_sequences(std::span<const Sequence> batch, RowsNeeded rows, std::span<const int32_t> prefix_lens,
-                    ModelInput& input) {
-  begin_packing(rows, input);
-  for (size_t i = 0; i < batch.size(); ++i) pack(batch[i], prefix_lens.empty() ? 0 : prefix_lens[i], input);
-}
-
 namespace {
 
 class EncoderInputBuilder final : public ModelInputBuilder {

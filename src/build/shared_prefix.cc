@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "build/model_input_builder.h"
+#include "build/packing.h"
 
 namespace wde {
 namespace {

@@ -319,7 +319,7 @@ class EngineImpl final : public Engine {
     ++in_flight_;
     const Trace::Span span(m.trace.get(), "build", job->batch.size());
     const auto built = guarded([&]() -> Result<bool> {
-      m.builder->build(job->batch, m.head ? m.head->rows_needed() : m.output->rows_needed(), job->input);
+      m.builder->build(job->batch, m.rows_needed(), job->input);
       return true;
     });
     clock.end(Stage::kBuild);

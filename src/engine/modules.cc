@@ -195,8 +195,7 @@ void load_max_length(Modules& m, const EngineArgs& args, size_t positions) {
 // Packs what sequences begin with alike once, where that gives the same bits.
 std::string resolve_builder(const Modules& m) {
   if (m.workflow.model_input_builder != "auto") return m.workflow.model_input_builder;
-  const RowsNeeded rows = m.head ? m.head->rows_needed() : m.output->rows_needed();
-  const bool shares = !m.backend->bidirectional() && rows == RowsNeeded::kLast && m.model->shares_prefixes();
+  const bool shares = !m.backend->bidirectional() && m.rows_needed() == RowsNeeded::kLast && m.model->shares_prefixes();
   return shares ? "shared_prefix" : "encoder";
 }
 

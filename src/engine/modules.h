@@ -47,6 +47,8 @@ struct Modules {
   std::unique_ptr<Scheduler> scheduler;
   std::unique_ptr<ModelInputBuilder> builder;
   std::unique_ptr<Executor> executor;
+
+  RowsNeeded rows_needed() const { return head ? head->rows_needed() : output->rows_needed(); }
 };
 
 // Those that the setting "plugin" names. Throws LoadError.

@@ -89,4 +89,13 @@ Embedder::Step Embedder::make_step(const PostModule& module) {
   return step;
 }
 
+Result<Response> Embedder::respond(const Sequence& sequence, View<const float> hidden) const {
+  auto vector = embed(sequence, hidden);
+  if (!vector.ok()) return vector.error();
+  Response response;
+  const size_t size = vector.value().size();
+  response.outputs.push_back({"embedding", {size}, std::move(vector).value(), {}});
+  return response;
+}
+
 }  // namespace wde

@@ -20,6 +20,8 @@ class Embedder {
 
   // The vector of hidden rows, in the size and length that the request wants.
   Result<std::vector<float>> embed(const Sequence& sequence, View<const float> hidden) const;
+  // The same as a response, with this alone in it.
+  Result<Response> respond(const Sequence& sequence, View<const float> hidden) const;
 
  private:
   struct Step {

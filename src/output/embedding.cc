@@ -24,12 +24,7 @@ class EmbeddingOutput final : public OutputProcessor {
   size_t dimensions() const override { return embedder_.dimensions(); }
 
   Result<Response> process(const Sequence& sequence, View<const float> hidden) const override {
-    auto vector = embedder_.embed(sequence, hidden);
-    if (!vector.ok()) return vector.error();
-    Response response;
-    const size_t size = vector.value().size();
-    response.outputs.push_back({"embedding", {size}, std::move(vector).value(), {}});
-    return response;
+    return embedder_.respond(sequence, hidden);
   }
 
  private:

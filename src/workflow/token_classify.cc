@@ -6,7 +6,7 @@ namespace {
 WDE_REGISTER(workflows().add("token_classify",
                              {.help = "probabilities of the classes of every token (named entities, parts of speech)",
                               .input_processor = "text",
-                              .tokenizer = "auto",
+                              .tokenizer = "hf",  // offsets are always asked of the crate
                               .output_processor = "token_classification",
                               .scheduler = "length_aware",
                               .model_input_builder = "encoder",
