@@ -86,10 +86,13 @@ def to_onnx(model: Path, out: Path) -> dict[str, int]:
 
 def quantize(out: Path) -> None:
     """Dynamic int8, as ONNX Runtime recommends it for transformers: weights by channel, activations when it runs."""
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    # ONNX's shape inference knows nothing of the fused operators, so it loses the types behind them.
     quantize_dynamic(str(out / "model.onnx"), str(out / "model-int8.onnx"), per_channel=True,
-                     weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Attention"])
+                     weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Attention"],
+                     extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT})
 
 
 def to_openvino(model: Path, out: Path) -> None:

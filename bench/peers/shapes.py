@@ -85,6 +85,8 @@ def config_of(shape: Shape) -> Any:
         keys["num_key_value_heads"] = shape.kv_heads
     if shape.head_dim:
         keys["head_dim"] = shape.head_dim
+    if shape.kind == "bert":
+        keys["position_embedding_type"] = "absolute"  # as real files have it, and CTranslate2 asks for
     if shape.window:
         keys |= {"local_attention": 2 * shape.window, "global_attn_every_n_layers": shape.global_every}
     return AutoConfig.for_model(shape.kind, **keys)

@@ -41,7 +41,7 @@ ROUTES = {
 }
 
 
-def client(number, options, texts, end, results):
+def client(number, options, texts, ready, results):
     url = urllib.parse.urlparse(options.url)
     path, body_of, vectors_of = ROUTES[options.route]
     connection = http.client.HTTPConnection(url.hostname, url.port, timeout=120)
@@ -49,7 +49,9 @@ def client(number, options, texts, end, results):
     bodies = [json.dumps(body_of(b, options.format)) for b in batches]
     seconds, statuses, done, seen = [], collections.Counter(), 0, {}
     turn = number
+    ready.wait()
     start = time.monotonic()
+    end = start + options.seconds
     while time.monotonic() < end if options.seconds else turn < len(batches):
         at = turn % len(batches)
         if options.rate:
@@ -71,14 +73,14 @@ def client(number, options, texts, end, results):
         elif response.status in (429, 503):
             time.sleep(min(1, float(response.headers.get("Retry-After", 1)) / 10))
         turn += options.connections
-    results.put((seconds, dict(statuses), done))
+    results.put((seconds, dict(statuses), done, time.monotonic() - start))
 
 
 def run(options, texts):
     """{"texts", "seconds", "times" (sorted, of the requests that were answered), "statuses"}"""
     results = multiprocessing.Queue()
-    start = time.monotonic()
-    workers = [multiprocessing.Process(target=client, args=(i, options, texts, start + options.seconds, results)) for i in range(options.connections)]
+    ready = multiprocessing.Barrier(options.connections)
+    workers = [multiprocessing.Process(target=client, args=(i, options, texts, ready, results)) for i in range(options.connections)]
     for worker in workers:
         worker.start()
     found = []
@@ -92,12 +94,12 @@ def run(options, texts):
     for worker in workers:
         worker.join()
     statuses = collections.Counter()
-    for _, counts, _ in found:
+    for _, counts, _, _ in found:
         statuses.update(counts)
     return {
-        "texts": sum(n for _, _, n in found),
-        "seconds": time.monotonic() - start,
-        "times": sorted(t for seconds, _, _ in found for t in seconds),
+        "texts": sum(done for _, _, done, _ in found),
+        "seconds": max(elapsed for _, _, _, elapsed in found),
+        "times": sorted(t for seconds, _, _, _ in found for t in seconds),
         "statuses": dict(statuses),
     }
 

@@ -38,6 +38,9 @@ struct TokenDetails {
   std::vector<int32_t> type_ids;             // segment ids
   std::vector<Offset> offsets;               // into the prompted text; of the document for the pair's second part
   std::vector<uint8_t> special_tokens_mask;  // 1: added by the post-processor
+  // Of token_classify only:
+  std::vector<uint8_t> continues_word;  // 1: the token is a further part of a word
+  std::string text;                     // that the offsets point into, prompt included; "" of a pair
 };
 
 // When a request reached which stage. Others that were tokenized or executed with it are part of its time.

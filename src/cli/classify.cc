@@ -6,8 +6,8 @@ namespace wde::cli {
 namespace {
 
 // {"label": …, "score": …} with every label's score behind it; the best first.
-JsonFields class_fields(const EngineInfo& info, bool raw) {
-  return [labels = info.labels, raw](const Response& response, std::string& out) {
+JsonFields class_fields(const EngineInfo& info, const TextFlags& flags) {
+  return [labels = info.labels, raw = flags.raw](const Response& response, std::string& out) {
     if (raw) return append_field(out, "logits", *output_named(response, "logits"));
     const std::vector<float>& probs = output_named(response, "probs")->values;
     out += "\"labels\":[";

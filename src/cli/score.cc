@@ -14,9 +14,10 @@ std::unique_ptr<Command> make_score_command() {
   wde score --model colbertv2.0 --input pairs.jsonl                     # MaxSim: the sum over the query's tokens)";
   task.formats = {"jsonl", "text"};
   task.raw_flag = true;
-  task.make_fields = [](const EngineInfo&, bool raw) -> JsonFields {
-    return
-        [raw](const Response& response, std::string& out) { append_field(out, "score", *score_output(response, raw)); };
+  task.make_fields = [](const EngineInfo&, const TextFlags& flags) -> JsonFields {
+    return [raw = flags.raw](const Response& response, std::string& out) {
+      append_field(out, "score", *score_output(response, raw));
+    };
   };
   task.text_lines = [](const Response& response, std::string& out) {
     append_value(out, *output_named(response, "score"));

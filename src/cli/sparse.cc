@@ -11,7 +11,7 @@ std::unique_ptr<Command> make_sparse_command() {
   task.examples = R"(  wde sparse --model splade-v3 "a text"
   wde sparse --model bge-m3 --input texts.jsonl | jq -c '.sparse | length')";
   task.formats = {"jsonl"};
-  task.make_fields = [](const EngineInfo&, bool) -> JsonFields {
+  task.make_fields = [](const EngineInfo&, const TextFlags&) -> JsonFields {
     return [](const Response& response, std::string& out) { append_sparse(out, *output_named(response, "sparse")); };
   };
   return std::make_unique<TextCommand>(std::move(task));

@@ -81,7 +81,16 @@ PipelineLimits limits_of(const TextTask& task, const EngineInfo& info) {
 void TextCommand::add_flags(CLI::App& app) {
   input_flags_.add_to(app, task_.images);
   output_flags_.add_to(app, task_.formats);
-  if (task_.raw_flag) app.add_flag("--raw", raw_, "Logits instead of what the model's activation makes of them.");
+  if (task_.raw_flag) app.add_flag("--raw", flags_.raw, "Logits instead of what the model's activation makes of them.");
+  if (task_.aggregation_flag) {
+    app.add_option(
+           "--aggregation", flags_.aggregation,
+           "How tokens become entities, as in transformers' pipeline: an entity a token (none), neighbours of one "
+           "group together (simple), or whole words first, each by its first token, the mean of its tokens or the "
+           "surest one (first, average, max).")
+        ->option_text("none|simple|first|average|max")
+        ->check(CLI::IsMember({"none", "simple", "first", "average", "max"}));
+  }
   if (task_.embedding_flags) {
     app.add_option("--dimensions", dimensions_,
                    "Keep only the first N values, for models that were trained for it (matryoshka); vectors that were "
@@ -104,7 +113,7 @@ std::unique_ptr<RowWriter> TextCommand::make_writer(OutputSink& sink, const Engi
   const size_t columns = dimensions_ > 0 ? std::min(dimensions_, info.dimensions) : info.dimensions;
   if (output_flags_.format == "npy") return std::make_unique<NpyWriter>(sink, columns);
   if (output_flags_.format == "text") return std::make_unique<TextWriter>(sink, task_.text_lines, task_.row_per_token);
-  return std::make_unique<JsonlWriter>(sink, task_.make_fields ? task_.make_fields(info, raw_) : task_.json_fields);
+  return std::make_unique<JsonlWriter>(sink, task_.make_fields ? task_.make_fields(info, flags_) : task_.json_fields);
 }
 
 int TextCommand::run() {

@@ -15,6 +15,12 @@
 
 namespace wde::cli {
 
+// What the user asked for by flags that only some tasks have.
+struct TextFlags {
+  bool raw = false;
+  std::string aggregation = "simple";
+};
+
 struct TextTask {
   std::string command;
   std::string task;  // of EngineArgs
@@ -22,9 +28,10 @@ struct TextTask {
   std::string examples;
   std::vector<std::string> formats = {"jsonl", "npy", "text"};  // the first is the default
   JsonFields json_fields = append_output_fields;
-  // Instead, where the fields depend on the model's labels or on --raw.
-  std::function<JsonFields(const EngineInfo&, bool raw)> make_fields;
-  bool raw_flag = false;         // --raw: before the activation
+  // Instead, where the fields depend on the model's labels or on flags.
+  std::function<JsonFields(const EngineInfo&, const TextFlags&)> make_fields;
+  bool raw_flag = false;  // --raw: before the activation
+  bool aggregation_flag = false;
   bool embedding_flags = false;  // --dimensions, --normalize
   bool images = false;           // --image
   TextLines text_lines = append_output_lines;
@@ -54,7 +61,7 @@ class TextCommand : public Command {
   EngineFlags engine_flags_;
   InputFlags input_flags_;
   OutputFlags output_flags_;
-  bool raw_ = false;
+  TextFlags flags_;
   size_t dimensions_ = 0;
   std::string normalize_ = "auto";
 };

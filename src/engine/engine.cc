@@ -206,7 +206,10 @@ class EngineImpl final : public Engine {
     for (Submitted& submitted : chunk) {
       auto job = guarded([&] {
         auto made = m.input->process(std::move(submitted.request));
-        if (made.ok() && m.output->wants_prompt_tokens() && !made.value().prompt.empty()) {
+        if (!made.ok()) return made;
+        if (m.llm2vec) {
+          m.llm2vec->prepare(*m.tokenizer, made.value());
+        } else if (m.output->wants_prompt_tokens() && !made.value().prompt.empty()) {
           made.value().prompt_tokens = prompt_tokens(made.value().prompt);
         }
         return made;
@@ -235,6 +238,11 @@ class EngineImpl final : public Engine {
       }
       timing.submitted = owner.arrival;
       Sequence sequence = std::move(encoded[i]).value();
+      if (jobs[i].text_tokens) {
+        // As LLM2Vec: with no token of its own a text is everything.
+        const size_t own = std::min(*jobs[i].text_tokens, sequence.size());
+        sequence.prompt_tokens = own == 0 ? 0 : sequence.size() - own;
+      }
       sequence.id = owner.id;
       sequence.arrival = owner.arrival;
       if (expired(sequence)) {

@@ -101,6 +101,9 @@ const std::vector<ArgSpec>& EngineArgs::table() {
       {"lora-task", "", "which of the model's own adapters to use (jina-embeddings-v3: retrieval.query, ...)"},
       {"plugin", "", "shared object with modules of your own to load first; several: separated by colons"},
       {"workers", "", "worker threads (default: the cores that this process may use)", Kind::kInteger, {}, 1, 1024},
+      {"pack-cache", "",
+       "directory that keeps the packed weights: the next start maps them instead of packing, and processes share "
+       "their memory"},
       {"trace", "", "write what every thread did when to this file, in Chrome's trace format"},
       {"max-batch-tokens",
        "1024",

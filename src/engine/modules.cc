@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <functional>
 
 #include "base/cpu.h"
 #include "engine/late_interaction.h"
 #include "engine/model_files.h"
 #include "kernels/gemm_int8.h"
 #include "loader/json_file.h"
+#include "loader/pack_cache.h"
 #include "model/causality.h"
 #include "model/lora.h"
 
@@ -105,6 +108,26 @@ std::string dtypes(const ConfigView& config, const WeightPolicy& policy) {
   return out;
 }
 
+// One file a model and format; in its key is everything else that the packed bytes depend on.
+std::shared_ptr<PackCache> open_pack_cache(const EngineArgs& args, const ModelFiles& files, const Weights& weights,
+                                           const std::string& task) {
+  constexpr int kLayout = 1;  // raised with every change of how weights are packed
+  if (args.get("pack-cache").empty()) return nullptr;
+  const std::string format(weight_format_name(weights.policy().format()));
+  std::string key = fmt::format("{} layout {}\n{} {} float32: {}\nlora {}\n{}", version(), kLayout, format,
+                                kernels::int8_kernel(), args.get("float32-layers"), task, file_stamp(files.config));
+  for (const std::string& file : weights.files()) key += "\n" + file_stamp(file);
+  for (const std::string& adapter : files.adapters) {
+    for (const char* name : {"adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"}) {
+      key += "\n" + file_stamp(join_path(adapter, name));
+    }
+  }
+  std::string name = std::filesystem::path(files.directory).lexically_normal().filename().string();
+  const size_t hash = std::hash<std::string>{}(files.identity() + "\n" + task);
+  return std::make_shared<PackCache>(
+      join_path(args.get("pack-cache"), fmt::format("{}-{}-{:016x}.safetensors", name, format, hash)), std::move(key));
+}
+
 void load_model(Modules& m, const EngineArgs& args, const ModelFiles& files, const ConfigView& config,
                 const ModelSpec& spec) {
   const std::string task = lora_task(m, args, config);
@@ -115,7 +138,15 @@ void load_model(Modules& m, const EngineArgs& args, const ModelFiles& files, con
     merge_lora_task(config, task, *m.loaded->weights);
     const WeightFormat format = weight_format_from_name(args.get("dtype"));
     m.loaded->weights->set_policy({format, args.get("float32-layers")});
+    const auto cache = open_pack_cache(args, files, *m.loaded->weights, task);
+    m.loaded->weights->set_pack_cache(cache);
     m.loaded->model = spec.create(config, *m.loaded->weights);
+    if (cache) {
+      const std::string problem = cache->save();
+      if (!problem.empty()) m.info.warnings.push_back(problem);
+      m.info.facts.emplace_back("pack_cache",
+                                fmt::format("{}, {} MB mapped", cache->file(), cache->mapped_bytes() / 1'000'000));
+    }
   }
   m.model = m.loaded->model.get();
   m.info.modules.emplace_back("model", m.info.architecture);
@@ -285,6 +316,8 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
   m->info.architecture = config_architecture(config).empty() ? spec.architectures.front() : config_architecture(config);
   m->spec = read_sentence_transformers(directory, config_hidden_size(config));
   m->spec.transformer_directory = files.transformer;
+  if (!m->spec.present) m->llm2vec = Llm2Vec::read(files, config);
+  if (m->llm2vec) m->llm2vec->apply_to(m->spec);
 
   m->info.workflow = args.get("workflow");
   if (m->info.workflow.empty()) {
@@ -343,17 +376,10 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
   m->info.normalizes = !m->spec.post.empty() && m->spec.post.back().kind == PostModule::Kind::kNormalize;
   m->info.matryoshka =
       config.boolean_or("is_matryoshka", false) || config.has("matryoshka_dimensions") || config.has("matryoshka_dims");
-  if (m->workflow.output_processor == "embedding" && !m->spec.present && output.pooling.empty()) {
+  if (m->workflow.output_processor == "embedding" && !m->spec.present && !m->llm2vec && output.pooling.empty()) {
     m->info.warnings.push_back(directory +
                                " has no modules.json: mean pooling without normalising, as sentence-transformers does; "
                                "--pooling chooses another");
-  }
-  if (const auto llm2vec = ConfigView::read_if_exists(directory + "/llm2vec_config.json");
-      llm2vec && m->info.task == "embed" && !m->spec.present && output.pooling.empty()) {
-    const std::string pooling = llm2vec->string_or("pooling_mode", "mean");
-    if (pooling != "mean")
-      throw UsageError(
-          fmt::format("{}: pooling_mode is '{}', expected mean; --pooling chooses another", llm2vec->file(), pooling));
   }
   if (m->workflow.needs_model()) load_execution(*m, args, std::move(done));
   return m;

@@ -9,6 +9,7 @@
 
 #include "attention/attn_backend.h"
 #include "build/model_input_builder.h"
+#include "engine/llm2vec.h"
 #include "execute/executor.h"
 #include "input/input_processor.h"
 #include "model/model.h"
@@ -33,6 +34,7 @@ struct Modules {
   Workflow workflow;
   EngineInfo info;
   SentenceTransformersSpec spec;
+  std::optional<Llm2Vec> llm2vec;
   size_t batch_tokens = 0;
 
   // In order of creation: what a later one uses stands above it.

@@ -15,7 +15,7 @@
 namespace wde {
 namespace {
 
-constexpr std::array<std::string_view, 7> kTypes = {"default", "linear", "dynamic", "ntk",
+constexpr std::array<std::string_view, 7> kRopeTypes = {"default", "linear", "dynamic", "ntk",
                                                     "yarn",    "llama3", "longrope"};
 constexpr size_t kMaxFactors = 4096;
 
@@ -55,9 +55,9 @@ RopeConfig config_rope(const ConfigView& config, std::string_view layer_type, do
   const ConfigView& s = source ? *source : config;
   if (source) rope.type = source->string_or(source->first_of({"rope_type", "type"}), rope.type);
   if (rope.type == "su") rope.type = "longrope";  // Phi-3's first files
-  if (std::find(kTypes.begin(), kTypes.end(), rope.type) == kTypes.end()) {
+  if (std::find(kRopeTypes.begin(), kRopeTypes.end(), rope.type) == kRopeTypes.end()) {
     throw LoadError(fmt::format("{}: the rotary embedding's type is {}, expected one of {}", s.file(), quote(rope.type),
-                                fmt::join(kTypes, ", ")));
+                                fmt::join(kRopeTypes, ", ")));
   }
   const ConfigView& holder = source && source->has("rope_theta") ? *source : config;
   rope.theta = positive(config, "rope_theta", holder.number_or("rope_theta", theta));

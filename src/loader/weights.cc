@@ -241,6 +241,12 @@ void Weights::release(const TensorView& tensor) const noexcept {
 
 void Weights::ignore(std::string_view name_prefix) { ignored_.emplace_back(name_prefix); }
 
+std::vector<std::string> Weights::files() const {
+  std::vector<std::string> names;
+  for (const File& file : files_) names.push_back(file.name());
+  return names;
+}
+
 std::vector<std::string> Weights::names() const {
   std::vector<std::string> names;
   for (const auto& [name, tensor] : tensors_) names.push_back(name);

@@ -18,6 +18,8 @@
 
 namespace wde {
 
+class PackCache;
+
 class Weights {
  public:
   // Also for a folder of the model that has weights of its own (2_Dense). Throws LoadError: neither file exists (lists
@@ -53,6 +55,11 @@ class Weights {
   void set_policy(WeightPolicy policy) { policy_ = std::move(policy); }
   const WeightPolicy& policy() const { return policy_; }
 
+  // Where Linears of layers look for their weights before they pack them; nullptr: nowhere.
+  void set_pack_cache(std::shared_ptr<PackCache> cache) { pack_cache_ = std::move(cache); }
+  PackCache* pack_cache() const { return pack_cache_.get(); }
+  std::vector<std::string> files() const;  // that were opened
+
   std::vector<std::string> names() const;   // of all tensors, whole
   std::vector<std::string> unused() const;  // neither taken nor ignored
   size_t bytes() const;                     // of all tensors
@@ -84,6 +91,7 @@ class Weights {
   std::set<std::string, std::less<>> taken_;
   std::vector<std::string> ignored_;
   WeightPolicy policy_;
+  std::shared_ptr<PackCache> pack_cache_;
   std::string prefix_;
   std::string directory_;
 };

@@ -7,6 +7,7 @@
 
 #include "model/post_norm_layer.h"
 #include "model/transformer_model.h"
+#include "ops/convolution.h"
 
 namespace wde {
 namespace {
@@ -25,9 +26,6 @@ class DebertaModel final : public TransformerModel {
   DebertaModel(const ConfigView& config, Weights& weights) {
     if (!config.boolean_or("relative_attention", false))
       throw LoadError(config.file() + ": relative_attention must be true, other DeBERTa models are not supported");
-    if (config.integer_or("conv_kernel_size", 0, 0, 1 << 10) > 0)
-      throw LoadError(config.file() +
-                      ": conv_kernel_size is above 0: the convolution of DeBERTa-v2-xlarge is not supported");
     const Sizes sizes = read_sizes(config, {});
     const HeadShape heads = equal_heads(sizes.hidden, sizes.heads);
     const auto own_head_dim =
@@ -56,7 +54,30 @@ class DebertaModel final : public TransformerModel {
                                     heads.head_dim, transformer_.arena());
       layer.mask.positions = 2 * span_;
     }
+    load_convolution(config, weights, sizes);
     reserve(1);
+  }
+
+  size_t arena_floats(size_t tokens, size_t max_seqlen, size_t team, const AttnBackend& backend) const override {
+    const size_t own = TransformerModel::arena_floats(tokens, max_seqlen, team, backend);
+    if (!convolution_) return own;
+    // The layers run in two goes, each with an arena of its own.
+    return own + transformer_.arena_floats(tokens, max_seqlen, team, backend) + convolution_.arena_floats(team) +
+           tokens * padded_stride(shape_.hidden_size);
+  }
+
+  // Behind the first layer the convolution of its input is added to its output.
+  void forward(const ModelInput& input, LayerRange range, const AttnBackend& backend, Arena& arena, Team& team,
+               ModelOutput& output) const override {
+    if (!convolution_ || range.first > 0) {
+      return TransformerModel::forward(input, range, backend, arena, team, output);
+    }
+    const View<float> x = state(input, output), embedded = arena.matrix(x.rows, x.cols);
+    embedding_.run(input, x, arena);
+    for (size_t row = 0; row < x.rows; ++row) std::copy_n(x.row(row), x.cols, embedded.row(row));
+    transformer_.forward(x, input, {0, 1}, backend, arena, team, output);
+    convolution_.run(embedded, input.cu_seqlens, x, arena, team);
+    if (range.last > 1) transformer_.forward(x, input, {1, range.last}, backend, arena, team, output);
   }
 
   void reserve(size_t max_seqlen) override {
@@ -110,6 +131,17 @@ class DebertaModel final : public TransformerModel {
     embedding_.norm = Norm::layer(weights, "embeddings.LayerNorm", sizes.hidden, sizes.eps);
   }
 
+  void load_convolution(const ConfigView& config, Weights& weights, const Sizes& sizes) {
+    const auto kernel = static_cast<size_t>(config.integer_or("conv_kernel_size", 0, 0, 63));
+    if (kernel == 0) return;
+    if (kernel % 2 == 0) throw LoadError(config.file() + ": conv_kernel_size must be odd");
+    if (config.integer_or("conv_groups", 1, 1, 1 << 16) != 1)
+      throw LoadError(config.file() + ": conv_groups must be 1, other convolutions are not supported");
+    if (sizes.layers < 2) throw LoadError(config.file() + ": with a convolution there must be two layers or more");
+    convolution_ = Convolution(weights, transformer_.arena(), "encoder.conv", sizes.hidden, kernel,
+                               read_activation(config, "conv_act", "tanh"), sizes.eps);
+  }
+
   Matrix load_relative(const ConfigView& config, Weights& weights, const Sizes& sizes) const {
     Matrix relative(2 * span_, sizes.hidden);
     const TensorView& table = weights.get("encoder.rel_embeddings.weight", {2 * span_, sizes.hidden});
@@ -142,6 +174,7 @@ class DebertaModel final : public TransformerModel {
 
   size_t max_relative_ = 0, buckets_ = 0, span_ = 0;
   bool c2p_ = false, p2c_ = false;
+  Convolution convolution_;  // of DeBERTa-v2-xlarge
   std::vector<int32_t> index_;
 };
 

@@ -22,13 +22,18 @@ class TransformerModel : public Model {
   }
   void forward(const ModelInput& input, LayerRange range, const AttnBackend& backend, Arena& arena, Team& team,
                ModelOutput& output) const override {
-    const View<float> x = input.rows == RowsNeeded::kAll ? output.resize(input.tokens(), shape_.hidden_size)
-                                                         : output.resize_state(input.tokens(), shape_.hidden_size);
+    const View<float> x = state(input, output);
     if (range.first == 0) embedding_.run(input, x, arena);
     transformer_.forward(x, input, range, backend, arena, team, output);
   }
 
  protected:
+  // The rows that the layers work on [tokens, hidden_size].
+  View<float> state(const ModelInput& input, ModelOutput& output) const {
+    return input.rows == RowsNeeded::kAll ? output.resize(input.tokens(), shape_.hidden_size)
+                                          : output.resize_state(input.tokens(), shape_.hidden_size);
+  }
+
   // Sizes that every architecture has, under the names that most of them use.
   struct Sizes {
     size_t hidden = 0, layers = 0, heads = 0, intermediate = 0, vocab = 0, positions = 0;

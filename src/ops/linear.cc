@@ -3,30 +3,65 @@
 #include <algorithm>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "kernels/gemm_bf16.h"
+#include "loader/pack_cache.h"
 
 namespace wde {
 
 Linear::Linear(size_t in_features, size_t out_features, WeightArena& arena)
     : in_(in_features), out_(out_features), arena_(&arena) {}
 
-void Linear::take(WeightFormat format) {
-  format_ = format == WeightFormat::kInt8 && in_ > kernels::kInt8MaxDepth ? WeightFormat::kFloat32 : format;
+size_t Linear::place(float* memory) {
   const size_t padded = out_ + 2 * kernels::kPanelCols;  // a whole tile may be read behind the last column
+  size_t floats = 0;
+  const auto next = [&](size_t count) {
+    float* const at = memory == nullptr ? nullptr : memory + floats;
+    floats += (count + 15) / 16 * 16;  // whole cache lines
+    return at;
+  };
   switch (format_) {
     case WeightFormat::kFloat32:
-      packed_ = arena_->take(kernels::packed_floats(in_, out_));
+      packed_ = next(kernels::packed_floats(in_, out_));
       break;
     case WeightFormat::kBfloat16:
-      bf16_ = reinterpret_cast<uint16_t*>(arena_->take(kernels::packed_bf16_halves(in_, out_) / 2));
+      bf16_ = reinterpret_cast<uint16_t*>(next(kernels::packed_bf16_halves(in_, out_) / 2));
       break;
     case WeightFormat::kInt8:
-      int8_.weights = reinterpret_cast<int8_t*>(arena_->take(kernels::packed_int8_bytes(in_, out_) / 4));
-      int8_.scales = arena_->take(padded);
-      int8_.sums = reinterpret_cast<int32_t*>(arena_->take(padded));
+      int8_.weights = reinterpret_cast<int8_t*>(next(kernels::packed_int8_bytes(in_, out_) / 4));
+      int8_.scales = next(padded);
+      int8_.sums = reinterpret_cast<int32_t*>(next(padded));
       break;
   }
-  bias_ = arena_->take(padded);
+  bias_ = next(padded);
+  return floats;
+}
+
+void Linear::take_format(WeightFormat format) {
+  format_ = format == WeightFormat::kInt8 && in_ > kernels::kInt8MaxDepth ? WeightFormat::kFloat32 : format;
+}
+
+void Linear::take(WeightFormat format) {
+  take_format(format);
+  place(arena_->take(place(nullptr)));
+}
+
+void Linear::take_through_cache(Weights& weights, const WeightRows& source) {
+  const WeightFormat format = weights.policy().format_of(source.weight);
+  PackCache* const cache = weights.pack_cache();
+  if (cache == nullptr) return take(format);
+  take_format(format);
+  const size_t bytes = place(nullptr) * sizeof(float);
+  if (float* const found = cache->find(fmt::format("{}+{} {}x{}", source.weight, source.first, in_, out_), bytes)) {
+    filled_ = true;
+    arena_->adopt(bytes);
+    place(found);
+    return;
+  }
+  float* const memory = arena_->take(bytes / sizeof(float));
+  cache->add(memory, bytes);
+  place(memory);
 }
 
 void Linear::pack(const float* rows, size_t count, size_t first) {
@@ -41,11 +76,16 @@ void Linear::pack(const float* rows, size_t count, size_t first) {
 
 void Linear::load(Weights& weights, const WeightRows& source, size_t first) {
   if (bias_ == nullptr) {
-    const bool of_layer = arena_->use() == WeightArena::Use::kLayers;
-    take(of_layer ? weights.policy().format_of(source.weight) : WeightFormat::kFloat32);
+    if (arena_->use() == WeightArena::Use::kLayers) {
+      take_through_cache(weights, source);
+    } else {
+      take(WeightFormat::kFloat32);
+    }
   }
   const size_t total = source.total == 0 ? source.rows : source.total;
   const TensorView& tensor = weights.get(source.weight, {total, in_});
+  const TensorView* const bias = source.bias.empty() ? nullptr : &weights.get(source.bias, {total});
+  if (filled_) return;
   // A panel's rows at a time: converts any dtype and needs no second copy of the weight.
   std::vector<float> chunk(kernels::kPanelCols * in_);
   for (size_t row = 0; row < source.rows; row += kernels::kPanelCols) {
@@ -54,7 +94,7 @@ void Linear::load(Weights& weights, const WeightRows& source, size_t first) {
     pack(chunk.data(), count, first + row);
   }
   weights.release(tensor);
-  if (!source.bias.empty()) to_float32(weights.get(source.bias, {total}), source.first, source.rows, bias_ + first);
+  if (bias != nullptr) to_float32(*bias, source.first, source.rows, bias_ + first);
 }
 
 void Linear::load_transposed(Weights& weights, const std::string& name, size_t first, size_t total) {

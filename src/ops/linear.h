@@ -60,6 +60,11 @@ class Linear {
   WeightFormat format() const { return format_; }
 
  private:
+  void take_format(WeightFormat format);
+  // Floats of everything that is kept, behind one another; with memory, sets the pointers to it.
+  size_t place(float* memory);
+  // The memory from the checkpoint's cache of packed weights, or new.
+  void take_through_cache(Weights& weights, const WeightRows& source);
   // `count` output columns from `first` on, at most a panel of them.
   void pack(const float* rows, size_t count, size_t first);
   void run_columns(View<const float> x, View<float> y, kernels::GemmEpilogue epilogue, const Part& part,
@@ -72,6 +77,7 @@ class Linear {
   uint16_t* bf16_ = nullptr;
   kernels::PackedInt8 int8_;
   float* bias_ = nullptr;  // zeros where there is none; nullptr: nothing was loaded yet
+  bool filled_ = false;    // it came packed
 };
 
 }  // namespace wde

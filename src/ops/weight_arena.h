@@ -34,6 +34,9 @@ class WeightArena {
     return out;
   }
 
+  // Counts memory that lies elsewhere: packed weights that were mapped.
+  void adopt(size_t bytes) { bytes_ += bytes; }
+
   size_t bytes() const { return bytes_; }
 
  private:

@@ -1,8 +1,10 @@
 // score, classification, token_classification: logits, and behind the model's activation what people call scores.
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 #include "output/output_processor.h"
+#include "tokenizer/tokenizer.h"
 
 namespace wde {
 namespace {
@@ -24,17 +26,28 @@ void activate(ScoreActivation activation, float* x, size_t n) {
   }
 }
 
+size_t characters(std::string_view utf8) {
+  return static_cast<size_t>(
+      std::count_if(utf8.begin(), utf8.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
 enum class Kind { kScore, kClasses, kTokenClasses };
 
 class ClassificationOutput final : public OutputProcessor {
  public:
   ClassificationOutput(const OutputConfig& config, Kind kind)
-      : kind_(kind), labels_(config.head ? config.head->logits : 0), activation_(config.score_activation) {
+      : kind_(kind),
+        labels_(config.head ? config.head->logits : 0),
+        activation_(config.score_activation),
+        tokenizer_(config.tokenizer) {
     if (kind == Kind::kScore && labels_ != 1) {
       throw UsageError("this model's head gives " + std::to_string(labels_) +
                        " classes, and a score is one number: use the task classify (`wde classify`)");
     }
-    if (kind == Kind::kTokenClasses) activation_ = ScoreActivation::kSoftmax;
+    if (kind == Kind::kTokenClasses) {
+      activation_ = ScoreActivation::kSoftmax;
+      words_ = tokenizer_->word_rule();
+    }
   }
 
   RowsNeeded rows_needed() const override { return RowsNeeded::kAll; }
@@ -56,6 +69,8 @@ class ClassificationOutput final : public OutputProcessor {
       shape = {rows.rows, labels_};
       response.details.offsets = sequence.offsets;
       response.details.special_tokens_mask = sequence.special_tokens_mask;
+      response.details.continues_word = continues_word(sequence);
+      response.details.text = sequence.text;
     }
     const bool score = kind_ == Kind::kScore;
     response.outputs.push_back({score ? "score" : "probs", shape, std::move(probs), {}});
@@ -64,9 +79,29 @@ class ClassificationOutput final : public OutputProcessor {
   }
 
  private:
+  // The rule of transformers' pipeline: by the mark that such tokens bear, and where a vocabulary has no marks by the
+  // blank that stands before words.
+  std::vector<uint8_t> continues_word(const Sequence& sequence) const {
+    const std::string& text = sequence.text;
+    std::vector<uint8_t> out(sequence.size());
+    for (size_t t = 0; t < out.size(); ++t) {
+      const auto [begin, end] = t < sequence.offsets.size() ? sequence.offsets[t] : Offset{};
+      if (sequence.ids[t] == words_.unknown || begin > end || end > text.size()) continue;
+      if (words_.marks) {
+        out[t] = characters(tokenizer_->token(sequence.ids[t])) !=
+                 characters(std::string_view(text).substr(begin, end - begin));
+      } else {
+        out[t] = begin > 0 && text[begin - 1] != ' ' && (begin == text.size() || text[begin] != ' ');
+      }
+    }
+    return out;
+  }
+
   Kind kind_;
   size_t labels_;
   ScoreActivation activation_;
+  const Tokenizer* tokenizer_;
+  WordRule words_;
 };
 
 bool add(const std::string& name, Kind kind) {

@@ -43,6 +43,7 @@ const std::vector<Route>& all_routes() {
       {"/embed_sparse", plan_tei_embed_sparse, S::kTei, tei, "embed"},
       {"/similarity", plan_tei_similarity, S::kTei, tei, "embed"},
       {"/predict", plan_tei_predict, S::kTei, tei, "predict"},
+      {"/token_classify", plan_entities, S::kTei, {D::kPlain}, "predict"},
       {"/rerank", plan_rerank, S::kTei, {D::kTei}, "predict"},
       {"/tokenize", plan_tokenize, S::kTei, {D::kPlain, D::kTei}, ""},
       {"/decode", plan_detokenize, S::kTei, tei, ""},

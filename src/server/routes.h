@@ -36,6 +36,7 @@ Plan plan_tei_embed(const PlanContext& context);
 Plan plan_tei_embed_all(const PlanContext& context);
 Plan plan_tei_embed_sparse(const PlanContext& context);
 Plan plan_tei_predict(const PlanContext& context);
+Plan plan_entities(const PlanContext& context);
 Plan plan_tei_similarity(const PlanContext& context);
 Plan plan_tei_default(const PlanContext& context);
 Plan plan_tei_vertex(const PlanContext& context);

@@ -205,6 +205,7 @@ Plan plan_tei_default(const PlanContext& context) {
   if (inputs && inputs->is(Type::kObject)) return plan_tei_similarity(context);
   const std::string made_for = choose_model(context, fields)->default_task;
   if (made_for == task::kClassify || made_for == task::kScore) return plan_tei_predict(context);
+  if (made_for == task::kTokenClassify) return plan_entities(context);
   if (made_for == task::kSparse) return plan_tei_embed_sparse(context);
   return plan_tei_embed(context);
 }

@@ -7,6 +7,7 @@
 
 #include "server/trace_exporter.h"
 #include "wde/engine_args.h"
+#include "wde/result.h"
 
 namespace wde::server {
 namespace {

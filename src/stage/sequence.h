@@ -56,6 +56,8 @@ struct TokenizeJob {
   std::string prompt;                   // what was put before `text`
   size_t prompt_tokens =
       0;  // leading tokens that belong to it (special ones before it included); counted only for outputs that ask
+  // Instead: so many tokens at the end are the text's own (LLM2Vec counts from there).
+  std::optional<size_t> text_tokens;
   Side side = Side::kDocument;
   std::optional<TokenFrame> frame;  // of a single text
   RequestOptions options;
@@ -68,6 +70,7 @@ struct Sequence {
   std::vector<int32_t> type_ids;             // same length as ids
   std::vector<uint8_t> special_tokens_mask;  // same length; 1: added by the post-processor
   std::vector<Offset> offsets;               // same length; only if the tokenizer was asked for them
+  std::string text;                          // that the offsets point into; of a pair and of pieces: empty
   std::shared_ptr<const Pixels> image;       // then the ids mean nothing, but for their number
   std::optional<size_t> last_row;            // what RowsNeeded::kLast means, where it is not the last one
   size_t prompt_tokens = 0;

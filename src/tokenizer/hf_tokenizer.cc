@@ -57,6 +57,7 @@ Result<Sequence> to_result(const wde_tokenizer_encoding& encoding, const Tokeniz
     sequence.offsets.reserve(size);
     for (size_t i = 0; i < size; ++i)
       sequence.offsets.push_back({encoding.offsets[2 * i], encoding.offsets[2 * i + 1]});
+    if (!job.is_pair) sequence.text = job.text;
   }
   sequence.prompt_tokens = job.prompt_tokens;
   sequence.truncated = encoding.truncated;

@@ -31,6 +31,9 @@ class HfTokenizer final : public Tokenizer {
   std::optional<int32_t> id(std::string_view token) const override;
   Result<std::string> decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const override;
   size_t vocabulary_size() const override { return vocabulary_size_; }
+  WordRule word_rule() const override {
+    return {wde_tokenizer_marks_words(tokenizer_.get()), wde_tokenizer_unknown(tokenizer_.get())};
+  }
 
   const wde_tokenizer* handle() const { return tokenizer_.get(); }
 

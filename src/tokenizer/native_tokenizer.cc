@@ -122,6 +122,7 @@ class NativeTokenizer final : public Tokenizer {
     return crate_->decode(ids, skip_special_tokens);
   }
   size_t vocabulary_size() const override { return crate_->vocabulary_size(); }
+  WordRule word_rule() const override { return crate_->word_rule(); }
 
  private:
   // None: the crate is asked, which words the errors too.

@@ -22,6 +22,12 @@ struct TokenizerConfig {
   bool special_tokens = true;
 };
 
+// What tells whether a token begins a word.
+struct WordRule {
+  bool marks = false;    // tokens that continue a word are spelled with a mark ("##ing")
+  int64_t unknown = -1;  // the id of the token for what is unknown
+};
+
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
@@ -37,6 +43,7 @@ class Tokenizer {
   virtual std::optional<int32_t> id(std::string_view token) const = 0;
   virtual Result<std::string> decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const = 0;
   virtual size_t vocabulary_size() const = 0;  // added tokens included
+  virtual WordRule word_rule() const = 0;
 };
 
 using TokenizerFactory = std::function<std::unique_ptr<Tokenizer>(const TokenizerConfig&)>;

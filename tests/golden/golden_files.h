@@ -36,6 +36,9 @@ struct Golden {
       } else if (input.is_object() && input.contains("prompt_name")) {
         inputs.push_back({input.at("text").get<std::string>()});
         inputs.back().prompt_name = input.at("prompt_name").get<std::string>();
+      } else if (input.is_object() && input.contains("prompt")) {
+        inputs.push_back({input.at("text").get<std::string>()});
+        inputs.back().prompt = input.at("prompt").get<std::string>();
       } else if (input.is_object()) {
         inputs.push_back({Image{read_image(input.at("image").get<std::string>())}});
       } else {

@@ -14,6 +14,7 @@ import shutil
 import sys
 
 import torch
+import tokenizers
 import torch.nn.functional as F
 import transformers as T
 from safetensors.torch import load_file, save_file
@@ -129,6 +130,54 @@ def eurobert():
     model = shake(T.EuroBertModel(config))
     save_transformers(c, model, "EuroBertModel")
     c.record(lambda row, i: pooled(run(model, row).last_hidden_state[0], "cls"))
+
+
+@spec
+def deberta_conv():
+    """DeBERTa-v2-xlarge's convolution behind the first layer."""
+    c = Checkpoint("deberta-conv", "deberta-v2-reranker")
+    config = T.AutoConfig.from_pretrained(c.like, num_hidden_layers=3, conv_kernel_size=3, conv_act="gelu")
+    config._attn_implementation = "eager"
+    model = shake(T.DebertaV2ForSequenceClassification(config))
+    save_transformers(c, model, "DebertaV2ForSequenceClassification")
+    c.record(lambda row, i: {"logits": run(model, row).logits[0]})
+
+
+def entity_finder(name, like, model_class, config):
+    """The classes of tokens, and in entities.json what the pipeline makes of them under every strategy."""
+    c = Checkpoint(name, like)
+    for file in ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"):
+        (c.directory / file).unlink(missing_ok=True)
+    shutil.rmtree(c.directory / "1_Pooling", ignore_errors=True)
+    labels = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+    config.num_labels, config.id2label, config.label2id = 5, dict(enumerate(labels)), {label: i for i, label in enumerate(labels)}
+    config._attn_implementation = "eager"
+    model = shake(model_class(config))
+    save_transformers(c, model, model_class.__name__)
+    c.record(lambda row, i: {"logits": run(model, row).logits[0]})
+    tokenizer = T.AutoTokenizer.from_pretrained(c.directory, model_max_length=c.golden["max_length"])
+    found = {}
+    for strategy in ("none", "simple", "first", "average", "max"):
+        pipeline = T.pipeline("token-classification", model=model, tokenizer=tokenizer, aggregation_strategy=strategy)
+        found[strategy] = [[{"label": e.get("entity", e.get("entity_group")), "score": float(e["score"]), "start": e["start"], "end": e["end"]}
+                            for e in (pipeline(text) if text.strip() else [])] for text in c.golden["inputs"]]
+    (c.directory / "entities.json").write_text(json.dumps(found))
+    print({strategy: sum(map(len, lists)) for strategy, lists in found.items()})
+
+
+@spec
+def bert_ner_words():
+    """Words by the mark of the tokens inside of them."""
+    vocabulary = json.loads((MODELS / "bert-ner" / "config.json").read_text())["vocab_size"]
+    entity_finder("bert-ner-words", "bert-ner", T.BertForTokenClassification, T.BertConfig(**SMALLER, vocab_size=vocabulary))
+
+
+@spec
+def xlm_roberta_ner():
+    """Words by the blank before them."""
+    vocabulary = json.loads((MODELS / "xlm-roberta-cls" / "config.json").read_text())["vocab_size"]
+    config = T.XLMRobertaConfig(**{**SMALLER, "max_position_embeddings": 514}, vocab_size=vocabulary, pad_token_id=1, type_vocab_size=1, layer_norm_eps=1e-5)
+    entity_finder("xlm-roberta-ner", "xlm-roberta-cls", T.XLMRobertaForTokenClassification, config)
 
 
 def eurobert_classifier(name, pooling, like, labels):
@@ -264,6 +313,55 @@ def lora_llm2vec():
         return run(model, row, attention_mask=torch.zeros(1, 1, len(row), len(row))).last_hidden_state[0]
 
     c.record(lambda row, i: pooled(both(row), "mean"))
+
+
+@spec
+def llm2vec_instruct():
+    """A llm2vec_config.json beside merged weights: the mean of the text's own tokens, in the base's chat marks (llm2vec.py's encode)."""
+    c = Checkpoint("llm2vec-instruct", "llm2vec-mistral")
+    for file in ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"):
+        (c.directory / file).unlink(missing_ok=True)
+    shutil.rmtree(c.directory / "1_Pooling")
+    # The real ones put nothing behind a text.
+    written = json.loads((c.directory / "tokenizer.json").read_text())
+    written["post_processor"]["single"] = [part for part in written["post_processor"]["single"] if part.get("SpecialToken", {}).get("id") != "</s>"]
+    c.write_json("tokenizer.json", written)
+    longest, longest_text = 96, 40
+    c.write_json("llm2vec_config.json", {"pooling_mode": "mean", "max_length": longest, "doc_max_length": longest_text, "skip_instruction": True})
+    config = T.MistralConfig(**SMALLER, vocab_size=c.vocabulary, num_key_value_heads=2, head_dim=16, sliding_window=None, pad_token_id=0)
+    config._attn_implementation = "eager"
+    model = shake(T.MistralModel(config))
+    save_transformers(c, model, "MistralModel")
+    written = json.loads((c.directory / "config.json").read_text())
+    written["_name_or_path"] = "mistralai/Mistral-7B-Instruct-v0.2"
+    c.write_json("config.json", written)
+    tokenizer = tokenizers.Tokenizer.from_file(str(c.directory / "tokenizer.json"))
+
+    def count(text):
+        return len(tokenizer.encode(text, add_special_tokens=False).ids[:longest])
+
+    def parts(instruction, text):
+        while (tokens := count(text)) > longest_text:
+            text = " ".join(text.split()[: int(len(text.split()) * (longest_text / tokens))])
+        whole = (f"{instruction.strip()} \0{text}" if instruction else f"\0{text}").strip()
+        return ("[INST] " + whole + " [/INST]").split("\0")
+
+    instruction = "Given a question, find what answers it: "
+    texts = [t for t in c.golden["inputs"] if "\0" not in t]
+    inputs = [("", t) for t in texts] + [(instruction, t) for t in texts[2:7]]
+    c.golden["inputs"] = [{"prompt": i, "text": t} if i else t for i, t in inputs]
+    c.golden["max_length"] = longest
+    rows, own = [], []
+    for pair in inputs:
+        before, text = parts(*pair)
+        rows.append(tokenizer.encode(before + text).ids[:longest])
+        own.append(count(text))
+
+    def embedding(row, i):
+        hidden = run(model, row, attention_mask=torch.zeros(1, 1, len(row), len(row))).last_hidden_state[0]
+        return {"embedding": hidden[-own[i]:].mean(0)}
+
+    c.record(embedding, "transformers, with the formulas of llm2vec 0.2", rows)
 
 
 @spec

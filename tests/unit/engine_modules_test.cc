@@ -118,6 +118,7 @@ class TestTokenizer final : public Tokenizer {
     return real_->decode(ids, skip_special_tokens);
   }
   size_t vocabulary_size() const override { return real_->vocabulary_size(); }
+  WordRule word_rule() const override { return real_->word_rule(); }
 
  private:
   std::unique_ptr<Tokenizer> real_;

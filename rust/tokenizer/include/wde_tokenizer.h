@@ -1,10 +1,9 @@
 /* C ABI of the Rust crate wde-tokenizer: Hugging Face tokenizers, read from a model's directory.
  *
- * Threads    A wde_tokenizer is immutable once opened: any number of threads may use one at the same time. A batch belongs to
- *            its caller and may be read by several threads until it is freed.
- * Ownership  What _open and _encode return is freed with _close and _batch_free. A wde_tokenizer_string that was filled is
- *            freed with _string_free. Pointers read from a batch live as long as the batch. Inputs are only read during the
- *            call. All free functions accept NULL.
+ * Threads    A wde_tokenizer is immutable once opened: any number of threads may use one at the same time. A batch
+ * belongs to its caller and may be read by several threads until it is freed. Ownership  What _open and _encode return
+ * is freed with _close and _batch_free. A wde_tokenizer_string that was filled is freed with _string_free. Pointers
+ * read from a batch live as long as the batch. Inputs are only read during the call. All free functions accept NULL.
  * Errors     No function aborts or unwinds into the caller: a Rust panic comes back as an error too. Messages are UTF-8
  *            sentences without a final full stop.
  */
@@ -34,8 +33,8 @@ typedef enum wde_tokenizer_status {
   WDE_TOKENIZER_INTERNAL = 2       /* the tokenizer failed on this text */
 } wde_tokenizer_status;
 
-/* One text, or one pair of texts. Bytes, not NUL-terminated; NUL bytes are ordinary characters. A pointer may be NULL if its
- * length is 0. */
+/* One text, or one pair of texts. Bytes, not NUL-terminated; NUL bytes are ordinary characters. A pointer may be NULL
+ * if its length is 0. */
 typedef struct wde_tokenizer_input {
   const char* text;
   size_t text_length;
@@ -53,22 +52,28 @@ typedef struct wde_tokenizer_encoding {
   bool truncated;
   const char* error;
   size_t error_length;
-  size_t size;               /* tokens; the length of the arrays below */
+  size_t size; /* tokens; the length of the arrays below */
   const int32_t* ids;
   const int32_t* type_ids;
   const uint8_t* special_tokens_mask; /* 1: added by the post-processor */
   const uint32_t* offsets; /* begin and end of each token in bytes of its text, 2 * size values; NULL if not wanted */
 } wde_tokenizer_encoding;
 
-/* Opens the tokenizer of a model directory: tokenizer.json, else vocab.txt (BERT), else vocab.json with merges.txt (RoBERTa).
- * tokenizer_config.json is honoured as transformers does. `lowercase` puts a Lowercase normalizer first unless there is one.
- * On failure returns NULL and fills *error. */
+/* Opens the tokenizer of a model directory: tokenizer.json, else vocab.txt (BERT), else vocab.json with merges.txt
+ * (RoBERTa). tokenizer_config.json is honoured as transformers does. `lowercase` puts a Lowercase normalizer first
+ * unless there is one. On failure returns NULL and fills *error. */
 wde_tokenizer* wde_tokenizer_open(const char* directory, size_t directory_length, bool lowercase,
                                   wde_tokenizer_string* error);
 void wde_tokenizer_close(wde_tokenizer* tokenizer);
 
 /* One more than the greatest id, added tokens included. */
 size_t wde_tokenizer_vocabulary_size(const wde_tokenizer* tokenizer);
+
+/* True: tokens that continue a word are spelled with a mark before them ("##ing"). */
+bool wde_tokenizer_marks_words(const wde_tokenizer* tokenizer);
+
+/* The id of the token for what is unknown; -1 if there is none. */
+int64_t wde_tokenizer_unknown(const wde_tokenizer* tokenizer);
 
 /* Fills *token with the vocabulary's spelling of `id`; false if there is no such id (*token is then empty). */
 bool wde_tokenizer_token(const wde_tokenizer* tokenizer, uint32_t id, wde_tokenizer_string* token);
@@ -80,21 +85,22 @@ bool wde_tokenizer_id(const wde_tokenizer* tokenizer, const char* token, size_t 
 bool wde_tokenizer_decode(const wde_tokenizer* tokenizer, const uint32_t* ids, size_t count, bool skip_special_tokens,
                           wde_tokenizer_string* text);
 
-/* Encodes `count` inputs on up to `threads` threads, the caller's included. Never padded. max_length counts special tokens;
- * 0: no truncation; else the longer part is cut first, at its end, and the special tokens stay. One bad input does not
- * disturb the others. Returns NULL and fills *error only if the whole call failed. */
-wde_tokenizer_batch* wde_tokenizer_encode(const wde_tokenizer* tokenizer, const wde_tokenizer_input* inputs, size_t count,
-                                          size_t max_length, bool want_offsets, size_t threads,
+/* Encodes `count` inputs on up to `threads` threads, the caller's included. Never padded. max_length counts special
+ * tokens; 0: no truncation; else the longer part is cut first, at its end, and the special tokens stay. One bad input
+ * does not disturb the others. Returns NULL and fills *error only if the whole call failed. */
+wde_tokenizer_batch* wde_tokenizer_encode(const wde_tokenizer* tokenizer, const wde_tokenizer_input* inputs,
+                                          size_t count, size_t max_length, bool want_offsets, size_t threads,
                                           wde_tokenizer_string* error);
 wde_tokenizer_encoding wde_tokenizer_batch_at(const wde_tokenizer_batch* batch, size_t index);
 void wde_tokenizer_batch_free(wde_tokenizer_batch* batch);
 
 void wde_tokenizer_string_free(wde_tokenizer_string string);
 
-/* ---- For the native tokenizer: what it must know to compute the ids of words by itself --------------------------------
+/* ---- For the native tokenizer: what it must know to compute the ids of words by itself
+ * --------------------------------
  *
- * A word is what stands between two blanks. In two families of tokenizers a text's tokens are those of its words, and those of
- * a word of ASCII characters follow from the tables below; src/words.rs says why. */
+ * A word is what stands between two blanks. In two families of tokenizers a text's tokens are those of its words, and
+ * those of a word of ASCII characters follow from the tables below; src/words.rs says why. */
 
 typedef enum wde_tokenizer_family { WDE_TOKENIZER_WORDPIECE = 1, WDE_TOKENIZER_UNIGRAM = 2 } wde_tokenizer_family;
 
@@ -120,8 +126,8 @@ typedef struct wde_tokenizer_words {
 /* False: this tokenizer is of neither family; *why_not says why. */
 bool wde_tokenizer_words_of(const wde_tokenizer* tokenizer, wde_tokenizer_words* words, wde_tokenizer_string* why_not);
 
-/* Every piece of the model with its id and score, in ascending order of ids for Unigram, where of equal pieces the last one
- * counts. `continues`: it stands inside of words only, spelled without the mark of such pieces. */
+/* Every piece of the model with its id and score, in ascending order of ids for Unigram, where of equal pieces the last
+ * one counts. `continues`: it stands inside of words only, spelled without the mark of such pieces. */
 typedef void (*wde_tokenizer_visit)(void* context, const char* piece, size_t length, uint32_t id, double score,
                                     bool continues);
 void wde_tokenizer_pieces(const wde_tokenizer* tokenizer, wde_tokenizer_visit visit, void* context);
@@ -129,9 +135,10 @@ void wde_tokenizer_pieces(const wde_tokenizer* tokenizer, wde_tokenizer_visit vi
 /* For a text with one of begins_added: false if it holds no added token for certain. */
 bool wde_tokenizer_may_hold_added(const wde_tokenizer* tokenizer, const char* text, size_t length);
 
-/* Writes the ids of a word of any characters, and returns their number; -1 if they depend on what stands around the word, if
- * it is not UTF-8, or if there are more than `capacity`. The text must hold no added token. */
-int64_t wde_tokenizer_word(const wde_tokenizer* tokenizer, const char* word, size_t length, int32_t* ids, size_t capacity);
+/* Writes the ids of a word of any characters, and returns their number; -1 if they depend on what stands around the
+ * word, if it is not UTF-8, or if there are more than `capacity`. The text must hold no added token. */
+int64_t wde_tokenizer_word(const wde_tokenizer* tokenizer, const char* word, size_t length, int32_t* ids,
+                           size_t capacity);
 
 bool wde_tokenizer_is_utf8(const char* text, size_t length);
 

@@ -138,6 +138,20 @@ pub unsafe extern "C" fn wde_tokenizer_vocabulary_size(tokenizer: *const wde_tok
 /// # Safety
 /// See the header.
 #[no_mangle]
+pub unsafe extern "C" fn wde_tokenizer_marks_words(tokenizer: *const wde_tokenizer) -> bool {
+    guarded(|| unsafe { &*tokenizer }.0.marks_words).unwrap_or(false)
+}
+
+/// # Safety
+/// See the header.
+#[no_mangle]
+pub unsafe extern "C" fn wde_tokenizer_unknown(tokenizer: *const wde_tokenizer) -> i64 {
+    guarded(|| unsafe { &*tokenizer }.0.unknown.map_or(-1, i64::from)).unwrap_or(-1)
+}
+
+/// # Safety
+/// See the header.
+#[no_mangle]
 pub unsafe extern "C" fn wde_tokenizer_token(tokenizer: *const wde_tokenizer, id: u32, token: *mut CString) -> bool {
     let found = guarded(|| unsafe { &*tokenizer }.0.tokenizer.id_to_token(id)).unwrap_or(None);
     let exists = found.is_some();

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use tokenizers::normalizers::bert::BertNormalizer;
 use tokenizers::normalizers::utils::{Lowercase, Sequence};
-use tokenizers::{Model, NormalizerWrapper, Tokenizer};
+use tokenizers::{Model, ModelWrapper, NormalizerWrapper, Tokenizer};
 
 use crate::legacy;
 use crate::words::Words;
@@ -29,6 +29,8 @@ pub struct Opened {
     pub tokenizer: Tokenizer,
     pub vocabulary_size: usize,       // greatest id + 1
     pub words: Result<Words, String>, // Err: why it is of none of the families that the native tokenizer knows
+    pub marks_words: bool,            // by a prefix of the tokens inside of words ("##")
+    pub unknown: Option<u32>,
 }
 
 pub fn open(directory: &Path, lowercase: bool) -> Result<Opened, Message> {
@@ -66,7 +68,16 @@ pub fn open(directory: &Path, lowercase: bool) -> Result<Opened, Message> {
         return Err(cannot(&source, &format!("it has the token id {greatest}, ids go up to {}", i32::MAX)));
     }
     let words = Words::of(&tokenizer);
-    Ok(Opened { tokenizer, vocabulary_size: greatest as usize + 1, words })
+    let (marks_words, unknown) = match tokenizer.get_model() {
+        ModelWrapper::WordPiece(model) => (!model.continuing_subword_prefix.is_empty(), Some(model.unk_token.clone())),
+        ModelWrapper::BPE(model) => {
+            (model.continuing_subword_prefix.as_ref().is_some_and(|prefix| !prefix.is_empty()), model.unk_token.clone())
+        }
+        _ => (false, None),
+    };
+    let unknown = config.special_token("unk_token", unknown.as_deref().unwrap_or("<unk>"));
+    let unknown = tokenizer.token_to_id(&unknown);
+    Ok(Opened { tokenizer, vocabulary_size: greatest as usize + 1, words, marks_words, unknown })
 }
 
 pub fn cannot(path: &Path, why: &dyn std::fmt::Display) -> Message {
