@@ -34,7 +34,14 @@ void tile(const Int8Strip& s, size_t row) {
     }
   }
 
-  const bool whole = s.cols == kVectors * kLanes;
+  // Copies: a store may change what `s` points to, for all that the compiler knows.
+  const size_t cols = s.cols, ldc = s.ldc, residual_stride = s.residual_stride;
+  float* const c = s.c + row * ldc;
+  const float* const residuals = s.residual == nullptr ? nullptr : s.residual + row * residual_stride;
+  float scales[kRows];
+#pragma GCC unroll 16
+  for (size_t r = 0; r < kRows; ++r) scales[r] = s.a.header(row + r)->scale;
+  const bool whole = cols == kVectors * kLanes;
 #pragma GCC unroll 4
   for (size_t v = 0; v < kVectors; ++v) {
     const size_t col = v * kLanes;
@@ -42,16 +49,16 @@ void tile(const Int8Strip& s, size_t row) {
     const FloatVector bias = s.bias != nullptr ? load_floats(s.bias + col) : zero();
 #pragma GCC unroll 16
     for (size_t r = 0; r < kRows; ++r) {
-      FloatVector x = multiply(to_float(acc[r * kVectors + v]), set(s.a.header(row + r)->scale));
+      FloatVector x = multiply(to_float(acc[r * kVectors + v]), set(scales[r]));
       x = multiply_add(x, col_scale, bias);
-      float* out = s.c + (row + r) * s.ldc + col;
-      const float* residual = s.residual != nullptr ? s.residual + (row + r) * s.residual_stride + col : nullptr;
+      float* const out = c + r * ldc + col;
+      const size_t at = r * residual_stride + col;
       if (whole) {
-        if (residual != nullptr) x = add(x, load_floats(residual));
+        if (residuals != nullptr) x = add(x, load_floats(residuals + at));
         store_floats(out, x);
-      } else if (col < s.cols) {
-        if (residual != nullptr) x = add(x, load_some(residual, s.cols - col));
-        store_some(out, x, s.cols - col);
+      } else if (col < cols) {
+        if (residuals != nullptr) x = add(x, load_some(residuals + at, cols - col));
+        store_some(out, x, cols - col);
       }
     }
   }

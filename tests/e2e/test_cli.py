@@ -188,6 +188,17 @@ class Formats(Case):
     def test_tokenize_has_no_npy(self):
         self.assertFailed(wde("tokenize", "a", "--format", "npy"), "npy", status=2)
 
+    def test_token_classify(self):
+        model = DATA / "bert-ner-words"
+        text = next(text for text in json.loads((model / "golden.json").read_text())["inputs"] if "café" in text)
+        for strategy, name in [("none", "entity"), ("simple", "entity_group"), ("average", "entity_group")]:
+            found = rows(wde("token-classify", "--aggregation", strategy, text, model=model))[0]["entities"]
+            self.assertGreater(len(found), 0)
+            for entity in found:
+                self.assertIn(name, entity)
+                self.assertEqual(entity["word"], text[entity["start"]:entity["end"]])
+        self.assertEqual(wde("token-classify", "--aggregation", "best", text, model=model).returncode, 2)
+
     def test_output_file(self):
         with tempfile.TemporaryDirectory() as directory:
             path = pathlib.Path(directory) / "out.jsonl"

@@ -626,6 +626,32 @@ class OtherTasks(Case):
             infinity = self.assertStatus(s.post("/infinity/classify", {"input": ["some text"]}), 200)
             self.assertEqual({p["label"] for p in infinity["data"][0]}, {p["label"] for p in found})
 
+    def test_entities(self):
+        """As transformers' pipeline has them, which the Hub's clients expect of POST /."""
+        golden = json.loads((DATA / "bert-ner-words" / "golden.json").read_text())
+        wanted = json.loads((DATA / "bert-ner-words" / "entities.json").read_text())
+        at = next(i for i, text in enumerate(golden["inputs"]) if "café" in text)
+        text = golden["inputs"][at]
+        with self.serve("bert-ner-words") as s:
+            for strategy, lists in wanted.items():
+                for path in ["/", "/token_classify"]:
+                    body = {"inputs": text, "parameters": {"aggregation_strategy": strategy}}
+                    found = self.assertStatus(s.post(path, body), 200)
+                    self.assertGreater(len(found), 0)
+                    name = "entity" if strategy == "none" else "entity_group"
+                    self.assertEqual([(e[name], e["start"], e["end"]) for e in found], [(e["label"], e["start"], e["end"]) for e in lists[at]])
+                    self.assertClose([e["score"] for e in found], [e["score"] for e in lists[at]])
+                    self.assertEqual([e["word"] for e in found], [text[e["start"]:e["end"]] for e in found])
+            batch = self.assertStatus(s.post("/", {"inputs": [text, "b"], "parameters": {"aggregation_strategy": "max"}}), 200)
+            self.assertEqual([len(batch), batch[0]], [2, self.assertStatus(s.post("/", {"inputs": text, "parameters": {"aggregation_strategy": "max"}}), 200)])
+            some, everything = [self.assertStatus(s.post("/", {"inputs": [t for t in golden["inputs"] if t], "parameters": {"aggregation_strategy": "none", **more}}), 200)
+                                for more in [{}, {"ignore_labels": []}]]
+            self.assertNotIn("O", {e["entity"] for one in some for e in one})
+            self.assertIn("O", {e["entity"] for one in everything for e in one})
+            for wrong in [{"aggregation_strategy": "best"}, {"stride": 5}, {"ignore_labels": "O"}, {"ignore_labels": [1]}]:
+                self.assertStatus(s.post("/", {"inputs": text, "parameters": wrong}), 422)
+            self.assertStatus(server.post("/token_classify", {"inputs": text}), 424)
+
     def test_sparse(self):
         with self.serve("bert-splade") as s:
             found = self.assertStatus(s.post("/embed_sparse", {"inputs": ["some text", "b"]}), 200)
