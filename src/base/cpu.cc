@@ -1,5 +1,6 @@
 #include "base/cpu.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -87,6 +88,22 @@ CpuInfo cpu_info() {
   info.l2 = cache_bytes(_SC_LEVEL2_CACHE_SIZE);
   info.l3 = cache_bytes(_SC_LEVEL3_CACHE_SIZE);
   return info;
+}
+
+void place_thread(std::thread& thread, size_t index, size_t threads) noexcept {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (threads < 2 || sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;
+  if (static_cast<size_t>(CPU_COUNT(&allowed)) != threads) return;
+  for (size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed) || index-- > 0) continue;
+    cpu_set_t own;
+    CPU_ZERO(&own);
+    CPU_SET(cpu, &own);
+    // Only a wish: where it is not granted, the thread runs all the same.
+    (void)pthread_setaffinity_np(thread.native_handle(), sizeof(own), &own);
+    return;
+  }
 }
 
 }  // namespace wde

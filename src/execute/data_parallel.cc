@@ -8,6 +8,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/cpu.h"
 #include "execute/crew.h"
 #include "execute/executor.h"
 
@@ -26,9 +27,11 @@ class DataParallelExecutor final : public Executor {
       members_.push_back(std::make_unique<Member>());
       members_.back()->worker = config.make_worker();
     }
+    size_t number = 0;
     for (const auto& member : members_) {
       member->thread = std::thread([this, m = member.get()] { run(*m); });
       pthread_setname_np(member->thread.native_handle(), "wde-worker");
+      place_thread(member->thread, number++, config.workers);
     }
   }
 

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/cpu.h"
 #include "execute/crew.h"
 #include "execute/executor.h"
 #include "execute/job_queue.h"
@@ -23,9 +24,11 @@ class TeamExecutor final : public Executor {
     for (size_t rank = 1; rank < members; ++rank) {
       helpers_.emplace_back([this, rank, ticket] { crew_.help(rank, ticket); });
       pthread_setname_np(helpers_.back().native_handle(), "wde-member");
+      place_thread(helpers_.back(), rank, members);
     }
     leader_ = std::thread([this] { run(); });
     pthread_setname_np(leader_.native_handle(), "wde-worker");
+    place_thread(leader_, 0, members);
   }
 
   ~TeamExecutor() override {

@@ -518,7 +518,7 @@ class Operations(Case):
         for path, example in examples.items():
             answer = server.post(path, example)
             # This model makes embeddings and has no labels or sparse weights.
-            expected = {"/embed_sparse": 424, "/predict": 424, "/classify": 400}.get(path, 200)
+            expected = {"/embed_sparse": 424, "/predict": 424, "/token_classify": 424, "/classify": 400}.get(path, 200)
             self.assertEqual(answer.status, expected, (path, answer))
 
     def test_docs(self):

@@ -112,6 +112,7 @@ TEST(Tokenizer, GoldenIds) {
   size_t checkpoints = 0;
   for (const auto& entry : fs::directory_iterator(WDE_TEST_DATA)) {
     if (!fs::exists(entry.path() / "tokenizer.json") || !fs::exists(entry.path() / "golden.json")) continue;
+    if (fs::exists(entry.path() / "llm2vec_config.json")) continue;  // its texts are rewritten before (golden_test.cc)
     SCOPED_TRACE(entry.path().filename().string());
     ++checkpoints;
     const auto golden = nlohmann::json::parse(read_file(entry.path() / "golden.json"));
