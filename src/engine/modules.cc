@@ -108,14 +108,20 @@ std::string dtypes(const ConfigView& config, const WeightPolicy& policy) {
   return out;
 }
 
+// Those that this process computes, where the executor divides them among processes.
+LayerRange layers_here(const Modules& m, const Weights& weights) {
+  const ExecutorEntry& executor = executors().get(m.workflow.executor);
+  return executor.layers_here ? executor.layers_here(weights.numbered_layers()) : LayerRange{};
+}
+
 // One file a model and format; in its key is everything else that the packed bytes depend on.
 std::shared_ptr<PackCache> open_pack_cache(const EngineArgs& args, const ModelFiles& files, const Weights& weights,
-                                           const std::string& task) {
+                                           const std::string& part) {
   constexpr int kLayout = 1;  // raised with every change of how weights are packed
   if (args.get("pack-cache").empty()) return nullptr;
   const std::string format(weight_format_name(weights.policy().format()));
-  std::string key = fmt::format("{} layout {}\n{} {} float32: {}\nlora {}\n{}", version(), kLayout, format,
-                                kernels::int8_kernel(), args.get("float32-layers"), task, file_stamp(files.config));
+  std::string key = fmt::format("{} layout {}\n{} {} float32: {}\n{}\n{}", version(), kLayout, format,
+                                kernels::int8_kernel(), args.get("float32-layers"), part, file_stamp(files.config));
   for (const std::string& file : weights.files()) key += "\n" + file_stamp(file);
   for (const std::string& adapter : files.adapters) {
     for (const char* name : {"adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"}) {
@@ -123,7 +129,7 @@ std::shared_ptr<PackCache> open_pack_cache(const EngineArgs& args, const ModelFi
     }
   }
   std::string name = std::filesystem::path(files.directory).lexically_normal().filename().string();
-  const size_t hash = std::hash<std::string>{}(files.identity() + "\n" + task);
+  const size_t hash = std::hash<std::string>{}(files.identity() + "\n" + part);
   return std::make_shared<PackCache>(
       join_path(args.get("pack-cache"), fmt::format("{}-{}-{:016x}.safetensors", name, format, hash)), std::move(key));
 }
@@ -138,9 +144,22 @@ void load_model(Modules& m, const EngineArgs& args, const ModelFiles& files, con
     merge_lora_task(config, task, *m.loaded->weights);
     const WeightFormat format = weight_format_from_name(args.get("dtype"));
     m.loaded->weights->set_policy({format, args.get("float32-layers")});
-    const auto cache = open_pack_cache(args, files, *m.loaded->weights, task);
+    const LayerRange here = layers_here(m, *m.loaded->weights);
+    m.loaded->weights->set_layers(here.first, here.last);
+    const auto cache =
+        open_pack_cache(args, files, *m.loaded->weights, fmt::format("{} layers {}-{}", task, here.first, here.last));
     m.loaded->weights->set_pack_cache(cache);
     m.loaded->model = spec.create(config, *m.loaded->weights);
+    if (here.last != LayerRange{}.last || here.first > 0) {
+      if (m.loaded->model->layers() != m.loaded->weights->numbered_layers())
+        throw UsageError(
+            fmt::format("the executor '{}' divides the layers among processes, and {} shares weights between "
+                        "them or does not number them",
+                        m.workflow.executor, m.info.architecture));
+      m.info.facts.emplace_back(
+          "layers_here", fmt::format("{} to {} of {}", here.first, std::min(here.last, m.loaded->model->layers()) - 1,
+                                     m.loaded->model->layers()));
+    }
     if (cache) {
       const std::string problem = cache->save();
       if (!problem.empty()) m.info.warnings.push_back(problem);

@@ -45,6 +45,8 @@ class Executor {
 struct ExecutorEntry {
   std::string accepts;  // "sync": submit() returns when the job is done; "async": it returns at once
   std::function<std::unique_ptr<Executor>(const ExecutorConfig&)> create;
+  // Of that many layers those that this process computes and needs in memory; nullptr: all.
+  std::function<LayerRange(size_t layers)> layers_here = nullptr;
 };
 Registry<ExecutorEntry>& executors();
 

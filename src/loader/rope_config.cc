@@ -16,7 +16,7 @@ namespace wde {
 namespace {
 
 constexpr std::array<std::string_view, 7> kRopeTypes = {"default", "linear", "dynamic", "ntk",
-                                                    "yarn",    "llama3", "longrope"};
+                                                        "yarn",    "llama3", "longrope"};
 constexpr size_t kMaxFactors = 4096;
 
 double positive(const ConfigView& config, std::string_view key, double value) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 
 #include "wde/result.h"
 
@@ -40,6 +41,14 @@ WeightFormat WeightPolicy::format_of(std::string_view tensor) const {
     return is_number(name) ? layer_of(tensor) == name : tensor.find(name) != std::string_view::npos;
   });
   return listed ? WeightFormat::kFloat32 : format_;
+}
+
+std::optional<size_t> layer_of_tensor(std::string_view tensor) {
+  const std::string_view digits = layer_of(tensor);
+  size_t number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  if (digits.empty() || error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+  return number;
 }
 
 WeightFormat weight_format_from_name(std::string_view name) {

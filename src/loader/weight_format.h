@@ -2,6 +2,8 @@
 // float32.
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +29,9 @@ class WeightPolicy {
   WeightFormat format_ = WeightFormat::kFloat32;
   std::vector<std::string> float32_names_;
 };
+
+// Of which layer a tensor is: the first number in its name ("encoder.layer.11.output.dense.weight"); nullopt: of none.
+std::optional<size_t> layer_of_tensor(std::string_view tensor);
 
 // The names that --dtype takes.
 WeightFormat weight_format_from_name(std::string_view name);  // an unknown one: float32

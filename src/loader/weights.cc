@@ -241,6 +241,19 @@ void Weights::release(const TensorView& tensor) const noexcept {
 
 void Weights::ignore(std::string_view name_prefix) { ignored_.emplace_back(name_prefix); }
 
+bool Weights::wants_layer_of(std::string_view tensor) const {
+  const auto layer = layer_of_tensor(tensor);
+  return !layer || (*layer >= layers_.first && *layer < layers_.second);
+}
+
+size_t Weights::numbered_layers() const {
+  std::set<size_t> numbers;
+  for (const auto& [name, tensor] : tensors_) {
+    if (const auto layer = layer_of_tensor(name)) numbers.insert(*layer);
+  }
+  return !numbers.empty() && *numbers.rbegin() + 1 == numbers.size() ? numbers.size() : 0;
+}
+
 std::vector<std::string> Weights::files() const {
   std::vector<std::string> names;
   for (const File& file : files_) names.push_back(file.name());

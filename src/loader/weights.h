@@ -3,6 +3,7 @@
 // Keeps account of what was taken, so that missing and unused tensors are reported by name.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -58,6 +59,12 @@ class Weights {
   // Where Linears of layers look for their weights before they pack them; nullptr: nowhere.
   void set_pack_cache(std::shared_ptr<PackCache> cache) { pack_cache_ = std::move(cache); }
   PackCache* pack_cache() const { return pack_cache_.get(); }
+  // Of the numbered layers those that this process computes, [first, last); the others' Linears stay empty.
+  void set_layers(size_t first, size_t last) { layers_ = {first, last}; }
+  bool wants_layer_of(std::string_view tensor) const;
+  // How many layers the tensors are numbered by; 0: the numbers are not 0, 1, 2, … of one series.
+  size_t numbered_layers() const;
+
   std::vector<std::string> files() const;  // that were opened
 
   std::vector<std::string> names() const;   // of all tensors, whole
@@ -92,6 +99,7 @@ class Weights {
   std::vector<std::string> ignored_;
   WeightPolicy policy_;
   std::shared_ptr<PackCache> pack_cache_;
+  std::pair<size_t, size_t> layers_ = {0, SIZE_MAX};
   std::string prefix_;
   std::string directory_;
 };

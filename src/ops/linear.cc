@@ -64,6 +64,10 @@ void Linear::take_through_cache(Weights& weights, const WeightRows& source) {
   place(memory);
 }
 
+bool Linear::absent(const Weights& weights, const std::string& name) const {
+  return arena_->use() == WeightArena::Use::kLayers && !weights.wants_layer_of(name);
+}
+
 void Linear::pack(const float* rows, size_t count, size_t first) {
   if (format_ == WeightFormat::kInt8) {
     kernels::pack_weight_int8(rows, count, in_, first, int8_);
@@ -85,7 +89,7 @@ void Linear::load(Weights& weights, const WeightRows& source, size_t first) {
   const size_t total = source.total == 0 ? source.rows : source.total;
   const TensorView& tensor = weights.get(source.weight, {total, in_});
   const TensorView* const bias = source.bias.empty() ? nullptr : &weights.get(source.bias, {total});
-  if (filled_) return;
+  if (filled_ || absent(weights, source.weight)) return;
   // A panel's rows at a time: converts any dtype and needs no second copy of the weight.
   std::vector<float> chunk(kernels::kPanelCols * in_);
   for (size_t row = 0; row < source.rows; row += kernels::kPanelCols) {
@@ -100,6 +104,7 @@ void Linear::load(Weights& weights, const WeightRows& source, size_t first) {
 void Linear::load_transposed(Weights& weights, const std::string& name, size_t first, size_t total) {
   if (bias_ == nullptr) take(weights.policy().format_of(name));
   const TensorView& tensor = weights.get(name, {total, out_});
+  if (absent(weights, name)) return;
   std::vector<float> rows(in_ * out_), chunk(kernels::kPanelCols * in_);
   to_float32(tensor, first * out_, rows.size(), rows.data());
   for (size_t col = 0; col < out_; col += kernels::kPanelCols) {

@@ -65,6 +65,8 @@ class Linear {
   size_t place(float* memory);
   // The memory from the checkpoint's cache of packed weights, or new.
   void take_through_cache(Weights& weights, const WeightRows& source);
+  // Another process computes its layer.
+  bool absent(const Weights& weights, const std::string& name) const;
   // `count` output columns from `first` on, at most a panel of them.
   void pack(const float* rows, size_t count, size_t first);
   void run_columns(View<const float> x, View<float> y, kernels::GemmEpilogue epilogue, const Part& part,

@@ -67,6 +67,7 @@ class ModelOutput {
   View<float> hidden() { return hidden_.view(); }
   // The rows between layers, [tokens, hidden_size], where the output has fewer.
   View<float> resize_state(size_t rows, size_t cols) { return state_.resize(rows, cols); }
+  View<float> state() { return state_.view(); }
   // What a head made of the hidden states: rows of its own layout.
   View<float> resize_result(size_t rows, size_t cols) { return result_.resize(rows, cols); }
   View<float> result() { return result_.view(); }
