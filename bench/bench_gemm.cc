@@ -3,6 +3,7 @@
 // quantising the activations is part of it.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -64,7 +65,7 @@ enum class Format { kFloat32, kBfloat16, kInt8 };
 void gemm(benchmark::State& state, Format format, size_t m, size_t n, size_t k, Epilogue kind) {
   const Weight& packed = packed_weight(n, k);
   const size_t stride = kernels::quantized_stride(k);
-  const AlignedBuffer bytes(m * stride);
+  const AlignedBuffer bytes(m * std::max(stride, kernels::bf16_row_stride(k) * sizeof(uint16_t)));
   const kernels::QuantizedRows rows{static_cast<uint8_t*>(bytes.data()), stride};
   Matrix a(m, k), c(m, n), residual(m, n), bias(1, n, n + kernels::kPanelCols);
   fill(a.view().data, m * a.view().stride, 1.0f);
@@ -79,6 +80,11 @@ void gemm(benchmark::State& state, Format format, size_t m, size_t n, size_t k, 
     if (format == Format::kInt8) {
       kernels::quantize_rows(x.data, x.stride, m, k, rows);
       kernels::gemm_int8(rows, packed.packed_int8(), y.data, y.stride, m, n, k, epilogue);
+    } else if (format == Format::kBfloat16 && kernels::bf16_pairs()) {
+      const kernels::Bf16Rows halves{static_cast<uint16_t*>(bytes.data()), kernels::bf16_row_stride(k)};
+      kernels::round_rows(x.data, x.stride, m, k, halves);
+      kernels::gemm_bf16_pairs(halves, static_cast<const uint16_t*>(packed.bf16.data()), y.data, y.stride, m, n, k,
+                               epilogue);
     } else if (format == Format::kBfloat16) {
       kernels::gemm_bf16(x.data, x.stride, static_cast<const uint16_t*>(packed.bf16.data()), y.data, y.stride, m, n, k,
                          epilogue);

@@ -14,6 +14,9 @@ class ModelInputBuilder {
  public:
   virtual ~ModelInputBuilder() = default;
   virtual void build(std::span<const Sequence> batch, RowsNeeded rows, ModelInput& input) const = 0;
+  // Tokens that make a batch for one thread: more gain nothing, and their activations leave the core's L2 cache (Zen 5
+  // with 1 MiB, MiniLM in int8: 54,500 tokens/s with 384 to 512, 50,500 with 1,024, 43,000 with 16,384).
+  virtual size_t useful_tokens() const { return 512; }
 };
 
 using ModelInputBuilderFactory = std::function<std::unique_ptr<ModelInputBuilder>()>;

@@ -53,6 +53,9 @@ class SharedPrefixBuilder final : public ModelInputBuilder {
     input.prefix_lens = std::move(prefix_lens);
   }
 
+  // As many documents of a reranker as make the prefix's own share small.
+  size_t useful_tokens() const override { return 4096; }
+
  private:
   // Whether those behind i save more rows by borrowing from i than i itself, which then borrows none, by borrowing
   // `shared` as they would.

@@ -106,8 +106,9 @@ const std::vector<ArgSpec>& EngineArgs::table() {
        "their memory"},
       {"trace", "", "write what every thread did when to this file, in Chrome's trace format"},
       {"max-batch-tokens",
-       "1024",
-       "tokens that a worker computes together; a longer text is a batch of its own",
+       "16384",
+       "tokens of a batch at most, of which the engine takes as many as stay in a core's cache; a longer text is a batch "
+       "of its own",
        Kind::kInteger,
        {},
        1,

@@ -4,6 +4,7 @@
 #include "base/cpu.h"
 #include "engine/modules.h"
 #include "kernels/dispatch.h"
+#include "kernels/gemm_bf16.h"
 #include "kernels/gemm_int8.h"
 
 namespace wde {
@@ -55,7 +56,9 @@ std::vector<std::pair<std::string, std::string>> machine_facts() {
                                   join_names(kernels::compiled_targets()), join_names(kernels::runnable_targets()))},
           {"int8 kernels", fmt::format("{} (compiled for {}; this CPU runs {})", kernels::int8_kernel(),
                                        join_names(kernels::int8_compiled()), join_names(kernels::int8_runnable()))},
-          {"bfloat16 kernels", fmt::format("{}: weights become float32 in registers", kernels::active_target())}};
+          {"bfloat16 kernels", kernels::bf16_pairs()
+                                   ? "AVX512-BF16: activations are rounded to bfloat16, pairs are multiplied"
+                                   : fmt::format("{}: weights become float32 in registers", kernels::active_target())}};
 }
 
 std::string version() { return WDE_VERSION; }

@@ -263,17 +263,18 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
   m.builder = model_input_builders().get(builder)();
   m.info.modules.emplace_back("model_input_builder", builder);
 
-  m.batch_tokens = static_cast<size_t>(*args.get_integer("max-batch-tokens"));
   RunnerConfig runner;
   runner.model = m.model;
   runner.head = m.head.get();
   runner.backend = m.backend.get();
   runner.max_seqlen = std::max(m.info.max_length, m.model->shape().image_tokens);
-  runner.max_tokens = std::max(m.batch_tokens, runner.max_seqlen);
   ExecutorConfig config;
   config.workers = static_cast<size_t>(args.get_integer("workers").value_or(static_cast<int64_t>(cpu_info().granted)));
   config.layers = m.model->layers();
   runner.max_team = config.workers;
+  const auto most_tokens = static_cast<size_t>(*args.get_integer("max-batch-tokens"));
+  const size_t useful_tokens = m.builder->useful_tokens();
+  runner.max_tokens = std::max(std::min(most_tokens, useful_tokens * config.workers), runner.max_seqlen);
   const RunnerFactory& make_runner = runners().get(w.runner);
   const WorkerFactory& make_worker = workers().get(w.worker);
   if (!args.get("trace").empty()) m.trace = std::make_unique<Trace>(args.get("trace"));
@@ -284,6 +285,8 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
   m.info.modules.emplace_back("worker", w.worker);
   m.info.modules.emplace_back("runner", w.runner);
   m.info.workers = m.executor->workers();
+  // Where workers compute a batch together, it is one for all of them.
+  m.batch_tokens = std::min(most_tokens, useful_tokens * std::max<size_t>(1, config.workers / m.info.workers));
 }
 
 // --set seam=name[,seam=name...]

@@ -1,6 +1,10 @@
-// GEMM on weights in bfloat16, which have half the bytes; activations, sums and result are float32. The weights become
-// float32 in the tile, and the operations on them are gemm()'s: the result is, to the last bit, what gemm() gives for
-// the rounded weights. A checkpoint that is in bfloat16 on disk loses nothing.
+// GEMM on weights in bfloat16, which have half the bytes; sums and result are float32. Two ways:
+//
+// gemm_bf16: activations stay float32. The weights become float32 in the tile, and the operations on them are gemm()'s:
+// the result is, to the last bit, what gemm() gives for the rounded weights. About as fast as gemm().
+//
+// gemm_bf16_pairs: activations are rounded to bfloat16 too, and the CPU multiplies pairs of both (AVX512-BF16: Intel
+// from Cooper Lake, AMD from Zen 4) at twice the rate of gemm().
 //
 // Panels as gemm()'s, but two rows of B side by side: [k / 2][16 columns][2].
 #pragma once
@@ -24,5 +28,23 @@ void pack_weight_bf16(const float* w, size_t n, size_t k, size_t first_column, u
 
 void gemm_bf16(const float* a, size_t lda, const uint16_t* packed_b, float* c, size_t ldc, size_t m, size_t n, size_t k,
                const GemmEpilogue& epilogue) noexcept;
+
+// Rows of activations in bfloat16.
+struct Bf16Rows {
+  uint16_t* data = nullptr;
+  size_t stride = 0;  // halves
+};
+// Whole cache lines, an odd number of them (see padded_stride), with room for a vector behind the last half.
+constexpr size_t bf16_row_stride(size_t k) { return ((k + 16 + 31) / 32 | 1) * 32; }
+
+// Whether this CPU multiplies pairs: a Linear of bfloat16 weights uses gemm_bf16_pairs() where it does. The portable
+// gemm_bf16_pairs() is right everywhere and quick nowhere.
+bool bf16_pairs() noexcept;
+void force_bf16_weights_only(bool on) noexcept;  // tests only
+
+void round_rows(const float* x, size_t x_stride, size_t rows, size_t k, const Bf16Rows& out) noexcept;
+// Precondition on x86 where the kernels run on AVX-512: bf16_pairs() has been true.
+void gemm_bf16_pairs(const Bf16Rows& a, const uint16_t* packed_b, float* c, size_t ldc, size_t m, size_t n, size_t k,
+                     const GemmEpilogue& epilogue) noexcept;
 
 }  // namespace wde::kernels

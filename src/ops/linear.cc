@@ -40,6 +40,7 @@ size_t Linear::place(float* memory) {
 
 void Linear::take_format(WeightFormat format) {
   format_ = format == WeightFormat::kInt8 && in_ > kernels::kInt8MaxDepth ? WeightFormat::kFloat32 : format;
+  pairs_ = format_ == WeightFormat::kBfloat16 && kernels::bf16_pairs();
 }
 
 void Linear::take(WeightFormat format) {
@@ -123,15 +124,23 @@ Linear Linear::from(Weights& weights, WeightArena& arena, const std::string& nam
 }
 
 size_t Linear::scratch_row() const {
-  return format_ == WeightFormat::kInt8 ? kernels::quantized_stride(in_) / sizeof(float) : 0;
+  if (format_ == WeightFormat::kInt8) return kernels::quantized_stride(in_) / sizeof(float);
+  return pairs_ ? kernels::bf16_row_stride(in_) / 2 : 0;
 }
 
 void Linear::run_columns(View<const float> x, View<float> y, kernels::GemmEpilogue epilogue, const Part& part,
                          float* scratch) const noexcept {
   const kernels::QuantizedRows bytes{reinterpret_cast<uint8_t*>(scratch), kernels::quantized_stride(in_)};
-  if (format_ == WeightFormat::kInt8) {
+  const kernels::Bf16Rows halves{reinterpret_cast<uint16_t*>(scratch), kernels::bf16_row_stride(in_)};
+  const bool pairs = pairs_ && scratch != nullptr;
+  if (format_ == WeightFormat::kInt8 || pairs) {
     const Range rows = part.share(x.rows);
-    kernels::quantize_rows(x.row(rows.begin), x.stride, rows.size(), in_, bytes.from_row(rows.begin));
+    if (pairs) {
+      kernels::round_rows(x.row(rows.begin), x.stride, rows.size(), in_,
+                          {halves.data + rows.begin * halves.stride, halves.stride});
+    } else {
+      kernels::quantize_rows(x.row(rows.begin), x.stride, rows.size(), in_, bytes.from_row(rows.begin));
+    }
     part.sync();
   }
   const Range mine = columns(part);
@@ -143,9 +152,11 @@ void Linear::run_columns(View<const float> x, View<float> y, kernels::GemmEpilog
     case WeightFormat::kFloat32:
       return kernels::gemm(x.data, x.stride, packed_ + mine.begin * in_, out, y.stride, x.rows, mine.size(), in_,
                            epilogue);
-    case WeightFormat::kBfloat16:
-      return kernels::gemm_bf16(x.data, x.stride, bf16_ + kernels::packed_bf16_halves(in_, mine.begin), out, y.stride,
-                                x.rows, mine.size(), in_, epilogue);
+    case WeightFormat::kBfloat16: {
+      const uint16_t* const weights = bf16_ + kernels::packed_bf16_halves(in_, mine.begin);
+      if (pairs) return kernels::gemm_bf16_pairs(halves, weights, out, y.stride, x.rows, mine.size(), in_, epilogue);
+      return kernels::gemm_bf16(x.data, x.stride, weights, out, y.stride, x.rows, mine.size(), in_, epilogue);
+    }
     case WeightFormat::kInt8:
       return kernels::gemm_int8(bytes, int8_.from_column(mine.begin, in_), out, y.stride, x.rows, mine.size(), in_,
                                 epilogue);

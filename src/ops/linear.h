@@ -52,7 +52,7 @@ class Linear {
   void run_add(View<const float> x, View<const float> residual, View<float> y, const Part& part = {},
                float* scratch = nullptr) const noexcept;
   Range columns(const Part& part) const { return part.share(out_, 2 * kernels::kPanelCols); }
-  // Floats of scratch a row; 0 but for int8, which needs its input in bytes.
+  // Floats of scratch a row, where the input is needed in another format: int8, bfloat16 in pairs; else 0.
   size_t scratch_row() const;
 
   size_t in_features() const { return in_; }
@@ -75,6 +75,7 @@ class Linear {
   size_t in_ = 0, out_ = 0;
   WeightArena* arena_ = nullptr;
   WeightFormat format_ = WeightFormat::kFloat32;
+  bool pairs_ = false;       // activations become bfloat16 like the weights, where there is scratch for them
   float* packed_ = nullptr;  // one of the three
   uint16_t* bf16_ = nullptr;
   kernels::PackedInt8 int8_;
