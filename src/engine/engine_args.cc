@@ -107,7 +107,8 @@ const std::vector<ArgSpec>& EngineArgs::table() {
       {"trace", "", "write what every thread did when to this file, in Chrome's trace format"},
       {"max-batch-tokens",
        "16384",
-       "tokens of a batch at most, of which the engine takes as many as stay in a core's cache; a longer text is a batch "
+       "tokens of a batch at most, of which the engine takes as many as stay in a core's cache; a longer text is a "
+       "batch "
        "of its own",
        Kind::kInteger,
        {},
