@@ -1,9 +1,13 @@
 // The GEMMs of a BERT layer, with their epilogues, by format of the weights and batch size: MiniLM (hidden size 384),
 // BERT-base (768) and BERT-large (1024). int8's share of the peak is that of the byte products where the CPU has VNNI;
 // quantising the activations is part of it.
+//
+// WDE_BENCH_KERNELS=AVX2 measures what a CPU without AVX-512 would run, WDE_BENCH_INT8_KERNEL one of the int8 kernels
+// (`wde doctor` lists them).
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -12,6 +16,7 @@
 #include <utility>
 
 #include "base/view.h"
+#include "kernels/dispatch.h"
 #include "kernels/gemm.h"
 #include "kernels/gemm_bf16.h"
 #include "kernels/gemm_int8.h"
@@ -132,6 +137,11 @@ void add_benchmarks() {
 }  // namespace wde
 
 int main(int argc, char** argv) {
+  if (const char* const name = std::getenv("WDE_BENCH_KERNELS")) {
+    wde::kernels::force_target(name);
+    wde::kernels::force_int8_kernel(name);
+  }
+  if (const char* const name = std::getenv("WDE_BENCH_INT8_KERNEL")) wde::kernels::force_int8_kernel(name);
   wde::add_benchmarks();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;

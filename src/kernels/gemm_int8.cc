@@ -86,8 +86,8 @@ std::atomic<const Int8Kernel*>& chosen() noexcept {
 // Nearest integer, ties to even, |x| < 2^22: the sum's last bit is worth one.
 int32_t nearest(float x) { return std::bit_cast<int32_t>(x + 12582912.0f) - 0x4B400000; }
 
-// One column's bytes, four by four, kPanelCols groups apart.
-void pack_column(const float* w, size_t k, int8_t* out, float& scale, int32_t& sum) {
+// One column's bytes, `together` by `together`, kPanelCols such groups apart.
+void pack_column(const float* w, size_t k, size_t together, int8_t* out, float& scale, int32_t& sum) {
   constexpr float weight_max = 127;
   float max = 0, poison = 0;
   for (size_t kk = 0; kk < k; ++kk) {
@@ -99,7 +99,7 @@ void pack_column(const float* w, size_t k, int8_t* out, float& scale, int32_t& s
   sum = 0;
   for (size_t kk = 0; kk < k; ++kk) {
     const int32_t value = poison == 0 ? nearest(std::clamp(w[kk] * inverse, -weight_max, weight_max)) : 0;
-    out[kk / 4 * 4 * kPanelCols + kk % 4] = static_cast<int8_t>(value);
+    out[kk / together * together * kPanelCols + kk % together] = static_cast<int8_t>(value);
     sum += value;
   }
 }
@@ -119,6 +119,7 @@ std::vector<std::string> int8_runnable() {
   return names(kernels);
 }
 std::string int8_kernel() { return chosen().load()->name; }
+bool int8_in_pairs() { return chosen().load(std::memory_order_relaxed)->pairs; }
 
 void force_int8_kernel(const std::string& name) {
   chosen() = best();
@@ -128,10 +129,12 @@ void force_int8_kernel(const std::string& name) {
 }
 
 void pack_weight_int8(const float* w, size_t n, size_t k, size_t first_column, const PackedInt8& packed) noexcept {
+  const size_t together = int8_in_pairs() ? 2 : 4;
   for (size_t j = 0; j < n; ++j) {
     const size_t column = first_column + j;
-    int8_t* out = packed.weights + column / kPanelCols * 4 * kPanelCols * int8_groups(k) + column % kPanelCols * 4;
-    pack_column(w + j * k, k, out, packed.scales[column], packed.sums[column]);
+    int8_t* panel = packed.weights + column / kPanelCols * 4 * kPanelCols * int8_groups(k);
+    pack_column(w + j * k, k, together, panel + column % kPanelCols * together, packed.scales[column],
+                packed.sums[column]);
   }
 }
 

@@ -6,6 +6,8 @@
 // bytes.
 //
 // B is packed at load: panel p holds columns [16 p, 16 p + 16), in groups of four rows of B: [k / 4][16 columns][4].
+// A kernel that multiplies no bytes (AVX2) has both in pairs: B as [k / 2][16 columns][2], A as numbers of 16 bits from
+// which the zero point is taken already. What is packed and quantised is in the form of the kernel that is chosen.
 #pragma once
 
 #include <cstddef>
@@ -22,14 +24,15 @@ inline constexpr size_t kInt8MaxDepth = 65536;
 
 constexpr size_t int8_groups(size_t k) { return (k + 3) / 4; }
 
-// Rows of activations: each is a header and its k bytes behind it, x = scale * (byte - zero).
+// Rows of activations: each is a header and its k numbers behind it, x = scale * (number - zero): bytes, or in pairs
+// int16_t with a zero of 0.
 struct QuantizedRow {
   float scale;
   int32_t zero;
 };
 inline constexpr size_t kQuantizedHeader = 64;
-// Bytes from row to row: whole cache lines, an odd number of them (see padded_stride).
-constexpr size_t quantized_stride(size_t k) { return ((kQuantizedHeader + k + 63) / 64 | 1) * 64; }
+// Bytes from row to row, in either form: whole cache lines, an odd number of them (see padded_stride).
+constexpr size_t quantized_stride(size_t k) { return ((kQuantizedHeader + 2 * k + 63) / 64 | 1) * 64; }
 
 struct QuantizedRows {
   uint8_t* data = nullptr;
@@ -37,6 +40,7 @@ struct QuantizedRows {
 
   QuantizedRow* header(size_t row) const { return reinterpret_cast<QuantizedRow*>(data + row * stride); }
   uint8_t* bytes(size_t row) const { return data + row * stride + kQuantizedHeader; }
+  int16_t* pairs(size_t row) const { return reinterpret_cast<int16_t*>(bytes(row)); }
   QuantizedRows from_row(size_t row) const { return {data + row * stride, stride}; }
 };
 
@@ -66,6 +70,7 @@ void gemm_int8(const QuantizedRows& a, const PackedInt8& b, float* c, size_t ldc
 
 // "AVX512-VNNI", "AVX-VNNI", "AVX2" or "PORTABLE" (plain loops, slower than float32): the best that this CPU has.
 std::string int8_kernel();
+bool int8_in_pairs();                      // the form that this kernel has its operands in
 std::vector<std::string> int8_compiled();  // best first
 std::vector<std::string> int8_runnable();  // of them, those that this CPU has
 

@@ -1,7 +1,8 @@
-// AVX2 without VNNI: bytes are multiplied to pairs in 16 bits, which do not hold 2 x 255 x 127. So what is multiplied
-// is byte - 128: its absolute value, with its sign on the weight, and 2 x 128 x 127 fits. (Weights of 7 bits would save
-// a quarter of the instructions, but the vectors are too far from float32's.) 4 rows x 16 columns: 8 sums, and room for
-// the products on their way.
+// AVX2 without VNNI: products of bytes come in pairs of 16 bits, which do not hold 2 x 255 x 127, and moving signs from
+// one operand to the other (byte - 128) takes as many instructions as float32. So both are multiplied as numbers of 16
+// bits, in pairs, to sums of 32: half of float32's instructions. Weights are bytes in memory, and widened once for the
+// rows of a tile. (7 bits for either would allow products of bytes, but the vectors are too far from float32's.)
+// 6 rows x 16 columns: 12 of 16 registers.
 #include "kernels/int8_tiles.h"
 
 #if defined(__x86_64__)
@@ -15,18 +16,16 @@ HWY_PUSH_ATTRIBUTES("avx2,fma")
 namespace wde::kernels {
 namespace {
 #include "kernels/int8_avx2-inl.h"
-constexpr size_t kTileRows = 4;
-constexpr int32_t kByteZero = 128;
+constexpr size_t kTileRows = 6, kTogether = 2;
 
-inline IntVector dot(IntVector sum, IntVector a, IntVector b) {
-  const IntVector signed_a = _mm256_xor_si256(a, _mm256_set1_epi8(-128));
-  const IntVector pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(signed_a), _mm256_sign_epi8(b, signed_a));
-  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+inline IntVector load_weights(const int8_t* p) {
+  return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
+inline IntVector dot(IntVector sum, IntVector a, IntVector b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
 
 #include "kernels/gemm_int8-inl.h"
 
-constexpr Int8Kernel kKernel = {"AVX2", kTileCols, strip};
+constexpr Int8Kernel kKernel = {"AVX2", kTileCols, strip, true};
 }  // namespace
 }  // namespace wde::kernels
 HWY_POP_ATTRIBUTES

@@ -13,10 +13,10 @@ namespace wde::kernels {
 namespace {
 using IntVector = __m512i;
 using FloatVector = __m512;
-constexpr size_t kLanes = 16, kTileVectors = 2, kTileRows = 14;
-constexpr int32_t kByteZero = 0;
+constexpr size_t kLanes = 16, kTileVectors = 2, kTileRows = 14, kTogether = 4;
 
 inline IntVector load(const void* p) { return _mm512_loadu_si512(p); }
+inline IntVector load_weights(const int8_t* p) { return load(p); }
 inline IntVector broadcast_int(int32_t x) { return _mm512_set1_epi32(x); }
 inline IntVector broadcast(const uint8_t* p) {
   int32_t four = 0;

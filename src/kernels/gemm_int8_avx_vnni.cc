@@ -12,9 +12,9 @@ HWY_PUSH_ATTRIBUTES("avx2,fma,avxvnni")
 namespace wde::kernels {
 namespace {
 #include "kernels/int8_avx2-inl.h"
-constexpr size_t kTileRows = 6;
-constexpr int32_t kByteZero = 0;
+constexpr size_t kTileRows = 6, kTogether = 4;
 
+inline IntVector load_weights(const int8_t* p) { return load(p); }
 // See gemm_int8_avx512.cc.
 inline IntVector dot(IntVector sum, IntVector a, IntVector b) {
   asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));

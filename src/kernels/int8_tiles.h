@@ -22,6 +22,7 @@ struct Int8Kernel {
   const char* name;
   size_t tile_cols;
   void (*strip)(const Int8Strip& strip);
+  bool pairs = false;  // its operands are in pairs, see gemm_int8.h
 };
 
 // nullptr where the compiler does not know the instruction set.

@@ -16,7 +16,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // The least and the greatest of the row and 0 make the scale; every operation is rounded the same on all instruction
 // sets, so the bytes are the same too.
-void quantize_row(const float* HWY_RESTRICT x, size_t k, QuantizedRow& header, uint8_t* HWY_RESTRICT out) {
+void quantize_row(const float* HWY_RESTRICT x, size_t k, QuantizedRow& header, uint8_t* HWY_RESTRICT out,
+                  int16_t* HWY_RESTRICT pairs) {
   const hn::CappedTag<float, 16> d;
   const hn::Rebind<uint8_t, decltype(d)> d8;
   const size_t lanes = hn::Lanes(d);
@@ -43,6 +44,19 @@ void quantize_row(const float* HWY_RESTRICT x, size_t k, QuantizedRow& header, u
   const auto zero = hn::NearestInt(hn::Mul(hn::Set(d, fit ? -least : 0.0f), factor));
   header.scale = unfit != 0.0f ? unfit : fit ? half_range * (1.0f / 127.5f) : 0.0f;
   header.zero = hn::GetLane(zero);
+  if (pairs != nullptr) {
+    // The same numbers, less the zero point.
+    header.zero = 0;
+    const hn::Rebind<int16_t, decltype(d)> d16;
+    const auto lowest = hn::Neg(zero), highest = hn::Sub(hn::Set(hn::RebindToSigned<decltype(d)>(), 255), zero);
+    const auto store = [&](size_t at, hn::Vec<decltype(d)> v) HWY_ATTR {
+      const auto number = hn::NearestInt(hn::Mul(v, factor));
+      hn::StoreU(hn::DemoteTo(d16, hn::Min(hn::Max(number, lowest), highest)), d16, pairs + at);
+    };
+    for (i = 0; i + lanes <= k; i += lanes) store(i, hn::LoadU(d, x + i));
+    if (i < k) store(i, load_first(d, x + i, k - i));
+    return;
+  }
   for (i = 0; i + lanes <= k; i += lanes) {
     hn::StoreU(hn::DemoteTo(d8, hn::Add(hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), factor)), zero)), d8, out + i);
   }
@@ -53,8 +67,11 @@ void quantize_row(const float* HWY_RESTRICT x, size_t k, QuantizedRow& header, u
   }
 }
 
-void quantize_rows_target(const float* x, size_t x_stride, size_t rows, size_t k, const QuantizedRows& out) {
-  for (size_t row = 0; row < rows; ++row) quantize_row(x + row * x_stride, k, *out.header(row), out.bytes(row));
+void quantize_rows_target(const float* x, size_t x_stride, size_t rows, size_t k, bool pairs,
+                          const QuantizedRows& out) {
+  for (size_t row = 0; row < rows; ++row) {
+    quantize_row(x + row * x_stride, k, *out.header(row), out.bytes(row), pairs ? out.pairs(row) : nullptr);
+  }
 }
 
 }  // namespace HWY_NAMESPACE
@@ -66,7 +83,7 @@ namespace wde::kernels {
 HWY_EXPORT(quantize_rows_target);
 
 void quantize_rows(const float* x, size_t x_stride, size_t rows, size_t k, const QuantizedRows& out) noexcept {
-  HWY_DYNAMIC_DISPATCH(quantize_rows_target)(x, x_stride, rows, k, out);
+  HWY_DYNAMIC_DISPATCH(quantize_rows_target)(x, x_stride, rows, k, int8_in_pairs(), out);
 }
 }  // namespace wde::kernels
 #endif

@@ -35,13 +35,28 @@ struct Problem {
   size_t padded() const { return (n + kPanelCols - 1) / kPanelCols * kPanelCols; }
   PackedInt8 packed() { return {weights.data(), scales.data(), sums.data()}; }
   QuantizedRows rows_of_a() { return {bytes.data(), quantized_stride(k)}; }
-  int weight(size_t col, size_t kk) const {
-    return weights[col / 16 * 64 * int8_groups(k) + kk / 4 * 64 + col % 16 * 4 + kk % 4];
+  int8_t& weight(size_t col, size_t kk) {
+    const size_t together = int8_in_pairs() ? 2 : 4;
+    return weights[col / 16 * 64 * int8_groups(k) + kk / together * 16 * together + col % 16 * together +
+                   kk % together];
+  }
+  // Of a row, less its zero point.
+  int number(size_t row, size_t kk) {
+    return int8_in_pairs() ? rows_of_a().pairs(row)[kk] : rows_of_a().bytes(row)[kk] - rows_of_a().header(row)->zero;
+  }
+  void fill_row(size_t row, uint8_t byte, int zero) {
+    *rows_of_a().header(row) = {1.0f, int8_in_pairs() ? 0 : zero};
+    for (size_t kk = 0; kk < k; ++kk) {
+      if (int8_in_pairs()) {
+        rows_of_a().pairs(row)[kk] = static_cast<int16_t>(byte - zero);
+      } else {
+        rows_of_a().bytes(row)[kk] = byte;
+      }
+    }
   }
   int64_t sum(size_t row, size_t col) {
     int64_t out = 0;
-    for (size_t kk = 0; kk < k; ++kk)
-      out += (rows_of_a().bytes(row)[kk] - rows_of_a().header(row)->zero) * weight(col, kk);
+    for (size_t kk = 0; kk < k; ++kk) out += number(row, kk) * weight(col, kk);
     return out;
   }
 
@@ -184,17 +199,14 @@ TEST_P(Int8Gemm, NothingSaturates) {
       int32_t sum = 0;
       for (size_t kk = 0; kk < k; ++kk) {
         const int value = col % 4 == 0 ? max : col % 4 == 1 ? -max : (kk + col) % 2 == 0 ? max : -max;
-        p.weights[kk / 4 * 64 + col * 4 + kk % 4] = static_cast<int8_t>(value);
+        p.weight(col, kk) = static_cast<int8_t>(value);
         sum += value;
       }
       p.sums[col] = sum;
       p.scales[col] = 1.0f;
     }
     const int zeros[] = {0, 255, 128};
-    for (size_t row = 0; row < 3; ++row) {
-      *p.rows_of_a().header(row) = {1.0f, zeros[row]};
-      std::fill_n(p.rows_of_a().bytes(row), k, row == 1 ? uint8_t{0} : uint8_t{255});
-    }
+    for (size_t row = 0; row < 3; ++row) p.fill_row(row, row == 1 ? uint8_t{0} : uint8_t{255}, zeros[row]);
     Output c(3, 16);
     run(p, {}, c);
     for (size_t row = 0; row < 3; ++row) {
@@ -264,7 +276,17 @@ TEST_P(Int8Gemm, PackingInPartsIsTheSame) {
   EXPECT_EQ(parts.sums, p.sums);
 }
 
-class QuantizeRows : public test::EveryTarget {};
+class QuantizeRows : public test::EveryTarget {
+ protected:
+  void SetUp() override {
+    test::EveryTarget::SetUp();
+    force_int8_kernel("PORTABLE");
+  }
+  void TearDown() override {
+    force_int8_kernel("");
+    test::EveryTarget::TearDown();
+  }
+};
 WDE_FOR_EVERY_TARGET(QuantizeRows);
 
 // The bytes of plain loops, on every instruction set: the integer sums are the same on every CPU.
@@ -289,6 +311,30 @@ TEST_P(QuantizeRows, BytesOfThePlainLoop) {
           const int want = std::clamp(static_cast<int>(std::nearbyint(x[row * k + i] * inverse)) + zero, 0, 255);
           ASSERT_EQ(out.bytes(row)[i], want) << "k " << k << ", row " << row << ", at " << i;
         }
+      }
+    }
+  }
+}
+
+// In pairs they are the same numbers, less the zero point.
+TEST_P(QuantizeRows, PairsAreTheBytes) {
+  for (size_t k : {1, 3, 15, 16, 17, 31, 33, 64, 100, 384, 1537}) {
+    for (float offset : {0.0f, 0.9f, -3.0f}) {
+      const size_t rows = 3, stride = quantized_stride(k);
+      auto x = Random(k).floats(rows * k);
+      for (float& value : x) value += offset;
+      std::vector<uint8_t> bytes(rows * stride), pairs(rows * stride);
+      const QuantizedRows in_bytes{bytes.data(), stride}, in_pairs{pairs.data(), stride};
+      force_int8_kernel("PORTABLE");
+      quantize_rows(x.data(), k, rows, k, in_bytes);
+      force_int8_kernel("AVX2");
+      if (!int8_in_pairs()) GTEST_SKIP() << "NOT TESTED: this CPU has no kernel that takes pairs";
+      quantize_rows(x.data(), k, rows, k, in_pairs);
+      for (size_t row = 0; row < rows; ++row) {
+        EXPECT_EQ(in_pairs.header(row)->scale, in_bytes.header(row)->scale);
+        EXPECT_EQ(in_pairs.header(row)->zero, 0);
+        for (size_t i = 0; i < k; ++i)
+          ASSERT_EQ(in_pairs.pairs(row)[i], in_bytes.bytes(row)[i] - in_bytes.header(row)->zero) << "k " << k;
       }
     }
   }
