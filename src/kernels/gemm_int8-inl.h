@@ -1,7 +1,8 @@
-// The int8 tile, included by the file of each x86 instruction set inside a namespace of its own, with the set switched
-// on and these defined: IntVector, FloatVector, kLanes (columns a vector), kTileVectors, kTileRows, kTogether (rows of
-// B side by side: 4 bytes, or 2 in pairs), and load, load_weights, broadcast, dot, multiply, to_float, scale, add, set,
-// zero, load_floats, load_some, store_floats, store_some. No #pragma once: it is included again and again.
+// The int8 tile, included by the file of each instruction set inside a namespace of its own, with the set switched on
+// and these defined: IntVector, FloatVector, kLanes (columns a vector), kTileVectors, kTileRows, kTogether (rows of B
+// side by side: 4 bytes, or 2 in pairs), kByteZero (what dot takes off a byte before it multiplies), and load,
+// load_weights, broadcast, broadcast_int, dot, multiply, multiply_add, to_float, add, set, zero, load_floats, load_some,
+// store_floats, store_some. No #pragma once: it is included again and again.
 
 // Whole unrolling as in gemm-inl.h: GCC 12 keeps an array that any rolled loop touches in memory.
 template <size_t kRows, size_t kVectors>
@@ -10,7 +11,7 @@ void tile(const Int8Strip& s, size_t row) {
   // What the rows' zero points contribute is taken off before it is added.
 #pragma GCC unroll 16
   for (size_t r = 0; r < kRows; ++r) {
-    const IntVector zero_point = broadcast_int(-s.a.header(row + r)->zero);
+    const IntVector zero_point = broadcast_int(kByteZero - s.a.header(row + r)->zero);
 #pragma GCC unroll 4
     for (size_t v = 0; v < kVectors; ++v) acc[r * kVectors + v] = multiply(zero_point, load(s.b.sums + v * kLanes));
   }

@@ -11,6 +11,9 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace wde::kernels {
@@ -48,7 +51,8 @@ constexpr Int8Kernel kPortable = {"PORTABLE", kPanelCols, portable_strip};
 // Best first.
 std::vector<const Int8Kernel*> compiled() {
   std::vector<const Int8Kernel*> out;
-  for (const Int8Kernel* kernel : {int8_avx512_vnni(), int8_avx_vnni(), int8_avx2(), &kPortable}) {
+  for (const Int8Kernel* kernel :
+       {int8_avx512_vnni(), int8_avx_vnni(), int8_avx2(), int8_i8mm(), int8_dotprod(), &kPortable}) {
     if (kernel != nullptr) out.push_back(kernel);
   }
   return out;
@@ -67,6 +71,9 @@ bool runs_here(const Int8Kernel* kernel) {
     return avx2 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & (1u << 4)) != 0;
   }
   if (kernel == int8_avx2()) return avx2;
+#elif defined(__aarch64__) && defined(__linux__)
+  if (kernel == int8_i8mm()) return (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0;
+  if (kernel == int8_dotprod()) return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
 #endif
   return kernel == &kPortable;
 }

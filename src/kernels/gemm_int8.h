@@ -68,7 +68,8 @@ void pack_weight_int8(const float* w, size_t n, size_t k, size_t first_column, c
 void gemm_int8(const QuantizedRows& a, const PackedInt8& b, float* c, size_t ldc, size_t m, size_t n, size_t k,
                const GemmEpilogue& epilogue) noexcept;
 
-// "AVX512-VNNI", "AVX-VNNI", "AVX2" or "PORTABLE" (plain loops, slower than float32): the best that this CPU has.
+// "AVX512-VNNI", "AVX-VNNI", "AVX2", "I8MM", "DOTPROD" or "PORTABLE" (plain loops, slower than float32): the best that
+// this CPU has.
 std::string int8_kernel();
 bool int8_in_pairs();                      // the form that this kernel has its operands in
 std::vector<std::string> int8_compiled();  // best first

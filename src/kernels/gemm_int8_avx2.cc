@@ -17,6 +17,7 @@ namespace wde::kernels {
 namespace {
 #include "kernels/int8_avx2-inl.h"
 constexpr size_t kTileRows = 6, kTogether = 2;
+constexpr int32_t kByteZero = 0;
 
 inline IntVector load_weights(const int8_t* p) {
   return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));

@@ -14,6 +14,7 @@ namespace {
 using IntVector = __m512i;
 using FloatVector = __m512;
 constexpr size_t kLanes = 16, kTileVectors = 2, kTileRows = 14, kTogether = 4;
+constexpr int32_t kByteZero = 0;
 
 inline IntVector load(const void* p) { return _mm512_loadu_si512(p); }
 inline IntVector load_weights(const int8_t* p) { return load(p); }

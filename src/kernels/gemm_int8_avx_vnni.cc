@@ -13,6 +13,7 @@ namespace wde::kernels {
 namespace {
 #include "kernels/int8_avx2-inl.h"
 constexpr size_t kTileRows = 6, kTogether = 4;
+constexpr int32_t kByteZero = 0;
 
 inline IntVector load_weights(const int8_t* p) { return load(p); }
 // See gemm_int8_avx512.cc.

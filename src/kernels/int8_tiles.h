@@ -29,5 +29,7 @@ struct Int8Kernel {
 const Int8Kernel* int8_avx512_vnni();
 const Int8Kernel* int8_avx_vnni();
 const Int8Kernel* int8_avx2();
+const Int8Kernel* int8_i8mm();
+const Int8Kernel* int8_dotprod();
 
 }  // namespace wde::kernels
