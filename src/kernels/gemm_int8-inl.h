@@ -1,8 +1,8 @@
 // The int8 tile, included by the file of each instruction set inside a namespace of its own, with the set switched on
 // and these defined: IntVector, FloatVector, kLanes (columns a vector), kTileVectors, kTileRows, kTogether (rows of B
 // side by side: 4 bytes, or 2 in pairs), kByteZero (what dot takes off a byte before it multiplies), and load,
-// load_weights, broadcast, broadcast_int, dot, multiply, multiply_add, to_float, add, set, zero, load_floats, load_some,
-// store_floats, store_some. No #pragma once: it is included again and again.
+// load_weights, broadcast, broadcast_int, dot, multiply, multiply_add, to_float, add, set, zero, load_floats,
+// load_some, store_floats, store_some. No #pragma once: it is included again and again.
 
 // Whole unrolling as in gemm-inl.h: GCC 12 keeps an array that any rolled loop touches in memory.
 template <size_t kRows, size_t kVectors>
