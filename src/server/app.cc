@@ -57,7 +57,7 @@ constexpr size_t kMaxBytesPerToken = 512;
 void clip(std::string& text, size_t limit, Truncation truncation) {
   if (text.size() <= limit) return;
   if (truncation == Truncation::kRefuse) {
-    throw ApiError(Fault::kInvalid, fmt::format("a text of {} bytes is too long for this model (about {} tokens)",
+    throw ApiError(Fault::kTooLong, fmt::format("a text of {} bytes is too long for this model (about {} tokens)",
                                                 text.size(), limit / kMaxBytesPerToken));
   }
   const auto inside = [&](size_t at) {
@@ -299,7 +299,7 @@ void App::make_plan(Call& call) {
   const JsonDocument document(http.body);
   call.style = style_of(call.match, document.root());
   const PlanContext context{http, document.root(), call.match.dialect, options_.rules,
-                            [this](std::string_view name) { return models_.find(name); }};
+                            [this](std::string_view name, TaskList tasks) { return models_.find(name, tasks); }};
   call.plan = call.match.route->planner(context);
   call.model = call.plan.model->name;
   size_t tokens = 0;
@@ -318,7 +318,7 @@ void App::make_plan(Call& call) {
 }
 
 void App::run(const std::shared_ptr<Call>& call) {
-  if (call->plan.average) return run_in_pieces(call);
+  if (call->plan.average && !call->plan.requests.empty()) return run_in_pieces(call);
   compute(call, call->plan.task, std::move(call->plan.requests),
           [this, call](std::vector<Response> responses, const std::shared_ptr<Engine>& engine) {
             write(*call, std::move(responses), engine);
