@@ -403,6 +403,11 @@ class Others(Case):
                      "te_request_input_length_bucket", "wde_tokens_total", "process_resident_memory_bytes"]:
             self.assertTrue(name in text, name)
         self.assertFalse("/none" in text)
+        # Whatever a stranger asks for, the server's memory of it does not grow.
+        for method in ["OPTIONS", "GET", "POST", "PUT", "HEAD", "BREW"]:
+            server.request(method, "/strange", "{}")
+            server.request(method, "/v1/models/strange", "{}")
+        self.assertFalse("strange" in server.get("/metrics").body.decode())
 
     def test_deadline(self):
         body = {"inputs": ["some words " * 200] * 500}
@@ -510,6 +515,13 @@ class Operations(Case):
             self.assertEqual(answer.status, 204)
             self.assertEqual(answer.headers["Access-Control-Allow-Origin"], "http://a.example")
             self.assertIn("authorization", answer.headers["Access-Control-Allow-Headers"])
+            # OpenAI's client in a browser has headers of its own.
+            wanted = {"Origin": "http://a.example", "Access-Control-Request-Headers": "authorization,content-type,x-stainless-os"}
+            answer = open_server.request("OPTIONS", "/v1/embeddings", headers=wanted)
+            self.assertEqual(answer.headers["Access-Control-Allow-Headers"], "authorization,content-type,x-stainless-os")
+            wanted["Access-Control-Request-Headers"] = "a: b"
+            answer = open_server.request("OPTIONS", "/v1/embeddings", headers=wanted)
+            self.assertNotIn(":", answer.headers["Access-Control-Allow-Headers"])
             answer = open_server.get("/health", {"Origin": "http://b.example"})
             self.assertNotIn("Access-Control-Allow-Origin", answer.headers)
 
