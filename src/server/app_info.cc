@@ -141,8 +141,13 @@ bool App::is_open_path(std::string_view path) {
 
 HttpResponse App::health(Dialect dialect) const {
   if (draining_) return error_response(ApiError(Fault::kUnavailable, "the server is shutting down"), ErrorStyle::kTei);
-  for (const ModelState& state : models_.states()) {
-    if (state.phase == ModelState::Phase::kLoading) {
+  const std::vector<ModelState> states = models_.states();
+  const bool some_ready = std::any_of(states.begin(), states.end(),
+                                      [](const ModelState& s) { return s.phase == ModelState::Phase::kReady; });
+  for (const ModelState& state : states) {
+    // One that comes back after it was unloaded does not take the others out of service.
+    const bool back = state.facts && some_ready;
+    if (state.phase == ModelState::Phase::kLoading && !back) {
       return error_response(
           ApiError(Fault::kUnavailable, fmt::format("the model {} is being loaded", state.name), {}, 1),
           ErrorStyle::kTei);

@@ -351,13 +351,6 @@ std::vector<ModelState> Models::states() const {
   return out;
 }
 
-bool Models::all_ready() const {
-  std::scoped_lock lock(mutex_);
-  return std::none_of(entries_.begin(), entries_.end(), [](const auto& e) {
-    return e->phase == ModelState::Phase::kLoading || e->phase == ModelState::Phase::kFailed;
-  });
-}
-
 void Models::shutdown() {
   std::vector<std::shared_ptr<Engine>> engines;
   {

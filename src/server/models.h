@@ -74,7 +74,6 @@ class Models {
   std::vector<ModelState> states() const;
   // Of each model's engines together; models that were never loaded are left out.
   std::map<std::string, EngineStatistics> statistics() const { return ledger_->read(); }
-  bool all_ready() const;
 
   // Ends loading, and all engines as Engine::shutdown() says.
   void shutdown();

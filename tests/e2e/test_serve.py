@@ -444,6 +444,7 @@ class Operations(Case):
             answer = two.post("/v1/embeddings", {"model": "two", "input": "a"})
             self.assertEqual(answer.status, 503)
             self.assertIn("Retry-After", answer.headers)
+            self.assertEqual(two.get("/health").status, 200)  # the other one is in service meanwhile
             deadline = time.monotonic() + 30 * SLOW
             while two.post("/v1/embeddings", {"model": "two", "input": "a"}).status != 200:
                 self.assertLess(time.monotonic(), deadline)
