@@ -201,7 +201,7 @@ Plan plan_tei_default(const PlanContext& context) {
   if (fields.has("input") && !fields.has("inputs")) return plan_openai_embeddings(context);
   const auto inputs = fields.find("inputs");
   if (inputs && inputs->is(Type::kObject)) return plan_tei_similarity(context);
-  const std::shared_ptr<const ModelFacts> model = choose_model(context, fields);
+  std::shared_ptr<const ModelFacts> model = choose_model(context, fields);
   const PlanContext chosen{context.request, context.body, context.dialect, context.rules,
                            [&](std::string_view, TaskList) { return model; }};
   const std::string& made_for = model->default_task;
