@@ -30,7 +30,7 @@ struct Image {
 enum class Truncation {
   kRight,   // its end is cut off; special tokens and, of a template, the suffix stay. The default
   kLeft,    // its beginning is cut off
-  kRefuse,  // kInvalidInput
+  kRefuse,  // kTooLong
 };
 
 struct Request {

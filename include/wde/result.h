@@ -10,7 +10,8 @@
 namespace wde {
 
 enum class ErrorCode {
-  kInvalidInput,  // the request itself is wrong: bad UTF-8, ids out of range, too long when truncation is off
+  kInvalidInput,  // the request itself is wrong: bad UTF-8, ids out of range
+  kTooLong,       // more tokens than the maximum, and they were not to be cut
   kUnavailable,   // the engine is shutting down
   kCancelled,     // cancel() came before the answer
   kDeadline,      // the request's deadline came before its execution

@@ -18,7 +18,7 @@ using server::ModelState;
 using server::ServedModel;
 using server::ServerOptions;
 
-// Where scripts/run puts the model that it downloads.
+// The model that scripts/run downloads: where it puts it, else from the Hub.
 std::string default_model() {
   std::string cache;
   if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg != nullptr && *xdg != '\0') {
@@ -28,7 +28,19 @@ std::string default_model() {
   }
   const std::string path = cache + "/wde/all-MiniLM-L6-v2";
   struct stat status {};
-  return !cache.empty() && ::stat((path + "/config.json").c_str(), &status) == 0 ? path : "";
+  const bool there = !cache.empty() && ::stat((path + "/config.json").c_str(), &status) == 0;
+  return there ? path : "sentence-transformers/all-MiniLM-L6-v2";
+}
+
+// For who has just begun: one request of each kind.
+void print_examples(const std::string& address) {
+  const char* type = "-H 'content-type: application/json'";
+  fmt::print(
+      stderr,
+      "  curl {0}/v1/embeddings {1} -d '{{\"input\": [\"some text\", \"another\"]}}'\n"
+      "  curl {0}/embed {1} -d '{{\"inputs\": \"some text\"}}'\n"
+      "  curl {0}/v1/rerank {1} -d '{{\"query\": \"a question\", \"documents\": [\"an answer\", \"another\"]}}'\n",
+      address, type);
 }
 
 class ServeCommand final : public Command {
@@ -51,12 +63,13 @@ class ServeCommand final : public Command {
   template <class Value>
   CLI::Option* add(CLI::App& app, const std::string& group, const std::string& name, Value& value,
                    const std::string& placeholder, const std::string& help);
-  std::vector<ServedModel> served_models() const;
+  std::vector<ServedModel> served_models();
 
   EngineFlags engine_flags_;
   ServerOptions options_;
   std::vector<std::string> models_;
   std::vector<std::string> names_;
+  bool named_ = true;  // a model, by flag or variable
   std::string api_key_, api_key_file_;
   std::string access_log_ = "text", token_input_ = "refuse";
   std::string auto_truncate_ = "true";
@@ -76,10 +89,9 @@ CLI::Option* ServeCommand::add(CLI::App& app, const std::string& group, const st
 }
 
 void ServeCommand::add_flags(CLI::App& app) {
-  app.add_option(
-         "--model", models_,
-         "directory of a model, or its name on the Hugging Face Hub; again for every further one. Without any, the "
-         "one that scripts/run downloaded [env: WDE_MODEL]")
+  app.add_option("--model", models_,
+                 "directory of a model, or its name on the Hugging Face Hub; again for every further one. Without any, "
+                 "all-MiniLM-L6-v2: the one that scripts/run downloaded, else from the Hub [env: WDE_MODEL]")
       ->option_text("DIR|REPO")
       ->group("Server");
   server::HttpOptions& http = options_.http;
@@ -131,17 +143,12 @@ void ServeCommand::add_flags(CLI::App& app) {
   engine_flags_.add_to(app, {"model"});
 }
 
-std::vector<ServedModel> ServeCommand::served_models() const {
+std::vector<ServedModel> ServeCommand::served_models() {
   std::vector<std::string> models = models_;
   EngineArgs args = engine_flags_.args_without_model("embed");
   if (models.empty() && !args.get("model").empty()) models.push_back(args.get("model"));  // WDE_MODEL
-  if (models.empty()) models.push_back(default_model());
-  if (models[0].empty()) {
-    throw UsageError(
-        "which model? Give --model DIR, a directory as it lies on the Hugging Face Hub (config.json, tokenizer.json, "
-        "model.safetensors), or --model REPO, its name there, or set WDE_MODEL; scripts/run downloads a small one that "
-        "is then served by default.");
-  }
+  named_ = !models.empty();
+  if (!named_) models.push_back(default_model());
   if (names_.size() > models.size()) throw UsageError("there are more --served-model-name than --model.");
   std::vector<ServedModel> served;
   for (size_t i = 0; i < models.size(); ++i) {
@@ -189,6 +196,7 @@ int ServeCommand::run() {
                seconds_since_start());
     if (!first_ready && !address.starts_with("unix:")) {
       fmt::print(stderr, "wde serve: playground {}/   API {}/docs\n", address, address);
+      if (!named_) print_examples(address);
     }
     first_ready = true;
   };

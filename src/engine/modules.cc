@@ -394,6 +394,11 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
   }
   m->output = output_processors().get(m->workflow.output_processor)(output);
   m->info.modules.emplace_back("output_processor", m->workflow.output_processor);
+  if (m->workflow.output_processor == "embedding") {
+    std::string modes;
+    for (const Pooling mode : m->spec.pooling.modes) modes.append(modes.empty() ? "" : "+").append(pooling_name(mode));
+    m->info.facts.emplace_back("pooling", output.pooling.empty() ? modes : output.pooling + " (--pooling)");
+  }
   m->info.dimensions = m->output->dimensions();
   m->info.normalizes = !m->spec.post.empty() && m->spec.post.back().kind == PostModule::Kind::kNormalize;
   m->info.matryoshka =

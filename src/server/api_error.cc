@@ -38,6 +38,8 @@ std::string_view envelope_code(Fault fault) {
       return "empty_input";
     case Fault::kTooMany:
       return "too_many_inputs";
+    case Fault::kTooLong:
+      return "context_length_exceeded";
     case Fault::kTooLarge:
       return "body_too_large";
     case Fault::kUnauthorized:
@@ -92,6 +94,7 @@ int status_of(Fault fault, ErrorStyle style) {
       return 400;
     case Fault::kInvalid:
     case Fault::kTooMany:
+    case Fault::kTooLong:
       return tei ? 422 : 400;
     case Fault::kTooLarge:
       return 413;
@@ -158,9 +161,12 @@ HttpResponse error_response(const ApiError& error, ErrorStyle style) {
       out.open('{').key("message").text(error.what()).key("code").integer(response.status);
       out.key("type").text(tei_type(error.fault)).close('}');
       break;
-    case ErrorStyle::kOllama:
-      out.open('{').key("error").text(error.what()).close('}');
+    case ErrorStyle::kOllama: {
+      // Ollama's clients look for its sentence.
+      const char* prefix = error.fault == Fault::kTooLong ? "the input length exceeds the context length: " : "";
+      out.open('{').key("error").text(std::string(prefix) + error.what()).close('}');
       break;
+    }
   }
   response.body = out.take();
   return response;
@@ -170,6 +176,8 @@ ApiError from_engine(const Error& error) {
   switch (error.code) {
     case ErrorCode::kInvalidInput:
       return {Fault::kInvalid, error.message};
+    case ErrorCode::kTooLong:
+      return {Fault::kTooLong, error.message};
     case ErrorCode::kUnavailable:
       return {Fault::kUnavailable, error.message, {}, 1};
     case ErrorCode::kDeadline:

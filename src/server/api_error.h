@@ -15,6 +15,7 @@ enum class Fault {
   kEmpty,     // nothing to work on
   kInvalid,   // a field is wrong
   kTooMany,   // inputs
+  kTooLong,   // an input has more tokens than the model takes, and is not to be cut
   kTooLarge,  // the body
   kUnauthorized,
   kNotFound,  // no such path

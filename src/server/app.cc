@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <new>
@@ -57,7 +58,7 @@ constexpr size_t kMaxBytesPerToken = 512;
 void clip(std::string& text, size_t limit, Truncation truncation) {
   if (text.size() <= limit) return;
   if (truncation == Truncation::kRefuse) {
-    throw ApiError(Fault::kInvalid, fmt::format("a text of {} bytes is too long for this model (about {} tokens)",
+    throw ApiError(Fault::kTooLong, fmt::format("a text of {} bytes is too long for this model (about {} tokens)",
                                                 text.size(), limit / kMaxBytesPerToken));
   }
   const auto inside = [&](size_t at) {
@@ -113,6 +114,16 @@ void add_timing_headers(const std::vector<Response>& responses, size_t character
   response.headers.emplace_back("x-tokenization-time", milliseconds(tokenization / count));
   response.headers.emplace_back("x-queue-time", milliseconds(waiting / count));
   response.headers.emplace_back("x-inference-time", milliseconds(inference / count));
+}
+
+// Clients send headers of their own (OpenAI's x-stainless-…); none means anything here that a page should not ask for.
+std::string allowed_headers(const HttpRequest& preflight) {
+  const std::string_view wanted = preflight.header("access-control-request-headers");
+  const bool names = std::all_of(wanted.begin(), wanted.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '-' || c == '_' || c == ',' || c == ' ';
+  });
+  if (!wanted.empty() && names) return std::string(wanted);
+  return "authorization, content-type, x-api-key, x-request-id, x-request-timeout-ms, traceparent";
 }
 
 }  // namespace
@@ -248,9 +259,7 @@ void App::handle(std::shared_ptr<HttpRequest> request, Respond respond) {
     response.content_type.clear();
     if (!options_.cors_origins.empty() && !http.header("origin").empty()) {
       response.headers.emplace_back("Access-Control-Allow-Methods", "GET, POST, OPTIONS");
-      response.headers.emplace_back("Access-Control-Allow-Headers",
-                                    "authorization, content-type, x-api-key, x-request-id, x-request-timeout-ms, "
-                                    "traceparent");
+      response.headers.emplace_back("Access-Control-Allow-Headers", allowed_headers(http));
       response.headers.emplace_back("Access-Control-Max-Age", "86400");
     }
     return finish(*call, std::move(response), "");
@@ -299,7 +308,7 @@ void App::make_plan(Call& call) {
   const JsonDocument document(http.body);
   call.style = style_of(call.match, document.root());
   const PlanContext context{http, document.root(), call.match.dialect, options_.rules,
-                            [this](std::string_view name) { return models_.find(name); }};
+                            [this](std::string_view name, TaskList tasks) { return models_.find(name, tasks); }};
   call.plan = call.match.route->planner(context);
   call.model = call.plan.model->name;
   size_t tokens = 0;
@@ -318,7 +327,7 @@ void App::make_plan(Call& call) {
 }
 
 void App::run(const std::shared_ptr<Call>& call) {
-  if (call->plan.average) return run_in_pieces(call);
+  if (call->plan.average && !call->plan.requests.empty()) return run_in_pieces(call);
   compute(call, call->plan.task, std::move(call->plan.requests),
           [this, call](std::vector<Response> responses, const std::shared_ptr<Engine>& engine) {
             write(*call, std::move(responses), engine);
@@ -415,6 +424,8 @@ void App::finish(Call& call, HttpResponse response, std::string_view error) {
   const bool inference = call.match.route != nullptr && http.method == "POST";
   std::string_view path = inference ? call.match.route->path : call.match.path;
   if (path.starts_with("/v1/models/")) path = "/v1/models/{model}";
+  // A label is remembered for good: OPTIONS, which is answered anywhere, must not make new ones.
+  if (http.method == "OPTIONS") path = "";
   metrics_.count_http(path, response.status);
   // Probes come every few seconds and say nothing.
   if (inference || response.status >= 400) {

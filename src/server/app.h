@@ -69,9 +69,9 @@ class App final : public HttpHandler {
   static bool is_info_path(std::string_view method, std::string_view path);
   static bool is_open_path(std::string_view path);  // answered without a key
   HttpResponse answer_info(const HttpRequest& request, std::string_view path, Dialect dialect);
-  HttpResponse health() const;
+  HttpResponse health(Dialect dialect) const;
   HttpResponse tei_info() const;
-  HttpResponse list_models() const;
+  HttpResponse list_models(Dialect dialect) const;
   HttpResponse one_model(std::string_view name);
   HttpResponse ollama_tags() const;
   HttpResponse ollama_show(const HttpRequest& request);

@@ -51,9 +51,31 @@ std::string fact(const EngineInfo& info, std::string_view name) {
   return "";
 }
 
-void write_openai_model(JsonOut& out, const ModelState& state) {
+// What Infinity's clients know of a model: "owned_by" can be nothing else there.
+struct InfinityStats {
+  QueueUse use;
+  size_t max_requests, max_inputs;
+};
+
+void write_infinity(JsonOut& out, const ModelState& state, const InfinityStats& stats) {
+  const auto waiting = static_cast<int64_t>(stats.use.requests);
+  out.key("stats").open('{').key("queue_fraction");
+  out.number(static_cast<double>(waiting) / static_cast<double>(std::max<size_t>(1, stats.max_requests)));
+  out.key("queue_absolute").integer(waiting).key("results_pending").integer(waiting);
+  out.key("batch_size").integer(static_cast<int64_t>(stats.max_inputs)).close('}');
+  out.key("backend").plain("wde").key("capabilities").open('[');
+  const auto can = [&](const char* task) { return state.facts && state.facts->can(task); };
+  if (can(task::kEmbed)) out.plain("embed");
+  if (can(task::kEmbed) || can(task::kScore)) out.plain("rerank");
+  if (can(task::kClassify)) out.plain("classify");
+  out.close(']');
+}
+
+void write_openai_model(JsonOut& out, const ModelState& state, const InfinityStats* infinity = nullptr) {
   out.open('{').key("id").text(state.name).key("object").plain("model").key("created").integer(0);
-  out.key("owned_by").plain("wde").key("state");
+  out.key("owned_by").plain(infinity != nullptr ? "infinity" : "wde");
+  if (infinity != nullptr) write_infinity(out, state, *infinity);
+  out.key("state");
   switch (state.phase) {
     case ModelState::Phase::kReady:
       out.plain("ready");
@@ -117,10 +139,15 @@ bool App::is_open_path(std::string_view path) {
   return path.starts_with("/docs/") || std::find(open.begin(), open.end(), path) != open.end();
 }
 
-HttpResponse App::health() const {
+HttpResponse App::health(Dialect dialect) const {
   if (draining_) return error_response(ApiError(Fault::kUnavailable, "the server is shutting down"), ErrorStyle::kTei);
-  for (const ModelState& state : models_.states()) {
-    if (state.phase == ModelState::Phase::kLoading) {
+  const std::vector<ModelState> states = models_.states();
+  const bool some_ready = std::any_of(states.begin(), states.end(),
+                                      [](const ModelState& s) { return s.phase == ModelState::Phase::kReady; });
+  for (const ModelState& state : states) {
+    // One that comes back after it was unloaded does not take the others out of service.
+    const bool back = state.facts && some_ready;
+    if (state.phase == ModelState::Phase::kLoading && !back) {
       return error_response(
           ApiError(Fault::kUnavailable, fmt::format("the model {} is being loaded", state.name), {}, 1),
           ErrorStyle::kTei);
@@ -131,7 +158,14 @@ HttpResponse App::health() const {
     }
   }
   HttpResponse response;
-  response.body = R"({"status":"ok"})";
+  if (dialect == Dialect::kTei) {
+    response.content_type.clear();  // and no body
+  } else if (dialect == Dialect::kInfinity) {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    response.body = fmt::format(R"({{"unix":{:.3f}}})", std::chrono::duration<double>(now).count());
+  } else {
+    response.body = R"({"status":"ok"})";
+  }
   return response;
 }
 
@@ -142,7 +176,12 @@ HttpResponse App::tei_info() const {
   }
   const ModelFacts& model = *states[0].facts;
   JsonOut out;
-  out.open('{').key("model_id").text(model.path).key("model_sha").null();
+  out.open('{').key("model_id").text(model.path).key("model_sha");
+  if (model.commit.empty()) {
+    out.null();
+  } else {
+    out.text(model.commit);
+  }
   const std::string dtype = fact(model.info, "dtype");
   out.key("model_dtype").text(dtype.empty() ? "float32" : dtype).key("served_model_name").text(model.name);
   out.key("model_type").open('{');
@@ -160,7 +199,7 @@ HttpResponse App::tei_info() const {
   out.close('}').close('}');
   out.key("max_concurrent_requests").integer(static_cast<int64_t>(options_.queue.requests));
   out.key("max_input_length").integer(static_cast<int64_t>(model.info.max_length));
-  out.key("max_batch_tokens").integer(static_cast<int64_t>(options_.queue.tokens)).key("max_batch_requests").null();
+  out.key("max_batch_tokens").integer(static_cast<int64_t>(model.max_batch_tokens)).key("max_batch_requests").null();
   out.key("max_client_batch_size").integer(static_cast<int64_t>(options_.rules.max_inputs));
   out.key("auto_truncate").boolean(options_.rules.auto_truncate);
   out.key("tokenization_workers").integer(1).key("version").text(version()).key("sha").null();
@@ -168,10 +207,13 @@ HttpResponse App::tei_info() const {
   return json(out);
 }
 
-HttpResponse App::list_models() const {
+HttpResponse App::list_models(Dialect dialect) const {
+  const InfinityStats stats{admission_.use(), options_.queue.requests, options_.rules.max_inputs};
   JsonOut out;
   out.open('{').key("object").plain("list").key("data").open('[');
-  for (const ModelState& state : models_.states()) write_openai_model(out, state);
+  for (const ModelState& state : models_.states()) {
+    write_openai_model(out, state, dialect == Dialect::kInfinity ? &stats : nullptr);
+  }
   out.close(']').close('}');
   return json(out);
 }
@@ -264,7 +306,7 @@ HttpResponse App::answer_info(const HttpRequest& request, std::string_view path,
     if (path == "/api/show") return ollama_show(request);
     return change_model(request, path == "/models/load");
   }
-  if (path == "/health" || path == "/ping" || path == "/health/ready") return health();
+  if (path == "/health" || path == "/ping" || path == "/health/ready") return health(dialect);
   if (path == "/health/live") {
     HttpResponse response;
     response.body = R"({"status":"ok"})";
@@ -272,7 +314,7 @@ HttpResponse App::answer_info(const HttpRequest& request, std::string_view path,
   }
   if (path == "/metrics") return metrics_text();
   if (path == "/info") return tei_info();
-  if (path == "/v1/models" || path == "/models") return list_models();
+  if (path == "/v1/models" || path == "/models") return list_models(dialect);
   if (path.starts_with(kVersionPrefix)) return one_model(path.substr(kVersionPrefix.size()));
   if (path == "/api/tags") return ollama_tags();
   if (path == "/api/ps") return ollama_tags();
@@ -286,7 +328,7 @@ HttpResponse App::answer_info(const HttpRequest& request, std::string_view path,
     out.open('{').key("server_load").integer(static_cast<int64_t>(admission_.use().requests)).close('}');
     return json(out);
   }
-  if (path == "/" && dialect == Dialect::kTei) return health();
+  if (path == "/" && dialect == Dialect::kTei) return health(dialect);
   if (path == "/" && dialect == Dialect::kOllama) {
     HttpResponse response;
     response.content_type = "text/plain; charset=utf-8";

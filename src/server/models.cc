@@ -141,9 +141,28 @@ Models::Entry& Models::entry(std::string_view name) {
                  fmt::format("there is no model \"{}\" here; there are: {}", name, fmt::join(names, ", ")), "model");
 }
 
-std::shared_ptr<const ModelFacts> Models::find(std::string_view name) {
+// Of several models the one that a request means which names none: TEI's clients, for instance, cannot.
+Models::Entry& Models::entry_for(TaskList tasks) {
+  for (std::string_view task : tasks) {
+    for (const auto& entry : entries_) {
+      if (entry->facts && entry->facts->default_task == task) return *entry;
+    }
+    // One that is still being loaded may be better than what follows: the client is told to come again.
+    for (const auto& entry : entries_) {
+      if (!entry->facts && entry->phase == ModelState::Phase::kLoading) return *entry;
+    }
+  }
+  for (std::string_view task : tasks) {
+    for (const auto& entry : entries_) {
+      if (entry->facts && entry->facts->can(task)) return *entry;
+    }
+  }
+  return entry("");
+}
+
+std::shared_ptr<const ModelFacts> Models::find(std::string_view name, TaskList tasks) {
   std::unique_lock lock(mutex_);
-  Entry& e = entry(name);
+  Entry& e = name.empty() && entries_.size() > 1 ? entry_for(tasks) : entry(name);
   switch (e.phase) {
     case ModelState::Phase::kReady:
       return e.facts;
@@ -224,6 +243,8 @@ void Models::load_entry(Entry& e) {
     facts = std::make_shared<ModelFacts>();
     facts->name = e.served.name;
     facts->path = e.served.args.get("model");
+    facts->commit = resolved.commit;
+    facts->max_batch_tokens = static_cast<size_t>(args.get_integer("max-batch-tokens").value_or(0));
     facts->tasks = summary.tasks;
     facts->default_task = summary.default_task;
     facts->architecture = summary.architecture;
@@ -306,7 +327,6 @@ void Models::unload(std::string_view name) {
     }
     e.phase = ModelState::Phase::kUnloaded;
     engines.swap(e.engines);
-    e.facts.reset();
     state = state_of(e);
   }
   engines.clear();
@@ -329,13 +349,6 @@ std::vector<ModelState> Models::states() const {
   std::vector<ModelState> out;
   for (const auto& e : entries_) out.push_back(state_of(*e));
   return out;
-}
-
-bool Models::all_ready() const {
-  std::scoped_lock lock(mutex_);
-  return std::none_of(entries_.begin(), entries_.end(), [](const auto& e) {
-    return e->phase == ModelState::Phase::kLoading || e->phase == ModelState::Phase::kFailed;
-  });
 }
 
 void Models::shutdown() {

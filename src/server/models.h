@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -25,12 +26,16 @@ struct ServedModel {
 };
 
 // What routes need to know about a model that is loaded. Does not change while it is.
+using TaskList = std::initializer_list<std::string_view>;
+
 struct ModelFacts {
   std::string name;
   std::string path;                // as the user gave it
+  std::string commit;              // on the Hub; "" for a directory
   std::vector<std::string> tasks;  // that it can answer
   std::string default_task;
   std::string architecture;
+  size_t max_batch_tokens = 0;
   EngineInfo info;  // of its default task's engine
 
   bool can(std::string_view task) const;
@@ -56,9 +61,10 @@ class Models {
   Models(std::vector<ServedModel> served, std::function<void(const ModelState&)> changed);
   ~Models();
 
-  // The model of this name, or the only or first one for "". Throws ApiError: no such model, or it is not loaded (if it
-  // was unloaded, that begins now).
-  std::shared_ptr<const ModelFacts> find(std::string_view name);
+  // The model of this name; for "" the first that was made for one of the tasks, the most wanted task first, else the
+  // first that can do one of them, else the first. Throws ApiError: no such model, or it is not loaded (if it was
+  // unloaded, that begins now).
+  std::shared_ptr<const ModelFacts> find(std::string_view name, TaskList tasks = {});
   // Calls `ready` at once if there is such an engine already, else from the loading thread.
   void with_engine(const std::string& model, const std::string& task, EngineReady ready);
 
@@ -68,7 +74,6 @@ class Models {
   std::vector<ModelState> states() const;
   // Of each model's engines together; models that were never loaded are left out.
   std::map<std::string, EngineStatistics> statistics() const { return ledger_->read(); }
-  bool all_ready() const;
 
   // Ends loading, and all engines as Engine::shutdown() says.
   void shutdown();
@@ -79,13 +84,14 @@ class Models {
     std::string directory;  // where its files are, once it is known; for the loading thread
     ModelState::Phase phase = ModelState::Phase::kLoading;
     std::string problem;
-    std::shared_ptr<const ModelFacts> facts;
+    std::shared_ptr<const ModelFacts> facts;  // once it has been loaded, also while it is not
     std::map<std::string, std::shared_ptr<Engine>> engines;
     std::map<std::string, std::vector<EngineReady>> waiting;
   };
   class Background;
 
   Entry& entry(std::string_view name);
+  Entry& entry_for(TaskList tasks);
   bool stopping() const;
   void load_entry(Entry& entry);
   void load_engine(Entry& entry, const std::string& task);

@@ -4,8 +4,9 @@
 
 #include "server/http_gzip.h"
 
-// What lies between is in swagger_ui.S.
+// What lies between is in pages/files.S.
 extern "C" {
+extern const char wde_openapi[], wde_openapi_end[];
 extern const char wde_swagger_ui_js[], wde_swagger_ui_js_end[];
 extern const char wde_swagger_ui_css[], wde_swagger_ui_css_end[];
 }
@@ -13,7 +14,7 @@ extern const char wde_swagger_ui_css[], wde_swagger_ui_css_end[];
 namespace wde::server {
 namespace {
 
-// The files of pages/, made into string literals by CMake.
+// The short files of pages/, made into string literals by CMake.
 constexpr std::string_view kPlayground =
 #include "server/pages/playground.html.inc"
     ;
@@ -22,9 +23,6 @@ constexpr std::string_view kDocs =
     ;
 constexpr std::string_view kDocsScript =
 #include "server/pages/docs.js.inc"
-    ;
-constexpr std::string_view kOpenApi =
-#include "server/pages/openapi.json.inc"
     ;
 
 // The pages load nothing from anywhere else, and can be made to load nothing.
@@ -91,7 +89,7 @@ std::optional<HttpResponse> find_page(std::string_view path, std::string_view ac
     return response;
   }
   if (path == "/openapi.json" || path == "/api-doc/openapi.json") {
-    response.body = kOpenApi;
+    response.body.assign(wde_openapi, wde_openapi_end);
     return response;
   }
   return std::nullopt;

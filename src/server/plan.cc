@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ctime>
 #include <limits>
+#include <numeric>
 
 namespace wde::server {
 namespace {
@@ -74,8 +76,10 @@ float sigmoid(float x) { return static_cast<float>(1.0 / (1.0 + std::exp(-static
 
 }  // namespace
 
-std::shared_ptr<const ModelFacts> choose_model(const PlanContext& context, const Fields& fields) {
-  return context.find_model(fields.text("model").value_or(""));
+std::shared_ptr<const ModelFacts> choose_model(const PlanContext& context, const Fields& fields, TaskList tasks) {
+  std::string name = fields.text("model").value_or("");
+  if (name == "default/not-specified") name.clear();  // Infinity's clients say so where nobody named one
+  return context.find_model(name, tasks);
 }
 
 void need_task(const ModelFacts& model, std::string_view task) {
@@ -173,7 +177,7 @@ std::vector<std::string> read_documents(const Fields& fields, std::string_view n
   return documents;
 }
 
-Cut read_cut(const Fields& fields, const ApiRules& rules) {
+Cut read_cut(const Fields& fields, const ApiRules& rules, bool averages) {
   Cut cut;
   bool truncates = rules.auto_truncate;
   bool left = false;
@@ -201,6 +205,7 @@ Cut read_cut(const Fields& fields, const ApiRules& rules) {
     truncates = *word != 0;
     left = *word == 2;
     cut.average = *word == 3;
+    if (cut.average && !averages) invalid(fields, "long_input", "can be \"average\" for embeddings only");
   }
   cut.truncation = !truncates ? Truncation::kRefuse : left ? Truncation::kLeft : Truncation::kRight;
   return cut;
@@ -237,10 +242,10 @@ PromptChoice read_prompt(const Fields& fields, const ModelFacts& model) {
   return choice;
 }
 
-size_t read_dimensions(const Fields& fields, const ModelFacts& model) {
+size_t read_dimensions(const Fields& fields, const ModelFacts& model, bool zero) {
   const size_t all = model.info.dimensions;
   for (const char* name : {"dimensions", "output_dimension"}) {
-    const auto wanted = fields.whole(name, 1, all > 0 ? static_cast<int64_t>(all) : kMaxLength);
+    const auto wanted = fields.whole(name, zero ? 0 : 1, all > 0 ? static_cast<int64_t>(all) : kMaxLength);
     if (wanted) return static_cast<size_t>(*wanted);
   }
   return 0;
@@ -257,6 +262,15 @@ void apply(const Cut& cut, const PromptChoice& prompt, std::vector<Request>& req
 VectorFormat vector_format(const Fields& fields, std::string_view name) {
   return static_cast<VectorFormat>(
       fields.choice(name, {"float", "base64", "int8", "uint8", "binary", "ubinary"}).value_or(0));
+}
+
+void check_bytes(const Fields& fields) {
+  if (fields.text("embed_dtype").value_or("float32") != "float32") {
+    invalid(fields, "embed_dtype", "must be float32: no other is offered");
+  }
+  if (fields.choice("endianness", {"native", "little", "big"}) == 2) {
+    invalid(fields, "endianness", "must be little: no other is offered");
+  }
 }
 
 void write_vector(JsonOut& out, std::span<const float> values, VectorFormat format) {
@@ -310,6 +324,17 @@ float dot(std::span<const float> a, std::span<const float> b) {
   double sum = 0;
   for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) sum += static_cast<double>(a[i]) * b[i];
   return static_cast<float>(sum);
+}
+
+std::vector<size_t> best_first(const std::vector<float>& scores) {
+  std::vector<size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return scores[a] > scores[b]; });
+  return order;
+}
+
+void write_id(JsonOut& out, const Answer& answer) {
+  out.key("id").text(answer.request_id).key("created").integer(std::time(nullptr));
 }
 
 void write_usage(JsonOut& out, size_t tokens) {

@@ -38,8 +38,8 @@ struct PlanContext {
   JsonValue body;
   Dialect dialect = Dialect::kPlain;
   const ApiRules& rules;
-  // Throws ApiError.
-  std::function<std::shared_ptr<const ModelFacts>(std::string_view name)> find_model;
+  // As Models::find().
+  std::function<std::shared_ptr<const ModelFacts>(std::string_view name, TaskList tasks)> find_model;
 };
 
 struct Answer {
@@ -65,7 +65,8 @@ using Planner = Plan (*)(const PlanContext&);
 
 // ---- what planners share (plan.cc) ------------------------------------------------------------------------------
 
-std::shared_ptr<const ModelFacts> choose_model(const PlanContext& context, const Fields& fields);
+// `tasks`: of several models, which one answers a request that names none (Models::find).
+std::shared_ptr<const ModelFacts> choose_model(const PlanContext& context, const Fields& fields, TaskList tasks = {});
 void need_task(const ModelFacts& model, std::string_view task);
 [[noreturn]] void invalid(const Fields& fields, std::string_view name, std::string_view demand);
 
@@ -89,13 +90,15 @@ struct Cut {
   size_t max_length = 0;
   bool average = false;  // "long_input": "average"
 };
-Cut read_cut(const Fields& fields, const ApiRules& rules);
+// `averages`: what is asked for can be averaged over a text's pieces; else the request may not ask for that.
+Cut read_cut(const Fields& fields, const ApiRules& rules, bool averages = false);
 // `prompt`, `prompt_name`, or the role that `input_type` or `task` names.
 struct PromptChoice {
   std::optional<std::string> text;
 };
 PromptChoice read_prompt(const Fields& fields, const ModelFacts& model);
-size_t read_dimensions(const Fields& fields, const ModelFacts& model);
+// 0: all. `zero`: the request may say so too, as Infinity's clients do by default.
+size_t read_dimensions(const Fields& fields, const ModelFacts& model, bool zero = false);
 void apply(const Cut& cut, const PromptChoice& prompt, std::vector<Request>& requests);
 
 enum class VectorFormat { kFloat, kBase64, kInt8, kUint8, kBinary, kUbinary };
@@ -103,13 +106,19 @@ enum class VectorFormat { kFloat, kBase64, kInt8, kUint8, kBinary, kUbinary };
 // the value is positive, the first value in the highest bit.
 void write_vector(JsonOut& out, std::span<const float> values, VectorFormat format);
 VectorFormat vector_format(const Fields& fields, std::string_view name);
+// vLLM's `embed_dtype` and `endianness`: what is not offered is refused, since bytes do not say what they are.
+void check_bytes(const Fields& fields);
 
 // The output of this name. Throws ApiError (kInternal): the engine gave none.
 const Output& output_of(const Response& response, std::string_view name);
 // The score of a pair: `raw` before any activation, else between 0 and 1; by vectors of tokens, what MaxSim gives.
 float score_of(const Response& response, bool raw);
 float dot(std::span<const float> a, std::span<const float> b);
+// Numbers of the scores, the largest score's first; of equal ones the first.
+std::vector<size_t> best_first(const std::vector<float>& scores);
 void write_usage(JsonOut& out, size_t tokens);
+// "id" and "created", which vLLM's and Infinity's answers have.
+void write_id(JsonOut& out, const Answer& answer);
 size_t expected_bytes(const Answer& answer);
 
 }  // namespace wde::server

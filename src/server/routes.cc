@@ -98,7 +98,7 @@ RouteMatch find_route(std::string_view path) {
 ErrorStyle error_style(std::string_view path) {
   const RouteMatch match = find_route(path);
   if (match.route != nullptr) return match.route->errors;
-  if (match.dialect == Dialect::kTei) return ErrorStyle::kTei;
+  if (match.dialect == Dialect::kTei || match.path == "/info") return ErrorStyle::kTei;
   return match.path.starts_with("/api/") ? ErrorStyle::kOllama : ErrorStyle::kEnvelope;
 }
 

@@ -14,30 +14,61 @@ using Type = JsonValue::Type;
 
 constexpr std::array<std::string_view, 6> kFormats = {"float", "base64", "int8", "uint8", "binary", "ubinary"};
 
-// inputs: [{"content": [{"type": "text", "text": "…"}, …]}, …]; a text is what its parts make together.
-std::vector<std::string> read_contents(const Fields& fields, const ApiRules& rules) {
-  const JsonValue inputs = fields.need("inputs");
-  if (!inputs.is(Type::kArray)) invalid(fields, "inputs", "must be an array");
-  check_count(inputs.size(), "inputs", rules);
-  std::vector<std::string> texts;
-  inputs.each([&](JsonValue item) {
-    const std::string where = fmt::format("inputs[{}].", texts.size());
-    const Fields input(item, where);
-    const JsonValue content = input.need("content");
-    std::string text;
-    if (content.is(Type::kString)) text = content.string();
-    content.each([&](JsonValue part) {
-      const Fields fields_of_part(part, where + "content.");
-      if (fields_of_part.text("type").value_or("text") != "text") {
-        throw ApiError(Fault::kInvalid,
-                       fmt::format("`{}content` has a part that is no text; this model reads texts", where), "inputs");
-      }
+Request text_request(std::string text) {
+  if (text.empty()) throw ApiError(Fault::kEmpty, "`texts` must not hold an empty text", "texts");
+  Request request;
+  request.input = std::move(text);
+  return request;
+}
+
+// [{"type": "text", "text": "…"}, …] is one text of several parts; an image_url stands alone.
+Request read_content(JsonValue content, const std::string& where, bool images) {
+  std::string text;
+  std::optional<Request> image;
+  size_t parts = 0;
+  if (content.is(Type::kString)) text = content.string();
+  content.each([&](JsonValue part) {
+    const Fields fields(part, where + ".");
+    const std::string type = fields.text("type").value_or("text");
+    ++parts;
+    if (images && type == "image_url") {
+      image.emplace().input =
+          image_of(read_text(Fields(fields.need("image_url"), where + ".image_url."), "url"), where);
+    } else if (type == "text") {
       if (!text.empty()) text += '\n';
-      text += read_text(fields_of_part, "text");
-    });
-    texts.push_back(std::move(text));
+      text += read_text(fields, "text");
+    } else {
+      const char* reads = images ? "this model reads texts and images (image_url)" : "this model reads texts";
+      throw ApiError(Fault::kInvalid, fmt::format("`{}` has a part of type {}; {}", where, type, reads), "inputs");
+    }
   });
-  return texts;
+  if (!image) return text_request(std::move(text));
+  if (parts > 1) throw ApiError(Fault::kInvalid, fmt::format("`{}` has an image and more", where), "inputs");
+  return *std::move(image);
+}
+
+// {"texts": ["…", …]}, {"images": ["data:…", …]} or {"inputs": [{"content": […]}, …]}
+std::vector<Request> read_requests(const Fields& fields, const ModelFacts& model, const ApiRules& rules) {
+  std::vector<Request> requests;
+  if (fields.has("images")) {
+    if (!model.info.images) invalid(fields, "images", "cannot be embedded by a model of texts");
+    if (fields.has("texts") || fields.has("inputs")) invalid(fields, "images", "cannot come with texts");
+    for (const std::string& image : read_documents(fields, "images", rules)) {
+      requests.emplace_back().input = image_of(image, "images");
+    }
+  } else if (fields.has("inputs") && !fields.has("texts")) {
+    const JsonValue inputs = fields.need("inputs");
+    if (!inputs.is(Type::kArray)) invalid(fields, "inputs", "must be an array");
+    check_count(inputs.size(), "inputs", rules);
+    inputs.each([&](JsonValue item) {
+      const std::string where = fmt::format("inputs[{}]", requests.size());
+      requests.push_back(
+          read_content(Fields(item, where + ".").need("content"), where + ".content", model.info.images));
+    });
+  } else {
+    for (std::string& text : read_documents(fields, "texts", rules)) requests.push_back(text_request(std::move(text)));
+  }
+  return requests;
 }
 
 std::vector<VectorFormat> read_formats(const Fields& fields, bool& named) {
@@ -70,32 +101,19 @@ void write_matrix(JsonOut& out, const Answer& answer, VectorFormat format) {
 Plan plan_cohere_embed(const PlanContext& context) {
   const Fields fields(context.body);
   Plan plan;
-  plan.model = choose_model(context, fields);
+  plan.model = choose_model(context, fields, {task::kEmbed});
   need_task(*plan.model, task::kEmbed);
   plan.task = task::kEmbed;
-  const bool images = fields.has("images");
-  if (images && !plan.model->info.images) invalid(fields, "images", "cannot be embedded by a model of texts");
-  if (images && (fields.has("texts") || fields.has("inputs"))) invalid(fields, "images", "cannot come with texts");
+  plan.requests = read_requests(fields, *plan.model, context.rules);
+  const size_t dimensions = read_dimensions(fields, *plan.model);
   std::vector<std::string> texts;
-  if (images) {
-    for (const std::string& image : read_documents(fields, "images", context.rules)) {
-      Request request;
-      request.input = image_of(image, "images");
-      request.dimensions = read_dimensions(fields, *plan.model);
-      plan.requests.push_back(std::move(request));
-    }
-  } else {
-    texts = fields.has("inputs") && !fields.has("texts") ? read_contents(fields, context.rules)
-                                                         : read_documents(fields, "texts", context.rules);
+  for (Request& request : plan.requests) {
+    request.dimensions = dimensions;
+    if (const auto* text = std::get_if<std::string>(&request.input)) texts.push_back(*text);
   }
-  for (const std::string& text : texts) {
-    Request request;
-    if (text.empty()) throw ApiError(Fault::kEmpty, "`texts` must not hold an empty text", "texts");
-    request.input = text;
-    request.dimensions = read_dimensions(fields, *plan.model);
-    plan.requests.push_back(std::move(request));
-  }
-  const Cut cut = read_cut(fields, context.rules);
+  Cut cut = read_cut(fields, context.rules, true);
+  // Cohere's models are longer: what is more than this one takes is no limit to it.
+  if (const size_t most = plan.model->info.max_length; most > 0) cut.max_length = std::min(cut.max_length, most);
   plan.average = cut.average;
   apply(cut, read_prompt(fields, *plan.model), plan.requests);
   plan.batch = true;

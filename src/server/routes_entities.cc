@@ -52,7 +52,7 @@ void write_entities(JsonOut& out, const std::vector<Entity>& entities, bool toke
 Plan plan_entities(const PlanContext& context) {
   const Fields fields(context.body);
   Plan plan;
-  plan.model = choose_model(context, fields);
+  plan.model = choose_model(context, fields, {task::kTokenClassify});
   need_task(*plan.model, task::kTokenClassify);
   plan.task = task::kTokenClassify;
   Inputs inputs = read_inputs(fields, "inputs", IdRule::kRefuse, context.rules);

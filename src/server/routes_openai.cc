@@ -20,27 +20,42 @@ VectorFormat read_format(const Fields& fields) {
                                                                                 : VectorFormat::kFloat;
 }
 
+// Infinity's word for what the strings are.
+void read_modality(const Fields& fields, std::vector<Request>& requests) {
+  const auto word = fields.choice("modality", {"text", "image", "audio"});
+  if (word == 2) invalid(fields, "modality", "\"audio\" is not offered");
+  if (word != 1) return;
+  for (Request& request : requests) {
+    if (const auto* text = std::get_if<std::string>(&request.input)) request.input = image_of(*text, "input");
+  }
+}
+
 }  // namespace
 
 Plan plan_openai_embeddings(const PlanContext& context) {
   const Fields fields(context.body);
   Plan plan;
-  plan.model = choose_model(context, fields);
+  plan.model = choose_model(context, fields, {task::kEmbed});
   need_task(*plan.model, task::kEmbed);
   plan.task = task::kEmbed;
   const bool native = context.rules.native_token_input || context.dialect == Dialect::kTei;
   Inputs inputs = read_inputs(fields, "input", native ? IdRule::kNative : IdRule::kRefuse, context.rules);
+  read_modality(fields, inputs.requests);
   take_images(*plan.model, "input", inputs.requests);
   if (fields.flag("add_special_tokens") == false) {
     invalid(fields, "add_special_tokens", "cannot be false: this model's vectors are made with its special tokens");
   }
+  check_bytes(fields);
   if (fields.flag("late_chunking") == true) invalid(fields, "late_chunking", "is not offered");
-  const Cut cut = read_cut(fields, context.rules);
+  const Cut cut = read_cut(fields, context.rules, true);
   plan.average = cut.average;
   apply(cut, read_prompt(fields, *plan.model), inputs.requests);
-  const size_t dimensions = read_dimensions(fields, *plan.model);
+  const bool infinity = context.dialect == Dialect::kInfinity || fields.has("modality");
+  const size_t dimensions = read_dimensions(fields, *plan.model, infinity);
   std::optional<bool> normalize = fields.flag("normalized");
-  if (!normalize) normalize = fields.flag("normalize");
+  for (const char* name : {"normalize", "use_activation"}) {
+    if (!normalize) normalize = fields.flag(name);
+  }
   for (Request& request : inputs.requests) {
     request.dimensions = dimensions;
     // TEI's route gives unit vectors whatever the model's files say.
@@ -48,7 +63,8 @@ Plan plan_openai_embeddings(const PlanContext& context) {
   }
   plan.batch = !inputs.single;
   plan.requests = std::move(inputs.requests);
-  plan.write = [format = read_format(fields)](Answer& answer, HttpResponse& response) {
+  plan.write = [format = read_format(fields), tei = context.dialect == Dialect::kTei](Answer& answer,
+                                                                                      HttpResponse& response) {
     JsonOut out(expected_bytes(answer));
     out.open('{').key("object").plain("list").key("data").open('[');
     for (size_t i = 0; i < answer.responses.size(); ++i) {
@@ -57,6 +73,7 @@ Plan plan_openai_embeddings(const PlanContext& context) {
       out.close('}');
     }
     out.close(']').key("model").text(answer.model.name);
+    if (!tei) write_id(out, answer);
     write_usage(out, answer.tokens);
     out.close('}');
     response.body = out.take();

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "server/routes.h"
 
@@ -27,7 +26,16 @@ struct Scoring {
   std::vector<std::pair<size_t, size_t>> ends;  // else the answers of each pair's texts
 };
 
-Scoring plan_scores(Plan& plan, const std::vector<std::string>& left, std::vector<std::string> right, const Cut& cut) {
+// A language model that reranks is told what to judge; vLLM's `instruction` takes the place of its own. Cross-encoders
+// are told nothing.
+PromptChoice read_instruction(const Fields& fields, const ModelFacts& model) {
+  PromptChoice choice;
+  if (model.architecture.ends_with("ForCausalLM")) choice.text = fields.text("instruction");
+  return choice;
+}
+
+Scoring plan_scores(Plan& plan, const Fields& fields, const std::vector<std::string>& left,
+                    std::vector<std::string> right, const Cut& cut) {
   Scoring scoring;
   const size_t count = right.size();
   size_t copied = 0;
@@ -43,7 +51,7 @@ Scoring plan_scores(Plan& plan, const std::vector<std::string>& left, std::vecto
       request.input = TextPair{left.size() == 1 ? left[0] : left[i], std::move(right[i])};
       plan.requests.push_back(std::move(request));
     }
-    apply(cut, {}, plan.requests);
+    apply(cut, read_instruction(fields, *plan.model), plan.requests);
     return scoring;
   }
   need_task(*plan.model, task::kEmbed);
@@ -84,7 +92,8 @@ struct Ranking {
   bool with_documents = false;
   bool documents_bare = false;  // as a string, not {"text": …}
   bool raw = false;
-  size_t top = 0;  // 0: all
+  size_t top = 0;             // 0: all
+  const char* version = "2";  // of Cohere's API
   std::vector<std::string> documents;
   Scoring scoring;
 };
@@ -108,15 +117,17 @@ void write_item(JsonOut& out, const Ranking& ranking, size_t index, float score)
 
 void write_ranking(const Ranking& ranking, Answer& answer, HttpResponse& response) {
   const std::vector<float> scores = scores_of(ranking.scoring, answer, ranking.raw);
-  std::vector<size_t> order(scores.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return scores[a] > scores[b]; });
+  std::vector<size_t> order = best_first(scores);
   if (ranking.top > 0 && ranking.top < order.size()) order.resize(ranking.top);
   JsonOut out;
   const bool tei = ranking.dialect == Dialect::kTei;
   if (!tei) {
-    out.open('{').key("id").text(answer.request_id).key("object").plain(ranking.voyage ? "list" : "rerank");
-    out.key("model").text(answer.model.name).key(ranking.voyage ? "data" : "results");
+    write_id(out.open('{'), answer);
+    out.key("object")
+        .plain(ranking.voyage ? "list" : "rerank")
+        .key("model")
+        .text(answer.model.name)
+        .key(ranking.voyage ? "data" : "results");
   }
   out.open('[');
   for (size_t i : order) write_item(out, ranking, i, scores[i]);
@@ -125,7 +136,7 @@ void write_ranking(const Ranking& ranking, Answer& answer, HttpResponse& respons
     if (!ranking.voyage) {
       // Cohere counts in units of a query with up to a hundred documents.
       const auto units = static_cast<int64_t>((ranking.documents.size() + 99) / 100);
-      out.key("meta").open('{').key("api_version").open('{').key("version").plain("2").close('}');
+      out.key("meta").open('{').key("api_version").open('{').key("version").plain(ranking.version).close('}');
       out.key("billed_units").open('{').key("search_units").integer(units).close('}').close('}');
     }
     write_usage(out, answer.tokens);
@@ -146,7 +157,7 @@ std::vector<std::string> read_side(const Fields& fields, std::string_view name, 
 Plan plan_rerank(const PlanContext& context) {
   const Fields fields(context.body);
   Plan plan;
-  plan.model = choose_model(context, fields);
+  plan.model = choose_model(context, fields, {task::kScore, task::kMultiVector, task::kEmbed});
   Ranking ranking;
   ranking.dialect = context.dialect;
   const bool tei = fields.has("texts") || context.dialect == Dialect::kTei;
@@ -163,13 +174,14 @@ Plan plan_rerank(const PlanContext& context) {
   const bool by_default = dialect == Dialect::kJina || dialect == Dialect::kVllm ||
                           (dialect == Dialect::kPlain && !ranking.voyage && !context.request.path.starts_with("/v2/"));
   ranking.with_documents = fields.flag(tei ? "return_text" : "return_documents").value_or(!tei && by_default);
+  if (context.request.path.find("/v1/") != std::string::npos) ranking.version = "1";
   ranking.raw = fields.flag("raw_scores").value_or(false);
   Cut cut = read_cut(fields, context.rules);
   if (const auto tokens = fields.whole("max_tokens_per_doc", 0, 1 << 24); tokens && *tokens > 0) {
     cut.truncation = Truncation::kRight;  // of the pair's longer part, which is the document
   }
   ranking.documents = documents;
-  ranking.scoring = plan_scores(plan, {std::move(query)}, std::move(documents), cut);
+  ranking.scoring = plan_scores(plan, fields, {std::move(query)}, std::move(documents), cut);
   plan.batch = true;
   plan.write = [ranking = std::move(ranking)](Answer& answer, HttpResponse& response) {
     write_ranking(ranking, answer, response);
@@ -180,7 +192,7 @@ Plan plan_rerank(const PlanContext& context) {
 Plan plan_score(const PlanContext& context) {
   const Fields fields(context.body);
   Plan plan;
-  plan.model = choose_model(context, fields);
+  plan.model = choose_model(context, fields, {task::kScore, task::kMultiVector, task::kEmbed});
   struct Names {
     const char *left, *right;
   };
@@ -202,7 +214,7 @@ Plan plan_score(const PlanContext& context) {
   // Cross-encoders made with an activation of their own (or none) score as that says: vLLM's and the library's way.
   const bool raw = fields.flag("use_activation") == false || fields.flag("raw_scores") == true;
   plan.batch = true;
-  const Scoring scoring = plan_scores(plan, left, std::move(right), read_cut(fields, context.rules));
+  const Scoring scoring = plan_scores(plan, fields, left, std::move(right), read_cut(fields, context.rules));
   plan.write = [scoring, raw](Answer& answer, HttpResponse& response) {
     std::vector<float> scores;
     if (scoring.pairs && !raw) {
@@ -211,8 +223,8 @@ Plan plan_score(const PlanContext& context) {
       scores = scores_of(scoring, answer, raw);
     }
     JsonOut out;
-    out.open('{').key("id").text(answer.request_id).key("object").plain("list").key("model").text(answer.model.name);
-    out.key("data").open('[');
+    write_id(out.open('{'), answer);
+    out.key("object").plain("list").key("model").text(answer.model.name).key("data").open('[');
     for (size_t i = 0; i < scores.size(); ++i) {
       out.open('{').key("index").integer(static_cast<int64_t>(i)).key("object").plain("score");
       out.key("score").number(scores[i]).close('}');

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "server/data_url.h"
 #include "server/routes.h"
@@ -14,13 +13,13 @@ using Type = JsonValue::Type;
 
 Plan plan_vectors(const PlanContext& context, const Fields& fields, const char* task) {
   Plan plan;
-  plan.model = choose_model(context, fields);
+  plan.model = choose_model(context, fields, {task});
   need_task(*plan.model, task);
   plan.task = task;
   Inputs inputs = read_inputs(fields, "inputs", IdRule::kNative, context.rules);
   take_images(*plan.model, "inputs", inputs.requests);
-  const Cut cut = read_cut(fields, context.rules);
-  plan.average = cut.average && plan.task == task::kEmbed;
+  const Cut cut = read_cut(fields, context.rules, plan.task == task::kEmbed);
+  plan.average = cut.average;
   apply(cut, read_prompt(fields, *plan.model), inputs.requests);
   plan.batch = !inputs.single;
   plan.requests = std::move(inputs.requests);
@@ -78,11 +77,8 @@ std::vector<float> label_scores(const Response& response, bool scores, bool raw)
 }
 
 void write_predictions(JsonOut& out, const ModelFacts& model, const std::vector<float>& scores) {
-  std::vector<size_t> order(scores.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return scores[a] > scores[b]; });
   out.open('[');
-  for (size_t i : order) {
+  for (size_t i : best_first(scores)) {
     const auto& labels = model.info.labels;
     out.open('{').key("score").number(scores[i]).key("label");
     out.text(i < labels.size() ? labels[i] : fmt::format("LABEL_{}", i)).close('}');
@@ -92,7 +88,7 @@ void write_predictions(JsonOut& out, const ModelFacts& model, const std::vector<
 
 Plan predict(const PlanContext& context, const Fields& fields) {
   Plan plan;
-  plan.model = choose_model(context, fields);
+  plan.model = choose_model(context, fields, {task::kClassify, task::kScore});
   const bool scores = !plan.model->can(task::kClassify) && plan.model->can(task::kScore);
   if (!scores) need_task(*plan.model, task::kClassify);
   plan.task = scores ? task::kScore : task::kClassify;
@@ -166,7 +162,7 @@ Plan plan_tei_embed_all(const PlanContext& context) {
 Plan plan_tei_similarity(const PlanContext& context) {
   const Fields fields(context.body);
   Plan plan;
-  plan.model = choose_model(context, fields);
+  plan.model = choose_model(context, fields, {task::kEmbed});
   need_task(*plan.model, task::kEmbed);
   plan.task = task::kEmbed;
   const Fields inputs(fields.need("inputs"), "inputs.");
@@ -180,7 +176,9 @@ Plan plan_tei_similarity(const PlanContext& context) {
   }
   const auto parameters = fields.find("parameters");
   const Fields options = parameters ? Fields(*parameters, "parameters.") : fields;
-  apply(read_cut(options, context.rules), read_prompt(options, *plan.model), plan.requests);
+  const Cut cut = read_cut(options, context.rules, true);
+  plan.average = cut.average;
+  apply(cut, read_prompt(options, *plan.model), plan.requests);
   for (Request& request : plan.requests) request.normalize = true;
   plan.batch = true;
   plan.write = [](Answer& answer, HttpResponse& response) {
@@ -203,11 +201,14 @@ Plan plan_tei_default(const PlanContext& context) {
   if (fields.has("input") && !fields.has("inputs")) return plan_openai_embeddings(context);
   const auto inputs = fields.find("inputs");
   if (inputs && inputs->is(Type::kObject)) return plan_tei_similarity(context);
-  const std::string made_for = choose_model(context, fields)->default_task;
-  if (made_for == task::kClassify || made_for == task::kScore) return plan_tei_predict(context);
-  if (made_for == task::kTokenClassify) return plan_entities(context);
-  if (made_for == task::kSparse) return plan_tei_embed_sparse(context);
-  return plan_tei_embed(context);
+  std::shared_ptr<const ModelFacts> model = choose_model(context, fields);
+  const PlanContext chosen{context.request, context.body, context.dialect, context.rules,
+                           [&](std::string_view, TaskList) { return model; }};
+  const std::string& made_for = model->default_task;
+  if (made_for == task::kClassify || made_for == task::kScore) return plan_tei_predict(chosen);
+  if (made_for == task::kTokenClassify) return plan_entities(chosen);
+  if (made_for == task::kSparse) return plan_tei_embed_sparse(chosen);
+  return plan_tei_embed(chosen);
 }
 
 // {"instances": [one or more bodies of POST /]} -> {"predictions": […]}
@@ -225,9 +226,9 @@ Plan plan_tei_vertex(const PlanContext& context) {
   instances.each([&](JsonValue instance) {
     PlanContext inner{context.request, instance, context.dialect, context.rules, context.find_model};
     Plan plan = plan_tei_default(inner);
-    if (!whole.model) whole.model = plan.model, whole.task = plan.task;
-    if (plan.model != whole.model || plan.task != whole.task) {
-      invalid(fields, "instances", "must all go to one model for one task");
+    if (!whole.model) whole.model = plan.model, whole.task = plan.task, whole.average = plan.average;
+    if (plan.model != whole.model || plan.task != whole.task || plan.average != whole.average) {
+      invalid(fields, "instances", "must all go to one model for one task, with one `long_input`");
     }
     const size_t begin = whole.requests.size();
     for (Request& request : plan.requests) whole.requests.push_back(std::move(request));

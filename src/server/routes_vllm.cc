@@ -8,9 +8,9 @@
 namespace wde::server {
 namespace {
 
-void open_list(JsonOut& out, const Answer& answer) {
-  out.open('{').key("id").text(answer.request_id).key("object").plain("list").key("created").integer(0);
-  out.key("model").text(answer.model.name).key("data").open('[');
+void open_list(JsonOut& out, const Answer& answer, std::string_view object = "list") {
+  write_id(out.open('{'), answer);
+  out.key("object").plain(object).key("model").text(answer.model.name).key("data").open('[');
 }
 
 void close_list(JsonOut& out, const Answer& answer) {
@@ -66,6 +66,12 @@ std::string task_of(const Fields& fields, const ModelFacts& model) {
   invalid(fields, "task", "must be one of embed, token_embed, classify, token_classify, score, sparse, multi_vector");
 }
 
+bool is_nothing(const Fields& fields, std::string_view name) {
+  const auto value = fields.find(name);
+  if (!value || (value->is(JsonValue::Type::kString) && value->string().empty())) return true;
+  return value->is(JsonValue::Type::kArray) && value->size() == 0;
+}
+
 }  // namespace
 
 Plan plan_pooling(const PlanContext& context) {
@@ -78,7 +84,9 @@ Plan plan_pooling(const PlanContext& context) {
   Inputs inputs = read_inputs(fields, "input", IdRule::kNative, context.rules);
   PromptChoice prompt;
   prompt.text = fields.text("prompt");
-  apply(read_cut(fields, context.rules), prompt, inputs.requests);
+  const Cut cut = read_cut(fields, context.rules, plan.task == task::kEmbed);
+  plan.average = cut.average;
+  apply(cut, prompt, inputs.requests);
   if (plan.task == task::kMultiVector) {
     const std::optional<std::string> side = read_side_name(fields);
     for (Request& request : inputs.requests) request.prompt_name = side;
@@ -92,6 +100,7 @@ Plan plan_pooling(const PlanContext& context) {
   }
   plan.batch = !inputs.single;
   plan.requests = std::move(inputs.requests);
+  check_bytes(fields);
   const bool as_base64 = fields.choice("encoding_format", {"float", "base64"}) == 1;
   plan.write = [name = main_output(plan.task, activation == false), as_base64](Answer& answer, HttpResponse& response) {
     JsonOut out(expected_bytes(answer));
@@ -110,7 +119,7 @@ Plan plan_pooling(const PlanContext& context) {
 Plan plan_classify(const PlanContext& context) {
   const Fields fields(context.body);
   Plan plan;
-  plan.model = choose_model(context, fields);
+  plan.model = choose_model(context, fields, {task::kClassify});
   need_task(*plan.model, task::kClassify);
   plan.task = task::kClassify;
   Inputs inputs = read_inputs(fields, "input", IdRule::kNative, context.rules);
@@ -125,16 +134,12 @@ Plan plan_classify(const PlanContext& context) {
       return i < labels.size() ? labels[i] : fmt::format("LABEL_{}", i);
     };
     JsonOut out(expected_bytes(answer));
-    if (infinity) {
-      out.open('{').key("object").plain("classify").key("model").text(answer.model.name).key("data").open('[');
-    } else {
-      open_list(out, answer);
-    }
+    open_list(out, answer, infinity ? "classify" : "list");
     for (size_t i = 0; i < answer.responses.size(); ++i) {
       const auto& probs = output_of(answer.responses[i], name).values;
       if (infinity) {
         out.open('[');
-        for (size_t k = 0; k < probs.size(); ++k) {
+        for (size_t k : best_first(probs)) {
           out.open('{').key("score").number(probs[k]).key("label").text(label(k)).close('}');
         }
         out.close(']');
@@ -153,11 +158,15 @@ Plan plan_classify(const PlanContext& context) {
 Plan plan_ollama_embed(const PlanContext& context) {
   const Fields fields(context.body);
   Plan plan;
-  plan.model = choose_model(context, fields);
+  plan.model = choose_model(context, fields, {task::kEmbed});
   need_task(*plan.model, task::kEmbed);
   plan.task = task::kEmbed;
-  Inputs inputs = read_inputs(fields, "input", IdRule::kRefuse, context.rules);
-  apply(read_cut(fields, context.rules), {}, inputs.requests);
+  Inputs inputs;
+  // Nothing is no mistake to Ollama: its clients load a model that way.
+  if (!is_nothing(fields, "input")) inputs = read_inputs(fields, "input", IdRule::kRefuse, context.rules);
+  const Cut cut = read_cut(fields, context.rules, true);
+  plan.average = cut.average;
+  apply(cut, {}, inputs.requests);
   const size_t dimensions = read_dimensions(fields, *plan.model);
   for (Request& request : inputs.requests) {
     request.dimensions = dimensions;
@@ -183,16 +192,26 @@ Plan plan_ollama_embed(const PlanContext& context) {
 Plan plan_ollama_embeddings(const PlanContext& context) {
   const Fields fields(context.body);
   Plan plan;
-  plan.model = choose_model(context, fields);
+  plan.model = choose_model(context, fields, {task::kEmbed});
   need_task(*plan.model, task::kEmbed);
   plan.task = task::kEmbed;
-  Request request;
-  request.input = read_text(fields, "prompt");
-  plan.requests.push_back(std::move(request));
-  apply(read_cut(fields, context.rules), {}, plan.requests);
+  if (!is_nothing(fields, "prompt")) {
+    Request request;
+    request.input = read_text(fields, "prompt");
+    plan.requests.push_back(std::move(request));
+  }
+  const Cut cut = read_cut(fields, context.rules, true);
+  plan.average = cut.average;
+  apply(cut, {}, plan.requests);
   plan.write = [](Answer& answer, HttpResponse& response) {
     JsonOut out(expected_bytes(answer));
-    out.open('{').key("embedding").floats(output_of(answer.responses[0], "embedding").values).close('}');
+    out.open('{').key("embedding");
+    if (answer.responses.empty()) {
+      out.open('[').close(']');
+    } else {
+      out.floats(output_of(answer.responses[0], "embedding").values);
+    }
+    out.close('}');
     response.body = out.take();
   };
   return plan;

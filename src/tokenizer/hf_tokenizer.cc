@@ -42,11 +42,20 @@ void add_frame(const TokenFrame& frame, size_t max_length, Sequence& sequence) {
   if (!frame.fill_is_seen) sequence.unseen = filled;
 }
 
+ErrorCode code_of(int32_t status) {
+  switch (status) {
+    case WDE_TOKENIZER_INVALID_INPUT:
+      return ErrorCode::kInvalidInput;
+    case WDE_TOKENIZER_TOO_LONG:
+      return ErrorCode::kTooLong;
+    default:
+      return ErrorCode::kInternal;
+  }
+}
+
 Result<Sequence> to_result(const wde_tokenizer_encoding& encoding, const TokenizeJob& job, size_t max_length) {
   if (encoding.status != WDE_TOKENIZER_OK) {
-    const ErrorCode code =
-        encoding.status == WDE_TOKENIZER_INVALID_INPUT ? ErrorCode::kInvalidInput : ErrorCode::kInternal;
-    return Error{code, std::string(encoding.error, encoding.error_length)};
+    return Error{code_of(encoding.status), std::string(encoding.error, encoding.error_length)};
   }
   Sequence sequence;
   const size_t size = encoding.size;
@@ -173,8 +182,9 @@ Result<Sequence> HfTokenizer::encode_pieces(const TokenizeJob& job, size_t max_l
       const TemplatePiece& piece = job.pieces[i];
       if (piece.may_be_cut != cut) continue;
       if (cut && limit != 0 && fixed >= limit) {
-        return invalid(
-            fmt::format("the template and the query alone are {} tokens, and the maximum length is {}", fixed, limit));
+        return Error{
+            ErrorCode::kTooLong,
+            fmt::format("the template and the query alone are {} tokens, and the maximum length is {}", fixed, limit)};
       }
       wde_tokenizer_input input = {piece.text.data(), piece.text.size(), nullptr, 0, false, true, 0, 0};
       input.truncation = static_cast<uint8_t>(job.options.truncation);
@@ -209,8 +219,9 @@ Result<Sequence> HfTokenizer::take_ids(const TokenizeJob& job, size_t max_length
   const size_t size = job.ids.size();
   if (size == 0) return invalid("the list of token ids is empty, at least one id was expected");
   if (max_length != 0 && size > max_length) {
-    return invalid(fmt::format("{} token ids were given, the maximum length is {} (ready ids are not truncated)", size,
-                               max_length));
+    return Error{ErrorCode::kTooLong, fmt::format("{} token ids were given, the maximum length is {} (ready ids are "
+                                                  "not truncated)",
+                                                  size, max_length)};
   }
   if (auto error = outside(job.ids)) return *error;
   Sequence sequence;

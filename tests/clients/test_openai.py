@@ -38,6 +38,11 @@ def test_errors():
     except openai.BadRequestError as error:
         assert error.param == "input" and "empty" in error.message, error
     try:
+        client.embeddings.create(model="served", input="word " * 5000, extra_body={"long_input": "error"})
+        raise AssertionError
+    except openai.BadRequestError as error:
+        assert error.code == "context_length_exceeded", error
+    try:
         client.models.retrieve("none")
         raise AssertionError
     except openai.NotFoundError as error:

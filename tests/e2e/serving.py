@@ -32,8 +32,8 @@ class Answer:
 class Server:
     """with Server(model, …) as server: server.post("/embed", {…})"""
 
-    def __init__(self, *models, flags=(), env=None, wait=True):
-        models = models or (MODEL,)
+    def __init__(self, *models, flags=(), env=None, wait=True, named=True):
+        models = models or ((MODEL,) if named else ())
         self.stderr = tempfile.TemporaryFile()
         arguments = [BINARY, "serve", "--port", "0", "--http-threads", "2"]
         for model in models:

@@ -121,6 +121,18 @@ class OverHttp(Case):
         answer = self.server.post("/v2/embed", body)
         self.assertEqual(answer.status, 200, answer)
         self.assertNear(answer.json["embeddings"]["float"][0], vector_of({"image": "422.jpg"}))
+        inputs = [{"content": [{"type": "image_url", "image_url": {"url": data_url("422.jpg")}}]},
+                  {"content": [{"type": "text", "text": "a photo of a cat"}]}]
+        answer = self.server.post("/v2/embed", {"inputs": inputs})
+        self.assertEqual((answer.status, answer.json["texts"]), (200, ["a photo of a cat"]), answer)
+        self.assertNear(answer.json["embeddings"]["float"][0], vector_of({"image": "422.jpg"}))
+        self.assertNear(answer.json["embeddings"]["float"][1], vector_of("a photo of a cat"))
+
+    def test_infinity(self):
+        body = {"input": [data_url("rgb.png")], "modality": "image", "dimensions": 0}
+        answer = self.server.post("/infinity/embeddings", body)
+        self.assertEqual(answer.status, 200, answer)
+        self.assertNear(answer.json["data"][0]["embedding"], vector_of({"image": "rgb.png"}))
 
     def test_nothing_is_fetched_or_read(self):
         for image in ("http://127.0.0.1:1/x.png", "https://example.com/x.png", "file:///etc/passwd", str(IMAGES / "rgb.png"), "data:text/html;base64,AAAA"):

@@ -236,6 +236,8 @@ class Tei(Case):
         self.assertEqual(found["served_model_name"], "bert-mean")
         self.assertEqual(found["model_type"], {"embedding": {"pooling": "mean"}})
         self.assertEqual(found["max_client_batch_size"], 2048)
+        self.assertGreater(found["max_batch_tokens"], 0)
+        self.assertIsNone(found["model_sha"])
 
     def test_wrong_model_type(self):
         for path in ["/predict", "/embed_sparse"]:
@@ -338,13 +340,30 @@ class Others(Case):
         self.assertEqual(len(found["data"][0]["data"][0]), 48)
         self.assertStatus(server.post("/classify", {"input": "a"}), 400)
 
+    def test_infinity(self):
+        found = self.assertStatus(server.get("/infinity/models"), 200)["data"][0]
+        self.assertEqual((found["owned_by"], found["capabilities"]), ("infinity", ["embed", "rerank"]))
+        self.assertEqual(set(found["stats"]), {"queue_fraction", "queue_absolute", "results_pending", "batch_size"})
+        self.assertLess(abs(self.assertStatus(server.get("/infinity/health"), 200)["unix"] - time.time()), 60)
+        # All that its client sends where its user says nothing.
+        body = {"input": TEXTS, "model": "default/not-specified", "dimensions": 0, "modality": "text"}
+        found = self.assertStatus(server.post("/infinity/embeddings", body), 200)
+        self.assertClose(found["data"][1]["embedding"], VECTORS[1])
+
     def test_ollama(self):
         found = self.assertStatus(server.post("/api/embed", {"model": "bert-mean:latest", "input": TEXTS}), 200)
         self.assertClose(found["embeddings"][1], unit(VECTORS[1]))
         self.assertGreater(found["prompt_eval_count"], 3)
         found = self.assertStatus(server.post("/ollama/api/embeddings", {"model": "x", "prompt": TEXTS[0]}), 200)
         self.assertClose(found["embedding"], VECTORS[0])
-        self.assertIsInstance(self.assertStatus(server.post("/api/embed", {"model": "x"}), 400)["error"], str)
+        self.assertIsInstance(self.assertStatus(server.post("/api/embed", {"model": "x", "input": 5}), 400)["error"], str)
+        self.assertEqual(self.assertStatus(server.post("/api/embed", {"model": "x"}), 200)["embeddings"], [])
+        long = {"model": "x", "input": "word " * 5000}
+        found = self.assertStatus(server.post("/api/embed", {**long, "truncate": False}), 400)
+        self.assertIn("the input length exceeds the context length", found["error"])
+        averaged = self.assertStatus(server.post("/api/embed", {**long, "long_input": "average"}), 200)["embeddings"]
+        expected = self.assertStatus(server.post("/embed", {"inputs": long["input"], "long_input": "average"}), 200)
+        self.assertClose(averaged[0], expected[0])
         self.assertEqual(self.assertStatus(server.get("/api/tags"), 200)["models"][0]["name"], "bert-mean")
         self.assertIn("version", self.assertStatus(server.get("/api/version"), 200))
         self.assertIn("embedding", self.assertStatus(server.post("/api/show", {"model": "bert-mean"}), 200)["capabilities"])
@@ -384,6 +403,11 @@ class Others(Case):
                      "te_request_input_length_bucket", "wde_tokens_total", "process_resident_memory_bytes"]:
             self.assertTrue(name in text, name)
         self.assertFalse("/none" in text)
+        # Whatever a stranger asks for, the server's memory of it does not grow.
+        for method in ["OPTIONS", "GET", "POST", "PUT", "HEAD", "BREW"]:
+            server.request(method, "/strange", "{}")
+            server.request(method, "/v1/models/strange", "{}")
+        self.assertFalse("strange" in server.get("/metrics").body.decode())
 
     def test_deadline(self):
         body = {"inputs": ["some words " * 200] * 500}
@@ -411,6 +435,7 @@ class Operations(Case):
             self.assertClose(found["data"][0]["embedding"], expected)
             self.assertEqual(found["model"], "two")
             self.assertEqual(two.post("/v1/embeddings", {"model": "one", "input": "a"}).json["model"], "one")
+            self.assertEqual(two.get("/info").json["model_type"], {"embedding": {"pooling": "mean"}})
             found = self.assertStatus(two.post("/v1/embeddings", {"model": "three", "input": "a"}), 404)
             self.assertEqual(found["error"]["code"], "model_not_found")
             self.assertStatus(two.post("/models/unload", {"model": "two"}), 200)
@@ -419,10 +444,55 @@ class Operations(Case):
             answer = two.post("/v1/embeddings", {"model": "two", "input": "a"})
             self.assertEqual(answer.status, 503)
             self.assertIn("Retry-After", answer.headers)
+            self.assertEqual(two.get("/health").status, 200)  # the other one is in service meanwhile
             deadline = time.monotonic() + 30 * SLOW
             while two.post("/v1/embeddings", {"model": "two", "input": "a"}).status != 200:
                 self.assertLess(time.monotonic(), deadline)
                 time.sleep(0.05)
+
+    def test_who_names_no_model_gets_the_right_one(self):
+        names = ["bert-classify", "bert-cls", "bert-cross-encoder"]
+        if not all((DATA / name / "config.json").exists() for name in names):
+            self.skipTest("not all models are here")
+        with Server(*[DATA / name for name in names]) as three:
+            pair = {"query": "a query", "texts": ["a document"]}
+            self.assertEqual(three.post("/rerank", pair).json, three.post("/rerank", {**pair, "model": names[2]}).json)
+            self.assertEqual(three.post("/v1/rerank", {"query": "a", "documents": ["b"]}).json["model"], names[2])
+            self.assertEqual(three.post("/v1/embeddings", {"input": "a"}).json["model"], names[1])
+            self.assertEqual(three.post("/classify", {"input": "a"}).json["model"], names[0])
+            self.assertEqual(three.post("/", {"inputs": "a"}).json, three.post("/predict", {"inputs": "a"}).json)
+            self.assertEqual(list(three.get("/info").json["model_type"]), ["classifier"])
+            # It is the right one also while it is not loaded.
+            self.assertStatus(three.post("/models/unload", {"model": names[2]}), 200)
+            self.assertStatus(three.post("/rerank", pair), 503)
+
+    def test_without_a_model_the_default_one(self):
+        with tempfile.TemporaryDirectory() as cache:
+            os.makedirs(os.path.join(cache, "wde"))
+            os.symlink(MODEL, os.path.join(cache, "wde", "all-MiniLM-L6-v2"))
+            default = Server(named=False, env={"XDG_CACHE_HOME": cache})
+            self.assertEqual(default.get("/v1/models").json["data"][0]["id"], "all-MiniLM-L6-v2")
+            log = default.log()
+            self.assertIn(f"playground http://127.0.0.1:{default.port}/", log)
+            lines = re.findall(r"curl http://[^/]+(\S+) -H 'content-type: application/json' -d '(.*)'\n", log)
+            self.assertEqual([path for path, _ in lines], ["/v1/embeddings", "/embed", "/v1/rerank"])
+            for path, body in lines:
+                self.assertStatus(default.post(path, body), 200)
+            default.stop()
+        # Where it is not, it is asked of the Hub.
+        with tempfile.TemporaryDirectory() as cache:
+            alone = Server(named=False, wait=False, env={"XDG_CACHE_HOME": cache, "HF_HOME": cache, "HF_HUB_OFFLINE": "1"})
+            self.assertEqual(alone.process.wait(timeout=30 * SLOW), 1)
+            self.assertIn("sentence-transformers/all-MiniLM-L6-v2", alone.log())
+            alone.stop(expect=1)
+
+    def test_info_tells_how_vectors_are_pooled(self):
+        with Server(DATA / "bert-cls") as one:
+            self.assertEqual(one.get("/info").json["model_type"], {"embedding": {"pooling": "cls"}})
+        with Server(flags=["--pooling", "lasttoken", "--max-batch-tokens", "77"]) as one:
+            found = self.assertStatus(one.get("/info"), 200)
+            self.assertEqual(found["model_type"], {"embedding": {"pooling": "last_token"}})
+            self.assertEqual(found["max_batch_tokens"], 77)
 
     def test_keys(self):
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
@@ -446,6 +516,13 @@ class Operations(Case):
             self.assertEqual(answer.status, 204)
             self.assertEqual(answer.headers["Access-Control-Allow-Origin"], "http://a.example")
             self.assertIn("authorization", answer.headers["Access-Control-Allow-Headers"])
+            # OpenAI's client in a browser has headers of its own.
+            wanted = {"Origin": "http://a.example", "Access-Control-Request-Headers": "authorization,content-type,x-stainless-os"}
+            answer = open_server.request("OPTIONS", "/v1/embeddings", headers=wanted)
+            self.assertEqual(answer.headers["Access-Control-Allow-Headers"], "authorization,content-type,x-stainless-os")
+            wanted["Access-Control-Request-Headers"] = "a: b"
+            answer = open_server.request("OPTIONS", "/v1/embeddings", headers=wanted)
+            self.assertNotIn(":", answer.headers["Access-Control-Allow-Headers"])
             answer = open_server.get("/health", {"Origin": "http://b.example"})
             self.assertNotIn("Access-Control-Allow-Origin", answer.headers)
 
@@ -502,6 +579,7 @@ class Operations(Case):
         paths = self.assertStatus(server.get("/openapi.json"), 200)["paths"]
         for path, methods in paths.items():
             for method in methods:
+                path = path.replace("{model}", "bert-mean")
                 answer = server.get(path) if method == "get" else server.post(path, {})
                 self.assertNotIn(answer.status, (404, 405), path)
                 self.assertIn(str(answer.status), methods[method]["responses"], path)

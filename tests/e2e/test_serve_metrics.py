@@ -111,7 +111,7 @@ class Metrics(unittest.TestCase):
                 self.assertEqual(server.post("/models/unload", {"model": "bert-cls"}).status, 200)
                 self.assertEqual(server.post("/models/load", {"model": "bert-cls"}).status, 200)
                 deadline = time.monotonic() + 60
-                while server.get("/health").status != 200 and time.monotonic() < deadline:
+                while server.get("/v1/models/bert-cls").json["state"] != "ready" and time.monotonic() < deadline:
                     time.sleep(0.02)
             metrics = scrape(server)
             self.assertEqual(self.histogram(metrics, "te_batch_next_size", "bert-cls")[1], 6)

@@ -40,7 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     const JsonDocument document(body);
     const PlanContext context{http, document.root(), route.dialects[0], rules,
-                              [&](std::string_view) { return models[data[1] % 4]; }};
+                              [&](std::string_view, TaskList) { return models[data[1] % 4]; }};
     const Plan plan = route.planner(context);
     // A query and as many documents as there may be; pairs of /score have two sides.
     if (plan.requests.size() > 2 * rules.max_inputs + 1 || !plan.model || !plan.write) std::abort();

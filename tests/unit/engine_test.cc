@@ -145,14 +145,19 @@ TEST(Engine, BadRequestsDoNotHarmTheirNeighbours) {
   struct Bad {
     Request request;
     std::string in_message;
+    ErrorCode code = ErrorCode::kInvalidInput;
   };
+  Request whole{std::string("word and more and more and more"), {}};
+  whole.truncation = Truncation::kRefuse;
+  whole.max_length = 4;
   const std::vector<Bad> bad = {{{std::string("bad \xff\xfe text"), {}}, "UTF-8"},
                                 {{std::string("cut \xe4\xb8"), {}}, "UTF-8"},
                                 {{TextPair{"fine", "\xc0\x80"}, {}}, "UTF-8"},
                                 {{TokenIds{{1, 2, 1'000'000}}, {}}, "1000000"},
                                 {{TokenIds{{5, -1}}, {}}, "-1"},
                                 {{TokenIds{{}}, {}}, "empty"},
-                                {{TokenIds{std::vector<int32_t>(5000, 5)}, {}}, "5000"},
+                                {{TokenIds{std::vector<int32_t>(5000, 5)}, {}}, "5000", ErrorCode::kTooLong},
+                                {whole, "at most 4 are allowed", ErrorCode::kTooLong},
                                 {{TokenIds{{5, 6}}, "query: "}, "prompt"}};
   std::vector<std::future<Result<Response>>> good, wrong;
   for (int round = 0; round < 5; ++round) {
@@ -165,7 +170,7 @@ TEST(Engine, BadRequestsDoNotHarmTheirNeighbours) {
   for (size_t i = 0; i < wrong.size(); ++i) {
     auto result = wrong[i].get();
     ASSERT_FALSE(result.ok()) << "bad request " << i % bad.size();
-    EXPECT_EQ(result.error().code, ErrorCode::kInvalidInput) << i % bad.size();
+    EXPECT_EQ(result.error().code, bad[i % bad.size()].code) << i % bad.size();
     expect_contains(result.error().message, {bad[i % bad.size()].in_message});
   }
 }

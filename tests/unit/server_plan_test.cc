@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "server/chunks.h"
+#include "server/pages.h"
 #include "server/routes.h"
 
 namespace wde::server {
@@ -41,13 +42,18 @@ std::shared_ptr<ModelFacts> model(std::vector<std::string> tasks) {
   return facts;
 }
 
-Plan plan_of(const std::string& path, std::string body, std::shared_ptr<ModelFacts> facts, ApiRules rules = {}) {
+// `asked`: for which tasks a planner wants a model where the request names none.
+Plan plan_of(const std::string& path, std::string body, std::shared_ptr<ModelFacts> facts, ApiRules rules = {},
+             std::vector<std::string>* asked = nullptr) {
   HttpRequest http;
   http.path = path;
   const RouteMatch match = find_route(http.path);
   EXPECT_NE(match.route, nullptr) << path;
   const JsonDocument document(body);
-  const PlanContext context{http, document.root(), match.dialect, rules, [&](std::string_view) { return facts; }};
+  const PlanContext context{http, document.root(), match.dialect, rules, [&](std::string_view name, TaskList tasks) {
+                              if (asked != nullptr && name.empty()) asked->assign(tasks.begin(), tasks.end());
+                              return facts;
+                            }};
   return match.route->planner(context);
 }
 
@@ -63,6 +69,16 @@ Response vector_response(std::vector<float> values, const char* name = "embeddin
   Response response;
   response.outputs.push_back({name, {values.size()}, values, {}});
   return response;
+}
+
+// What is refused, in the words of the refusal; "" if it is not.
+std::string refusal(const std::string& path, const std::string& body, const std::shared_ptr<ModelFacts>& facts) {
+  try {
+    plan_of(path, body, facts);
+    return "";
+  } catch (const ApiError& error) {
+    return error.what();
+  }
 }
 
 Response score_response(float logit) {
@@ -188,6 +204,138 @@ TEST(ServerPlan, TheWrongModelIsTold) {
 TEST(ServerPlan, DecodeAsksTheEngine) {
   const Json found = answer(plan_of("/decode", R"({"ids": [[1, 2], [3]]})", model({"embed"})), {});
   EXPECT_EQ(found, Json::parse(R"(["2 ids", "1 ids"])"));
+}
+
+TEST(ServerPlan, WhoNamesNoModelGetsOneForTheTask) {
+  const auto all = model({"embed", "sparse", "score", "classify", "token_classify"});
+  const std::vector<std::tuple<const char*, const char*, std::vector<std::string>>> cases = {
+      {"/v1/embeddings", R"({"input": "a", "model": "default/not-specified"})", {"embed"}},
+      {"/embed", R"({"inputs": "a"})", {"embed"}},
+      {"/embed_sparse", R"({"inputs": "a"})", {"sparse"}},
+      {"/v2/embed", R"({"texts": ["a"]})", {"embed"}},
+      {"/api/embed", R"({"input": "a"})", {"embed"}},
+      {"/similarity", R"({"inputs": {"source_sentence": "a", "sentences": ["b"]}})", {"embed"}},
+      {"/rerank", R"({"query": "a", "texts": ["b"]})", {"score", "multi_vector", "embed"}},
+      {"/score", R"({"text_1": "a", "text_2": "b"})", {"score", "multi_vector", "embed"}},
+      {"/predict", R"({"inputs": "a"})", {"classify", "score"}},
+      {"/classify", R"({"input": "a"})", {"classify"}},
+      {"/token_classify", R"({"inputs": "a"})", {"token_classify"}},
+      {"/", R"({"inputs": "a"})", {}},
+      {"/tokenize", R"({"inputs": "a"})", {}},
+  };
+  for (const auto& [path, body, tasks] : cases) {
+    std::vector<std::string> asked = {"nothing"};
+    plan_of(path, body, all, {}, &asked);
+    EXPECT_EQ(asked, tasks) << path;
+  }
+}
+
+TEST(ServerPlan, OnlyEmbeddingsAreAveraged) {
+  const auto all = model({"embed", "token_embed", "sparse", "score", "classify", "token_classify"});
+  const std::string average = R"(, "long_input": "average"})";
+  for (const auto& [path, body] : std::vector<std::pair<const char*, std::string>>{
+           {"/v1/embeddings", R"({"input": "a")" + average},
+           {"/embed", R"({"inputs": "a")" + average},
+           {"/", R"({"inputs": "a")" + average},
+           {"/v2/embed", R"({"texts": ["a"])" + average},
+           {"/api/embed", R"({"input": "a")" + average},
+           {"/api/embeddings", R"({"prompt": "a")" + average},
+           {"/pooling", R"({"input": "a")" + average},
+           {"/similarity", R"({"inputs": {"source_sentence": "a", "sentences": ["b"]})" + average},
+           {"/vertex", R"({"instances": [{"inputs": "a")" + average + "]}"}}) {
+    EXPECT_TRUE(plan_of(path, body, all).average) << path;
+  }
+  for (const auto& [path, body] : std::vector<std::pair<const char*, std::string>>{
+           {"/embed_all", R"({"inputs": "a")" + average},
+           {"/embed_sparse", R"({"inputs": "a")" + average},
+           {"/predict", R"({"inputs": "a")" + average},
+           {"/token_classify", R"({"inputs": "a")" + average},
+           {"/rerank", R"({"query": "a", "texts": ["b"])" + average},
+           {"/score", R"({"text_1": "a", "text_2": "b")" + average},
+           {"/classify", R"({"input": "a")" + average},
+           {"/pooling", R"({"input": "a", "task": "token_embed")" + average},
+           {"/vertex", R"({"instances": [{"inputs": "b"}, {"inputs": "a")" + average + "]}"}}) {
+    EXPECT_NE(refusal(path, body, all).find("long_input"), std::string::npos) << path;
+  }
+}
+
+TEST(ServerPlan, NothingIsNoMistakeToOllama) {
+  const auto embedder = model({"embed"});
+  for (const char* body : {"{}", R"({"input": ""})", R"({"input": []})", R"({"input": null})"}) {
+    EXPECT_EQ(answer(plan_of("/api/embed", body, embedder), {})["embeddings"], Json::array()) << body;
+  }
+  EXPECT_EQ(answer(plan_of("/api/embeddings", R"({"prompt": ""})", embedder), {})["embedding"], Json::array());
+  EXPECT_NE(refusal("/api/embed", R"({"input": ["a", ""]})", embedder), "");
+  const ApiError error = from_engine({ErrorCode::kTooLong, "the input has 9 tokens"});
+  EXPECT_EQ(Json::parse(error_response(error, ErrorStyle::kOllama).body)["error"],
+            "the input length exceeds the context length: the input has 9 tokens");
+  EXPECT_EQ(Json::parse(error_response(error, ErrorStyle::kEnvelope).body)["error"]["code"], "context_length_exceeded");
+  EXPECT_EQ(error_response(error, ErrorStyle::kTei).status, 422);
+}
+
+TEST(ServerPlan, Infinity) {
+  const auto embedder = model({"embed"});
+  EXPECT_EQ(plan_of("/infinity/embeddings", R"({"input": "a", "dimensions": 0})", embedder).requests[0].dimensions, 0U);
+  EXPECT_EQ(refusal("/embeddings", R"({"input": "a", "dimensions": 0, "modality": "text"})", embedder), "");
+  EXPECT_NE(refusal("/v1/embeddings", R"({"input": "a", "dimensions": 0})", embedder), "");
+  const Plan plan = plan_of("/infinity/embeddings", R"({"input": ["AAAA"], "modality": "image"})", embedder);
+  EXPECT_TRUE(std::holds_alternative<Image>(plan.requests[0].input));
+  EXPECT_NE(refusal("/infinity/embeddings", R"({"input": "a", "modality": "audio"})", embedder), "");
+  Json found = answer(plan_of("/infinity/classify", R"({"input": "a"})", model({"classify"})),
+                      {vector_response({0.2F, 0.8F}, "probs")});
+  EXPECT_EQ(found["data"][0][0]["label"], "bad");
+  EXPECT_EQ(found["object"], "classify");
+  EXPECT_EQ(found["id"], "id");
+  EXPECT_GT(found["created"], 1'500'000'000);
+}
+
+TEST(ServerPlan, Vllm) {
+  const auto embedder = model({"embed"});
+  for (const char* path : {"/v1/embeddings", "/pooling"}) {
+    EXPECT_EQ(refusal(path, R"({"input": "a", "embed_dtype": "float32", "endianness": "little"})", embedder), "");
+    EXPECT_NE(refusal(path, R"({"input": "a", "embed_dtype": "float16"})", embedder), "");
+    EXPECT_NE(refusal(path, R"({"input": "a", "endianness": "big"})", embedder), "");
+    EXPECT_EQ(plan_of(path, R"({"input": "a", "use_activation": false})", embedder).requests[0].normalize, false);
+  }
+  const auto ranker = model({"score"});
+  const std::string body = R"({"queries": "a", "documents": ["b"], "instruction": "judge"})";
+  EXPECT_EQ(plan_of("/score", body, ranker).requests[0].prompt, std::nullopt);  // a cross-encoder is told nothing
+  ranker->architecture = "Qwen3ForCausalLM";
+  EXPECT_EQ(plan_of("/score", body, ranker).requests[0].prompt, "judge");
+  EXPECT_GT(answer(plan_of("/score", body, ranker), {score_response(1)})["created"], 1'500'000'000);
+}
+
+TEST(ServerPlan, Cohere) {
+  const auto embedder = model({"embed"});
+  EXPECT_EQ(plan_of("/v2/embed", R"({"texts": ["a"], "max_tokens": 4096})", embedder).requests[0].max_length, 16U);
+  EXPECT_EQ(plan_of("/v2/embed", R"({"texts": ["a"], "max_tokens": 8})", embedder).requests[0].max_length, 8U);
+  const std::string part = R"({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}})";
+  const std::string image =
+      R"({"inputs": [{"content": [)" + part + R"(]}, {"content": [{"type": "text", "text": "a"}]}]})";
+  EXPECT_NE(refusal("/v2/embed", image, embedder).find("image_url"), std::string::npos);
+  embedder->info.images = true;
+  const Plan plan = plan_of("/v2/embed", image, embedder);
+  ASSERT_EQ(plan.requests.size(), 2U);
+  EXPECT_TRUE(std::holds_alternative<Image>(plan.requests[0].input));
+  EXPECT_EQ(std::get<std::string>(plan.requests[1].input), "a");
+  EXPECT_NE(refusal("/v2/embed", R"({"inputs": [{"content": [)" + part + "," + part + "]}]}", embedder), "");
+  const std::string query = R"({"query": "q", "documents": ["a"]})";
+  const auto version = [&](const char* path) {
+    return answer(plan_of(path, query, model({"score"})), {score_response(1)})["meta"]["api_version"]["version"];
+  };
+  EXPECT_EQ(version("/cohere/v1/rerank"), "1");
+  EXPECT_EQ(version("/cohere/v2/rerank"), "2");
+}
+
+TEST(ServerPages, TheDescriptionHasEveryRoute) {
+  const auto page = find_page("/openapi.json", "");
+  ASSERT_TRUE(page);
+  const Json paths = Json::parse(page->body)["paths"];
+  for (const Route& route : all_routes()) {
+    const auto path = paths.find(std::string(route.path));
+    ASSERT_NE(path, paths.end()) << route.path;
+    EXPECT_TRUE(path->contains("post")) << route.path;
+  }
 }
 
 TEST(ServerChunks, PiecesAndTheirAverage) {

@@ -67,9 +67,10 @@ Sequence must_encode(const Tokenizer& tokenizer, const TokenizeJob& job, size_t 
   return sequence;
 }
 
-void expect_invalid(const Result<Sequence>& result, const std::string& part_of_message) {
+void expect_invalid(const Result<Sequence>& result, const std::string& part_of_message,
+                    ErrorCode code = ErrorCode::kInvalidInput) {
   ASSERT_FALSE(result.ok());
-  EXPECT_EQ(result.error().code, ErrorCode::kInvalidInput);
+  EXPECT_EQ(result.error().code, code);
   EXPECT_NE(result.error().message.find(part_of_message), std::string::npos) << result.error().message;
 }
 
@@ -375,7 +376,7 @@ TEST(Tokenizer, ReadyIdsPassThrough) {
   EXPECT_FALSE(sequence.truncated);
 
   expect_invalid(encode_one(*tokenizer, ids_job({})), "empty");
-  expect_invalid(encode_one(*tokenizer, job, 2), "maximum length is 2");
+  expect_invalid(encode_one(*tokenizer, job, 2), "maximum length is 2", ErrorCode::kTooLong);
   expect_invalid(encode_one(*tokenizer, ids_job({2, last + 1})), "position 1");
   expect_invalid(encode_one(*tokenizer, ids_job({-1})), "-1 at position 0");
 

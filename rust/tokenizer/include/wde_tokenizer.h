@@ -30,7 +30,8 @@ typedef struct wde_tokenizer_string {
 typedef enum wde_tokenizer_status {
   WDE_TOKENIZER_OK = 0,
   WDE_TOKENIZER_INVALID_INPUT = 1, /* the text or the maximum length is wrong */
-  WDE_TOKENIZER_INTERNAL = 2       /* the tokenizer failed on this text */
+  WDE_TOKENIZER_INTERNAL = 2,      /* the tokenizer failed on this text */
+  WDE_TOKENIZER_TOO_LONG = 3       /* longer than the maximum, and not to be cut */
 } wde_tokenizer_status;
 
 /* One text, or one pair of texts. Bytes, not NUL-terminated; NUL bytes are ordinary characters. A pointer may be NULL

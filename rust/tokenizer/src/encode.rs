@@ -13,6 +13,7 @@ const BYTES_PER_THREAD: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     InvalidInput(String),
+    TooLong(String),
     Internal(String),
 }
 
@@ -121,7 +122,7 @@ pub fn encode_one(tokenizer: &Tokenizer, input: &Input, options: Options) -> Res
         let keep = longest_first(lengths, room);
         truncated = keep != lengths;
         if truncated && input.truncation == Truncation::Refuse {
-            return Err(Failure::InvalidInput(format!(
+            return Err(Failure::TooLong(format!(
                 "the input has {} tokens, at most {max_length} are allowed; ask for truncation to have it cut",
                 lengths.0 + lengths.1 + special
             )));

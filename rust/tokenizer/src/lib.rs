@@ -56,6 +56,7 @@ pub struct CEncoding {
 const OK: i32 = 0;
 const INVALID_INPUT: i32 = 1;
 const INTERNAL: i32 = 2;
+const TOO_LONG: i32 = 3;
 
 impl CEncoding {
     const EMPTY: CEncoding = CEncoding {
@@ -254,6 +255,7 @@ pub unsafe extern "C" fn wde_tokenizer_batch_at(batch: *const wde_tokenizer_batc
         None => failed(INTERNAL, NO_SUCH),
         Some(Err(Failure::InvalidInput(message))) => failed(INVALID_INPUT, message),
         Some(Err(Failure::Internal(message))) => failed(INTERNAL, message),
+        Some(Err(Failure::TooLong(message))) => failed(TOO_LONG, message),
         Some(Ok(encoded)) => CEncoding {
             truncated: encoded.truncated,
             size: encoded.ids.len(),
