@@ -386,13 +386,14 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
     output.head = m->head->result();
     if (!output.head->vocabulary && output.head->logits > 0) {
       output.labels = m->info.labels = config_labels(config, output.head->logits);
-      output.score_activation = config_score_activation(config, output.head->logits);
+      output.score_activation = m->spec.score_activation.value_or(config_score_activation(config, output.head->logits));
     }
   }
   m->output = output_processors().get(m->workflow.output_processor)(output);
   m->info.modules.emplace_back("output_processor", m->workflow.output_processor);
   m->info.dimensions = m->output->dimensions();
-  m->info.normalizes = !m->spec.post.empty() && m->spec.post.back().kind == PostModule::Kind::kNormalize;
+  m->info.normalizes =
+      !m->spec.post.empty() && m->spec.post.back().kind == PostModule::Kind::kNormalize && m->spec.truncate_dim == 0;
   m->info.matryoshka =
       config.boolean_or("is_matryoshka", false) || config.has("matryoshka_dimensions") || config.has("matryoshka_dims");
   if (m->workflow.output_processor == "embedding" && !m->spec.present && !m->llm2vec && output.pooling.empty()) {
