@@ -89,8 +89,9 @@ void AttnBackend::attend(View<const float> q, View<const float> k, View<const fl
   args.head_dim = heads.head_dim;
   args.scale = mask.scale;
   args.causal = !bidirectional_ && !mask.bidirectional;
-  args.window_left = mask.window_left;
-  args.window_right = mask.window_right;
+  const int64_t growth = args.causal ? 0 : mask.bidirectional_growth;
+  args.window_left = mask.window_left < 0 ? mask.window_left : mask.window_left + growth;
+  args.window_right = mask.window_right < 0 ? mask.window_right : mask.window_right + growth;
   args.soft_cap = mask.soft_cap;
   args.alibi_slopes = mask.alibi_slopes;
   args.relative_span = mask.relative_span;

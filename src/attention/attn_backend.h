@@ -20,6 +20,7 @@ namespace wde {
 struct AttentionMask {
   float scale = 1.0f;  // > 0
   int64_t window_left = kernels::kNoWindow, window_right = kernels::kNoWindow;
+  int64_t bidirectional_growth = 0;     // of both sides of the window, where attention is bidirectional
   bool bidirectional = false;           // whatever the backend's switch says: image towers
   float soft_cap = 0.0f;                // 0: none
   const float* alibi_slopes = nullptr;  // [num_heads]; symmetric: - slope * |distance|

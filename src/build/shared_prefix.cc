@@ -44,7 +44,7 @@ class SharedPrefixBuilder final : public ModelInputBuilder {
         shared = batch[s].size();
       } else {
         // The last row is every sequence's own.
-        prefix_lens[s] = static_cast<int32_t>(std::min(shared, batch[s].size() - 1));
+        prefix_lens[s] = static_cast<int32_t>(std::min(shared, batch[s].last_row.value_or(batch[s].size() - 1)));
       }
       lenders[s] = lender;
     }

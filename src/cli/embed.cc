@@ -11,6 +11,7 @@ std::unique_ptr<Command> make_embed_command() {
   wde embed --model all-MiniLM-L6-v2 --input texts.jsonl --output vectors.npy --format npy
   wde embed --model e5-base-v2 --prompt "query: " "how high is mount everest"
   cut -f 2 pages.tsv | wde embed --model all-MiniLM-L6-v2 --input-format text | jq -c .embedding
+  wde embed --model BAAI/bge-m3 --all --input texts.jsonl    # dense, sparse and a vector a token, from one pass
   wde embed --model openai/clip-vit-base-patch32 "a cat" --image cat.jpg dog.png)";
   task.embedding_flags = true;
   task.images = true;

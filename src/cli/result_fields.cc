@@ -52,6 +52,17 @@ void append_sparse(std::string& out, const Output& output) {
   out += '}';
 }
 
+void append_kinds(const Response& response, std::string& out) {
+  for (const Output& output : response.outputs) {
+    if (&output != &response.outputs.front()) out += ',';
+    if (output.name == "sparse") {
+      append_sparse(out, output);
+    } else {
+      append_field(out, output.name, output);
+    }
+  }
+}
+
 std::vector<size_t> descending(const std::vector<float>& values) {
   std::vector<size_t> order(values.size());
   std::iota(order.begin(), order.end(), size_t{0});

@@ -17,6 +17,7 @@ const Output* score_output(const Response& response, bool raw);
 void append_value(std::string& out, const Output& output);                         // as JSON
 void append_field(std::string& out, std::string_view name, const Output& output);  // "name":value
 void append_sparse(std::string& out, const Output& output);                        // "sparse":{"17":0.5,…}
+void append_kinds(const Response& response, std::string& out);  // every output by its name, also sparse
 
 // Indices of the values, the greatest first; of equal ones the lower index first.
 std::vector<size_t> descending(const std::vector<float>& values);

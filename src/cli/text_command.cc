@@ -11,6 +11,7 @@
 #include "cli/npy_writer.h"
 #include "cli/pipeline.h"
 #include "cli/progress.h"
+#include "cli/result_fields.h"
 #include "wde/engine.h"
 
 namespace wde::cli {
@@ -100,6 +101,9 @@ void TextCommand::add_flags(CLI::App& app) {
     app.add_option("--normalize", normalize_, "Vectors of length 1. [default: auto, as the model's files say]")
         ->option_text("auto|yes|no")
         ->check(CLI::IsMember({"auto", "yes", "no"}));
+    app.add_flag("--all", all_,
+                 "Weights of vocabulary entries and a vector for every token too, all from one pass (bge-m3), as "
+                 "\"embedding\", \"sparse\" and \"vectors\".");
   }
   engine_flags_.add_to(app);
 }
@@ -116,7 +120,15 @@ std::unique_ptr<RowWriter> TextCommand::make_writer(OutputSink& sink, const Engi
   return std::make_unique<JsonlWriter>(sink, task_.make_fields ? task_.make_fields(info, flags_) : task_.json_fields);
 }
 
+void TextCommand::ask_for_all() {
+  if (output_flags_.format != "jsonl") throw UsageError("--all gives three kinds of results: use --format jsonl.");
+  task_.task = "all";
+  task_.row_per_token = true;
+  task_.json_fields = append_kinds;
+}
+
 int TextCommand::run() {
+  if (all_) ask_for_all();
   EngineArgs args = engine_flags_.args(task_.task);
   if (output_flags_.quiet) args.on_download({});
   const std::string input_path = input_flags_.path();

@@ -32,7 +32,7 @@ struct TextTask {
   std::function<JsonFields(const EngineInfo&, const TextFlags&)> make_fields;
   bool raw_flag = false;  // --raw: before the activation
   bool aggregation_flag = false;
-  bool embedding_flags = false;  // --dimensions, --normalize
+  bool embedding_flags = false;  // --dimensions, --normalize, --all
   bool images = false;           // --image
   TextLines text_lines = append_output_lines;
   // A row of numbers for every token: such a result is large, text blocks are separated by a blank line, and an array
@@ -54,6 +54,7 @@ class TextCommand : public Command {
   int run() override;
 
  private:
+  void ask_for_all();
   std::unique_ptr<RowWriter> make_writer(OutputSink& sink, const EngineInfo& info) const;
   void set_options(Request& request) const;
 
@@ -63,6 +64,7 @@ class TextCommand : public Command {
   OutputFlags output_flags_;
   TextFlags flags_;
   size_t dimensions_ = 0;
+  bool all_ = false;
   std::string normalize_ = "auto";
 };
 

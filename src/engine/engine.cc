@@ -250,7 +250,10 @@ class EngineImpl final : public Engine {
       } else if (auto error = check(sequence)) {
         fail(owner.id, owner.done, std::move(*error));
       } else if (m.scheduler) {
-        if (!sequence.image) sequence.last_row = m.model->last_row(sequence.ids);
+        if (!sequence.image) {
+          const auto own = m.head ? m.head->last_row(sequence.ids) : std::nullopt;
+          sequence.last_row = own.value_or(m.model->last_row(sequence.ids));
+        }
         active_.emplace(owner.id, Active{std::move(owner.done), timing});
         modules_->scheduler->add(std::move(sequence));
       } else if (forget_waiting(owner.id)) {

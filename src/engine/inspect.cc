@@ -12,7 +12,7 @@ std::string default_task(const std::string& architecture, const SentenceTransfor
                          const ConfigView& config) {
   if (st.late_interaction) return "multi_vector";
   if (st.logit_score) return "score";
-  if (st.sparse) return "sparse";
+  if (st.splade) return "sparse";
   if (architecture.ends_with("ForSequenceClassification")) {
     const auto labels = config.object_if_exists("id2label");
     const size_t count =

@@ -145,9 +145,12 @@ ConfigView ModelFiles::read_config() const {
   const std::vector<size_t> shape = opened.shape(name);
   if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0)
     throw LoadError(weights + ": expected a table \"embedding.weight\" or \"embeddings\", one row a token");
+  const std::vector<size_t> mapping =
+      name == std::string("embeddings") ? opened.shape("mapping") : std::vector<size_t>();
   const nlohmann::json table = {{"architectures", {"StaticModel"}},
                                 {"model_type", "model2vec"},
-                                {"vocab_size", shape[0]},
+                                {"vocab_size", mapping.empty() ? shape[0] : mapping[0]},
+                                {"table_rows", shape[0]},
                                 {"hidden_size", shape[1]},
                                 {"max_position_embeddings", kMaxStaticTokens}};
   return ConfigView::from_json(table, config);

@@ -389,7 +389,7 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
     output.head = m->head->result();
     if (!output.head->vocabulary && output.head->logits > 0) {
       output.labels = m->info.labels = config_labels(config, output.head->logits);
-      output.score_activation = config_score_activation(config, output.head->logits);
+      output.score_activation = m->spec.score_activation.value_or(config_score_activation(config, output.head->logits));
     }
   }
   m->output = output_processors().get(m->workflow.output_processor)(output);
@@ -400,7 +400,8 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
     m->info.facts.emplace_back("pooling", output.pooling.empty() ? modes : output.pooling + " (--pooling)");
   }
   m->info.dimensions = m->output->dimensions();
-  m->info.normalizes = !m->spec.post.empty() && m->spec.post.back().kind == PostModule::Kind::kNormalize;
+  m->info.normalizes =
+      !m->spec.post.empty() && m->spec.post.back().kind == PostModule::Kind::kNormalize && m->spec.truncate_dim == 0;
   m->info.matryoshka =
       config.boolean_or("is_matryoshka", false) || config.has("matryoshka_dimensions") || config.has("matryoshka_dims");
   if (m->workflow.output_processor == "embedding" && !m->spec.present && !m->llm2vec && output.pooling.empty()) {

@@ -9,8 +9,8 @@ namespace wde {
 
 enum class Activation {
   kNone,
-  kGelu,       // exact: 0.5 x (1 + erf(x / sqrt 2)); what "gelu" means in transformers
-  kGeluTanh,   // "gelu_new", "gelu_pytorch_tanh", "gelu_fast"
+  kGelu,       // exact: 0.5 x (1 + erf(x / sqrt 2)); what "gelu" means in transformers, and "gelu_python"
+  kGeluTanh,   // "gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_accurate"
   kQuickGelu,  // x sigmoid(1.702 x): "quick_gelu"
   kRelu,
   kSilu,

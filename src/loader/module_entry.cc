@@ -122,12 +122,6 @@ void require_size(const ConfigView& config, std::string_view key, size_t expecte
 DenseSpec read_dense(const ModuleEntry& module, size_t in_features, std::string_view feature) {
   const ConfigView config = read_module_config(module);
   require_feature(config, feature);
-  const bool of_tokens = feature == "token_embeddings";
-  const bool residual = config.boolean_or("use_residual", false);
-  if (residual && !of_tokens) {
-    throw LoadError(
-        fmt::format("{}: \"use_residual\" must be false, found true, which is not supported", config.file()));
-  }
   require_size(config, "in_features", in_features, "what the module before gives");
   // What sentence-transformers and PyLate take for a missing key.
   const bool pylate = module.full_type.starts_with("pylate.");
@@ -136,7 +130,7 @@ DenseSpec read_dense(const ModuleEntry& module, size_t in_features, std::string_
           config.boolean_or("bias", true),
           read_activation(config, pylate ? "identity" : "tanh"),
           module.directory,
-          residual};
+          config.boolean_or("use_residual", false)};
 }
 
 }  // namespace wde

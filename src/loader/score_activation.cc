@@ -8,9 +8,8 @@
 #include "wde/result.h"
 
 namespace wde {
-namespace {
 
-ScoreActivation from_torch(const ConfigView& config, std::string_view key) {
+ScoreActivation torch_score_activation(const ConfigView& config, std::string_view key) {
   const std::string full = config.string(key);
   const std::string last = full.substr(full.rfind('.') + 1);
   if (full.starts_with("torch.nn.")) {
@@ -22,13 +21,11 @@ ScoreActivation from_torch(const ConfigView& config, std::string_view key) {
                               key, quote(full)));
 }
 
-}  // namespace
-
 ScoreActivation config_score_activation(const ConfigView& config, size_t labels) {
   const auto own = config.object_if_exists("sentence_transformers");
-  if (own && own->has("activation_fn")) return from_torch(*own, "activation_fn");
+  if (own && own->has("activation_fn")) return torch_score_activation(*own, "activation_fn");
   constexpr std::string_view kOldKey = "sbert_ce_default_activation_function";
-  if (config.has(kOldKey)) return from_torch(config, kOldKey);
+  if (config.has(kOldKey)) return torch_score_activation(config, kOldKey);
   const ScoreActivation usual = labels == 1 ? ScoreActivation::kSigmoid : ScoreActivation::kSoftmax;
   const std::string problem = config.string_or("problem_type", "");
   if (problem == "regression") return ScoreActivation::kNone;

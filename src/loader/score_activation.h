@@ -10,6 +10,9 @@ namespace wde {
 
 enum class ScoreActivation { kNone, kSigmoid, kSoftmax };
 
+// torch.nn's function of the name that the key has. Throws LoadError for one that is not known.
+ScoreActivation torch_score_activation(const ConfigView& config, std::string_view key);
+
 // First that speaks: sentence_transformers.activation_fn, sbert_ce_default_activation_function, problem_type; else
 // sigmoid for one label and softmax for several. Throws LoadError for a function that is not known.
 ScoreActivation config_score_activation(const ConfigView& config, size_t labels);

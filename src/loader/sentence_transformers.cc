@@ -105,6 +105,18 @@ PostModule read_normalize(const ModuleEntry& module) {
   return {};  // of kind kNormalize
 }
 
+SpladeSpec read_splade(const ModuleEntry& module) {
+  const std::optional<ConfigView> config = ConfigView::read_if_exists(join_path(module.directory, "config.json"));
+  // Whether it is the second of the two values that the key can have.
+  const auto is_second = [&](std::string_view key, std::string_view first, std::string_view second) {
+    const std::string found = config ? config->string_or(key, first) : std::string(first);
+    if (found == first || found == second) return found == second;
+    throw LoadError(
+        fmt::format("{}: \"{}\" must be {} or {}, found {}", config->file(), key, first, second, quote(found)));
+  };
+  return {is_second("pooling_strategy", "max", "sum"), is_second("activation_function", "relu", "log1p_relu")};
+}
+
 // Texts and images become vectors of sentences by the model's own methods, CLIP's.
 bool gives_features(const ConfigView& config) {
   const std::optional<ConfigView> modalities = config.object_if_exists("modality_config");
@@ -113,10 +125,12 @@ bool gives_features(const ConfigView& config) {
          config.string_or("module_output_name", "") == "sentence_embedding";
 }
 
+constexpr std::string_view kOutput = "module_output_name";
+
 // What files since sentence-transformers 5.4 can ask for beyond plain texts through the tokenizer.
 void require_plain_text(const ConfigView& config) {
-  const std::string output = config.string_or("module_output_name", "token_embeddings");
-  if (!gives_features(config) && output != "token_embeddings") {
+  const std::string output = config.string_or(kOutput, "token_embeddings");
+  if (!gives_features(config) && output != "token_embeddings" && output != "scores") {
     throw LoadError(
         fmt::format("{}: \"module_output_name\" must be \"token_embeddings\", found {}, which is not supported",
                     config.file(), quote(output)));
@@ -157,6 +171,7 @@ std::optional<ConfigView> read_transformer(const ModuleEntry& module, bool embed
     if (!config) continue;
     if (embeds) require_plain_text(*config);
     if (embeds) spec.pooled = gives_features(*config);
+    if (embeds) spec.scores = config->string_or(kOutput, "") == "scores";
     if (config->has("max_seq_length")) {
       spec.max_seq_length = static_cast<size_t>(config->integer("max_seq_length", 1, kMaxTokens));
       spec.max_seq_length_source = name;
@@ -189,6 +204,14 @@ void read_prompts(const std::optional<ConfigView>& config, SentenceTransformersS
     throw LoadError(fmt::format("{}: \"model_type\" must be one of {}, found {}", config->file(),
                                 fmt::join(kTypes, ", "), quote(model_type)));
   }
+  constexpr std::string_view kActivation = "activation_fn";
+  // What is not torch's own is not trusted, so that sentence-transformers does not look at it.
+  if (model_type == "CrossEncoder" && config->string_or(kActivation, "").starts_with("torch."))
+    spec.score_activation = torch_score_activation(*config, kActivation);
+  if (model_type == "SentenceTransformer")
+    spec.truncate_dim = static_cast<size_t>(config->integer_or("truncate_dim", 0, 1, kMaxFeatures));
+  if (model_type == "SparseEncoder")
+    spec.max_active_dims = static_cast<size_t>(config->integer_or("max_active_dims", 0, 1, kMaxFeatures));
   if (const std::optional<ConfigView> prompts = config->object_if_exists("prompts")) {
     for (const std::string& name : prompts->keys()) {
       if (prompts->has(name)) spec.prompts.emplace(name, prompts->string(name));  // null: as if it were not there
@@ -270,13 +293,13 @@ SentenceTransformersSpec read_sentence_transformers(const std::string& directory
                        [&](const ModuleEntry& module) { return module.type() == type; });
   };
   const bool scores = is("LogitScore");
-  spec.sparse = is("SpladePooling");
+  const bool splade = is("SpladePooling");
   const bool is_static = modules.front().type() == "StaticEmbedding";
   std::optional<ConfigView> transformer;
   if (is_static) {
     read_static(modules.front(), spec);
   } else {
-    transformer = read_transformer(modules.front(), !scores && !spec.sparse, spec);
+    transformer = read_transformer(modules.front(), !scores && !splade, spec);
   }
   read_prompts(model, spec);
   if (model && is_late_interaction(*model)) {
@@ -292,15 +315,7 @@ SentenceTransformersSpec read_sentence_transformers(const std::string& directory
     require_known_type(module, i, file);
     if (module.type() == "Dropout") continue;  // does nothing outside training
     if (module.type() == "SpladePooling") {
-      const std::optional<ConfigView> config = ConfigView::read_if_exists(join_path(module.directory, "config.json"));
-      const auto expect = [&](std::string_view key, std::string_view value) {
-        const std::string found = config ? config->string_or(key, value) : std::string(value);
-        if (found != value)
-          throw LoadError(
-              fmt::format("{}: \"{}\" must be {}, found {}", config->file(), key, quote(value), quote(found)));
-      };
-      expect("pooling_strategy", "max");
-      expect("activation_function", "relu");
+      spec.splade = read_splade(module);
       continue;
     }
     if (module.type() == "LogitScore") {
@@ -331,7 +346,7 @@ SentenceTransformersSpec read_sentence_transformers(const std::string& directory
       spec.post.push_back(read_normalize(module));
     }
   }
-  if (!pooled && !scores && !spec.sparse)
+  if (!pooled && !scores && !splade && !spec.scores)
     throw LoadError(fmt::format("{}: expected a Pooling module behind the Transformer, found none", file));
   return spec;
 }

@@ -11,6 +11,7 @@
 #include "loader/config.h"
 #include "loader/late_interaction.h"
 #include "loader/module_entry.h"
+#include "loader/score_activation.h"
 
 namespace wde {
 
@@ -44,6 +45,12 @@ struct LogitScoreSpec {
   std::optional<size_t> false_token_id;  // absent: the true token's logit alone
 };
 
+// How the weights of vocabulary entries come from the logits of a masked language model.
+struct SpladeSpec {
+  bool sum = false;        // over the tokens; else the maximum
+  bool log_twice = false;  // log(1 + log(1 + relu(x)))
+};
+
 struct SentenceTransformersSpec {
   bool present = false;               // modules.json exists; false: plain transformer, mean pooling, no normalising
                                       // (sentence-transformers' default)
@@ -51,8 +58,12 @@ struct SentenceTransformersSpec {
                                       // folder of it
   PoolingSpec pooling;
   std::vector<PostModule> post;
-  bool pooled = false;  // the model gives the sentence's vector itself: no pooling (CLIP)
-  bool sparse = false;  // a SpladePooling module: the model was made for sparse vectors
+  bool pooled = false;               // the model gives the sentence's vector itself: no pooling (CLIP)
+  std::optional<SpladeSpec> splade;  // a SpladePooling module: the model was made for sparse vectors
+  size_t max_active_dims = 0;        // of a sparse vector, the highest so many entries; 0: all
+  bool scores = false;               // a CrossEncoder: the transformer's classifier gives scores of texts or pairs
+  std::optional<ScoreActivation> score_activation;  // of those scores
+  size_t truncate_dim = 0;                          // so many numbers of the sentence's vector; 0: all
   std::optional<LogitScoreSpec> logit_score;
   std::optional<LateInteraction> late_interaction;  // a vector a token, and none of the sentence
   std::map<std::string, std::string> prompts;

@@ -1,6 +1,7 @@
 #include "loader/weights.h"
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <utility>
 
@@ -78,6 +79,21 @@ bool is_buffer(std::string_view name) {
 }
 
 bool is_convertible(Dtype dtype) { return dtype == Dtype::kF32 || dtype == Dtype::kF16 || dtype == Dtype::kBF16; }
+
+[[noreturn]] void throw_dtype(const TensorView& tensor, const std::string& file, std::string_view expected) {
+  throw LoadError(
+      fmt::format("{}: tensor {}: expected {}, found {}", file, quote(tensor.name), expected,
+                  tensor.dtype == Dtype::kOther ? quote(tensor.other_dtype) : std::string(dtype_name(tensor.dtype))));
+}
+
+template <class Number>
+void copy_numbers(const TensorView& tensor, std::vector<double>& out) {
+  for (size_t i = 0; i < out.size(); ++i) {
+    Number number;  // the tensor may be unaligned
+    std::memcpy(&number, tensor.data + i * sizeof(Number), sizeof(Number));
+    out[i] = static_cast<double>(number);
+  }
+}
 
 }  // namespace
 
@@ -187,7 +203,7 @@ const TensorView* Weights::find(std::string_view name) const {
 
 bool Weights::has(std::string_view name) const { return find(name) != nullptr; }
 
-const TensorView& Weights::get(std::string_view name, const std::vector<size_t>& shape) {
+const TensorView& Weights::require(std::string_view name, const std::vector<size_t>& shape) const {
   const TensorView* tensor = find(name);
   if (tensor == nullptr) {
     throw LoadError(fmt::format("{}: expected tensor {} of shape {}, found none of this name among {} tensors",
@@ -198,13 +214,42 @@ const TensorView& Weights::get(std::string_view name, const std::vector<size_t>&
     throw LoadError(fmt::format("{}: tensor {}: expected shape {}, found {}", file_of(*tensor), quote(tensor->name),
                                 shape_text(shape), shape_text(tensor->shape)));
   }
-  if (!is_convertible(tensor->dtype)) {
-    throw LoadError(fmt::format(
-        "{}: tensor {}: expected F32, F16 or BF16, found {}", file_of(*tensor), quote(tensor->name),
-        tensor->dtype == Dtype::kOther ? quote(tensor->other_dtype) : std::string(dtype_name(tensor->dtype))));
-  }
-  taken_.insert(tensor->name);
   return *tensor;
+}
+
+const TensorView& Weights::get(std::string_view name, const std::vector<size_t>& shape) {
+  const TensorView& tensor = require(name, shape);
+  if (!is_convertible(tensor.dtype)) throw_dtype(tensor, file_of(tensor), "F32, F16 or BF16");
+  taken_.insert(tensor.name);
+  return tensor;
+}
+
+std::vector<double> Weights::numbers(std::string_view name, size_t count) {
+  const TensorView& tensor = require(name, {count});
+  std::vector<double> out(count);
+  std::vector<float> values;
+  switch (tensor.dtype) {
+    case Dtype::kF32:
+    case Dtype::kF16:
+    case Dtype::kBF16:
+      values.resize(count);
+      to_float32(tensor, 0, count, values.data());
+      std::copy(values.begin(), values.end(), out.begin());
+      break;
+    case Dtype::kF64:
+      copy_numbers<double>(tensor, out);
+      break;
+    case Dtype::kI64:
+      copy_numbers<int64_t>(tensor, out);
+      break;
+    case Dtype::kI32:
+      copy_numbers<int32_t>(tensor, out);
+      break;
+    default:
+      throw_dtype(tensor, file_of(tensor), "F64, F32, F16, BF16, I64 or I32");
+  }
+  taken_.insert(tensor.name);
+  return out;
 }
 
 std::vector<size_t> Weights::shape(std::string_view name) const {

@@ -41,6 +41,8 @@ class Weights {
   // F16 or BF16. Old checkpoints call LayerNorm's tensors gamma and beta: for a name ending in ".weight"/".bias" that
   // is missing, ".gamma"/".beta" is tried.
   const TensorView& get(std::string_view name, const std::vector<size_t>& shape);
+  // A list of `count` numbers of any type, integers too. Throws LoadError as get().
+  std::vector<double> numbers(std::string_view name, size_t count);
   // The shape of a tensor; empty if there is none of this name.
   std::vector<size_t> shape(std::string_view name) const;
   // Puts a tensor in the place of the one of this name, or adds it: merged adapters. Its size is the shape's product.
@@ -75,6 +77,7 @@ class Weights {
   Weights() = default;
   void add_file(const std::string& file);
   void add_shards(const std::string& index_file);
+  const TensorView& require(std::string_view name, const std::vector<size_t>& shape) const;  // of any type
   const TensorView* find(std::string_view name) const;  // by every spelling that get() accepts; nullptr: there is none
   const std::string& file_of(const TensorView& tensor) const;
 

@@ -59,13 +59,22 @@ std::unique_ptr<Head> token_classifier(const HeadContext& context) {
   return make_classifier(context, HeadPooling::kNone, {{"classifier"}});
 }
 
+std::unique_ptr<Head> sparse(const HeadContext& context) {
+  const auto eps = static_cast<float>(context.config.number_or("layer_norm_eps", 1e-12));
+  const Activation activation = config_activation(context.config, "hidden_act", "gelu_new");
+  return make_splade(context, {{"predictions.dense", activation, "predictions.LayerNorm", eps},
+                               "predictions.decoder.weight",
+                               "embeddings.word_embeddings.weight",
+                               "predictions.bias"});
+}
+
 WDE_REGISTER(ModelRegistry::instance().add(
     {architecture_names({"Albert"}, {"Model", "ForMaskedLM", "ForPreTraining", "ForSequenceClassification",
                                      "ForTokenClassification"}),
      "albert",
      false,
      [](const ConfigView& config, Weights& weights) { return std::make_unique<AlbertModel>(config, weights); },
-     {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}}}));
+     {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}, {"sparse", sparse}}}));
 
 }  // namespace
 }  // namespace wde

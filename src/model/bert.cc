@@ -58,16 +58,13 @@ std::unique_ptr<Head> token_classifier(const HeadContext& context) {
 float eps_of(const HeadContext& context) {
   return static_cast<float>(context.config.number_or("layer_norm_eps", 1e-12));
 }
-Activation activation_of(const HeadContext& context) {
-  return activation_from_name(context.config.string_or("hidden_act", "gelu")).value_or(Activation::kGelu);
-}
-
 std::unique_ptr<Head> bert_sparse(const HeadContext& context) {
-  return make_splade(context, {{"cls.predictions.transform.dense", activation_of(context),
-                                "cls.predictions.transform.LayerNorm", eps_of(context)},
-                               "cls.predictions.decoder.weight",
-                               "embeddings.word_embeddings.weight",
-                               "cls.predictions.bias"});
+  return make_splade(context,
+                     {{"cls.predictions.transform.dense", config_activation(context.config, "hidden_act", "gelu"),
+                       "cls.predictions.transform.LayerNorm", eps_of(context)},
+                      "cls.predictions.decoder.weight",
+                      "embeddings.word_embeddings.weight",
+                      "cls.predictions.bias"});
 }
 std::unique_ptr<Head> roberta_sparse(const HeadContext& context) {
   if (has_m3(context)) return make_m3(context);

@@ -26,7 +26,9 @@ class DebertaModel final : public TransformerModel {
   DebertaModel(const ConfigView& config, Weights& weights) {
     if (!config.boolean_or("relative_attention", false))
       throw LoadError(config.file() + ": relative_attention must be true, other DeBERTa models are not supported");
-    const Sizes sizes = read_sizes(config, {});
+    SizeKeys size_keys;
+    size_keys.default_eps = 1e-7;
+    const Sizes sizes = read_sizes(config, size_keys);
     const HeadShape heads = equal_heads(sizes.hidden, sizes.heads);
     const auto own_head_dim =
         static_cast<size_t>(config.integer_or("attention_head_size", static_cast<int64_t>(heads.head_dim), 1, 1 << 12));
@@ -139,7 +141,7 @@ class DebertaModel final : public TransformerModel {
       throw LoadError(config.file() + ": conv_groups must be 1, other convolutions are not supported");
     if (sizes.layers < 2) throw LoadError(config.file() + ": with a convolution there must be two layers or more");
     convolution_ = Convolution(weights, transformer_.arena(), "encoder.conv", sizes.hidden, kernel,
-                               read_activation(config, "conv_act", "tanh"), sizes.eps);
+                               config_activation(config, "conv_act", "tanh"), sizes.eps);
   }
 
   Matrix load_relative(const ConfigView& config, Weights& weights, const Sizes& sizes) const {
@@ -179,12 +181,24 @@ class DebertaModel final : public TransformerModel {
 };
 
 std::unique_ptr<Head> classifier(const HeadContext& context) {
-  const auto activation = activation_from_name(context.config.string_or("pooler_hidden_act", "gelu"));
-  return make_classifier(context, HeadPooling::kFirst,
-                         {{"pooler.dense", activation.value_or(Activation::kGelu)}, {"classifier"}});
+  const Activation activation = config_activation(context.config, "pooler_hidden_act", "gelu");
+  return make_classifier(context, HeadPooling::kFirst, {{"pooler.dense", activation}, {"classifier"}});
 }
 std::unique_ptr<Head> token_classifier(const HeadContext& context) {
   return make_classifier(context, HeadPooling::kNone, {{"classifier"}});
+}
+
+// "legacy": the head that transformers had at first, in which nothing is what DeBERTa was trained with.
+std::unique_ptr<Head> sparse(const HeadContext& context) {
+  const bool legacy = context.config.boolean_or("legacy", true);
+  const std::string name = legacy ? "cls.predictions.transform." : "lm_predictions.lm_head.";
+  const auto eps = static_cast<float>(context.config.number_or("layer_norm_eps", 1e-7));
+  const Activation activation = config_activation(context.config, "hidden_act", "gelu");
+  const std::string words = "embeddings.word_embeddings.weight";
+  return make_splade(context, {{name + "dense", activation, name + "LayerNorm", eps},
+                               legacy ? "cls.predictions.decoder.weight" : words,
+                               words,
+                               legacy ? "cls.predictions.bias" : "lm_predictions.lm_head.bias"});
 }
 
 WDE_REGISTER(ModelRegistry::instance().add(
@@ -192,7 +206,7 @@ WDE_REGISTER(ModelRegistry::instance().add(
      "deberta-v2",
      false,
      [](const ConfigView& config, Weights& weights) { return std::make_unique<DebertaModel>(config, weights); },
-     {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}}}));
+     {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}, {"sparse", sparse}}}));
 
 }  // namespace
 }  // namespace wde

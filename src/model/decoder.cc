@@ -19,10 +19,6 @@ HeadShape grouped_heads(const ConfigView& config, size_t hidden, size_t heads) {
   return out;
 }
 
-size_t rotary_dim(const RopeConfig& rope, size_t head_dim) {
-  return static_cast<size_t>(static_cast<double>(head_dim) * rope.partial_rotary_factor);
-}
-
 void choose_decoder_prefix(Weights& weights) {
   weights.choose_prefix({"", "model.", "language_model.model.", "model.language_model."}, "embed_tokens.weight");
   for (const char* other : {"lm_head.", "score.", "classifier.", "dense.", "rotary_emb."}) weights.ignore(other);
@@ -38,16 +34,22 @@ std::string layer_type(const ConfigView& config, size_t i) {
 }
 
 void set_window(AttentionMask& mask, size_t window) {
-  if (window > 0) mask.window_left = mask.window_right = static_cast<int64_t>(window) - 1;
+  if (window == 0) return;
+  mask.window_left = mask.window_right = static_cast<int64_t>(window) - 1;
+  mask.bidirectional_growth = 1;
 }
 
 namespace {
 std::unique_ptr<Head> last_token_classifier(const HeadContext& context) {
-  return make_classifier(context, HeadPooling::kLast, {{"score"}});
+  return make_classifier(context, HeadPooling::kLastText, {{"score"}});
 }
 std::unique_ptr<Head> score(const HeadContext& context) {
   if (context.weights.has("score.weight")) return last_token_classifier(context);
-  return make_token_logits(context, "lm_head.weight", "embed_tokens.weight");
+  // Null means none; files that say nothing have Gemma 2's default.
+  constexpr const char* kCap = "final_logit_softcapping";
+  const bool silent = config_model_type(context.config) == "gemma2" && !context.config.mentions(kCap);
+  return make_token_logits(context, "lm_head.weight", "embed_tokens.weight",
+                           context.config.number_or(kCap, silent ? 30.0 : 0.0));
 }
 std::unique_ptr<Head> token_classifier(const HeadContext& context) {
   return make_classifier(context, HeadPooling::kNone, {{context.weights.has("score.weight") ? "score" : "classifier"}});

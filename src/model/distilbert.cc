@@ -42,8 +42,8 @@ std::unique_ptr<Head> token_classifier(const HeadContext& context) {
   return make_classifier(context, HeadPooling::kNone, {{"classifier"}});
 }
 std::unique_ptr<Head> sparse(const HeadContext& context) {
-  const auto activation = activation_from_name(context.config.string_or("activation", "gelu"));
-  return make_splade(context, {{"vocab_transform", activation.value_or(Activation::kGelu), "vocab_layer_norm", 1e-12f},
+  const Activation activation = config_activation(context.config, "activation", "gelu");
+  return make_splade(context, {{"vocab_transform", activation, "vocab_layer_norm", 1e-12f},
                                "vocab_projector.weight",
                                "embeddings.word_embeddings.weight",
                                "vocab_projector.bias"});

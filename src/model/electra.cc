@@ -13,8 +13,7 @@ class ElectraModel final : public TransformerModel {
     require_encoder(config);
     const Sizes sizes = read_sizes(config, {});
     begin(sizes, equal_heads(sizes.hidden, sizes.heads));
-    const auto width =
-        static_cast<size_t>(config.integer_or("embedding_size", static_cast<int64_t>(sizes.hidden), 1, 1 << 16));
+    const auto width = static_cast<size_t>(config.integer_or("embedding_size", 128, 1, 1 << 16));
     weights.choose_prefix({"", "electra."}, "embeddings.word_embeddings.weight");
     for (const char* head : {"classifier.", "discriminator_predictions.", "generator_predictions.",
                              "generator_lm_head.", "embeddings.position_ids", "qa_outputs."}) {
@@ -43,13 +42,22 @@ std::unique_ptr<Head> token_classifier(const HeadContext& context) {
   return make_classifier(context, HeadPooling::kNone, {{"classifier"}});
 }
 
+std::unique_ptr<Head> sparse(const HeadContext& context) {
+  const auto eps = static_cast<float>(context.config.number_or("layer_norm_eps", 1e-12));
+  return make_splade(context,
+                     {{"generator_predictions.dense", Activation::kGelu, "generator_predictions.LayerNorm", eps},
+                      "generator_lm_head.weight",
+                      "embeddings.word_embeddings.weight",
+                      ""});
+}
+
 WDE_REGISTER(ModelRegistry::instance().add(
-    {architecture_names({"Electra"},
-                        {"Model", "ForPreTraining", "ForSequenceClassification", "ForTokenClassification"}),
+    {architecture_names({"Electra"}, {"Model", "ForMaskedLM", "ForPreTraining", "ForSequenceClassification",
+                                      "ForTokenClassification"}),
      "electra",
      false,
      [](const ConfigView& config, Weights& weights) { return std::make_unique<ElectraModel>(config, weights); },
-     {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}}}));
+     {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}, {"sparse", sparse}}}));
 
 }  // namespace
 }  // namespace wde

@@ -16,11 +16,14 @@ class GemmaModel final : public TransformerModel {
     SizeKeys keys;
     keys.eps = "rms_norm_eps";
     keys.default_eps = 1e-6;
-    keys.activation = "hidden_activation";
+    keys.activation = generation == 1 ? "hidden_act" : "hidden_activation";
     keys.default_activation = "gelu_pytorch_tanh";
     keys.heads_divide_hidden = false;
     keys.default_positions = 8192;
-    const Sizes sizes = read_sizes(config, keys);
+    Sizes sizes = read_sizes(config, keys);
+    if (generation == 1) sizes.activation = first_activation(config, sizes.activation);
+    if (generation == 3 && config.has("attn_logit_softcapping"))
+      throw LoadError(config.file() + ": attn_logit_softcapping must be null in Gemma 3");
     const HeadShape heads = grouped_heads(config, sizes.hidden, sizes.heads);
     begin(sizes, heads);
     choose_decoder_prefix(weights);
@@ -28,9 +31,13 @@ class GemmaModel final : public TransformerModel {
     const auto rms = [&](const std::string& name, size_t size) {
       return Norm::rms(weights, name, size, sizes.eps, 1.0f);
     };
-    const RopeConfig full_config = config_rope(config, "full_attention", generation == 3 ? 1e6 : 10000.0);
-    const Rope* full = transformer_.add_rope(full_config, heads.head_dim);
-    const Rope* local = generation == 3 ? transformer_.add_rope(local_rope(config), heads.head_dim) : full;
+    RopeKeys full_keys, local_keys;
+    if (generation == 3) {
+      full_keys = {.layer_type = "full_attention", .default_theta = 1e6};
+      local_keys = {.layer_type = "sliding_attention", .theta = "rope_local_base_freq", .scaled = false};
+    }
+    const Rope* full = transformer_.add_rope(config_rope(config, full_keys), heads.head_dim);
+    const Rope* local = generation == 3 ? transformer_.add_rope(config_rope(config, local_keys), heads.head_dim) : full;
     embedding_.word = Embedding(weights, "embed_tokens.weight", sizes.vocab, sizes.hidden);
     embedding_.scale = std::sqrt(static_cast<float>(sizes.hidden));
     const double scalar =
@@ -53,7 +60,7 @@ class GemmaModel final : public TransformerModel {
       // Null means none; files that say nothing have Gemma 2's default.
       const bool silent = generation == 2 && !config.mentions("attn_logit_softcapping");
       layer.mask.soft_cap = static_cast<float>(config.number_or("attn_logit_softcapping", silent ? 50.0 : 0.0));
-      if (sliding) set_window(layer.mask, window(config, generation));
+      if (sliding) slide(layer.mask, config, generation);
       layer.out = Linear::from(weights, arena, self + "o_proj", q, sizes.hidden, weights.has(self + "o_proj.bias"));
       if (generation == 1) {
         layer.mlp_in = rms(name + "post_attention_layernorm", sizes.hidden);
@@ -73,30 +80,33 @@ class GemmaModel final : public TransformerModel {
  private:
   static bool is_sliding(const ConfigView& config, size_t i, int generation) {
     if (config.has("layer_types")) return layer_type(config, i) == "sliding_attention";
-    const auto pattern = static_cast<size_t>(config.integer_or(
-        config.first_of({"sliding_window_pattern", "_sliding_window_pattern"}), generation == 3 ? 6 : 2, 1, 1024));
-    return (i + 1) % pattern != 0;
+    if (generation == 2) return (i + 1) % 2 != 0;
+    return (i + 1) % static_cast<size_t>(config.integer_or("sliding_window_pattern", 6, 1, 1024)) != 0;
   }
 
-  // transformers halves Gemma 3's window where attention is bidirectional: |i - j| < window / 2 + 1.
-  static size_t window(const ConfigView& config, int generation) {
+  // Where Gemma 3's own key makes attention bidirectional, transformers halves the window: |i - j| < window / 2 + 1.
+  static void slide(AttentionMask& mask, const ConfigView& config, int generation) {
     const auto window = static_cast<size_t>(config.integer_or("sliding_window", 4096, 1, 1 << 24));
-    const bool both = generation == 3 && config_bidirectional_attention(config).value_or(false);
-    return both ? window / 2 + 1 : window;
+    const bool halved = generation == 3 && config_bidirectional_attention(config).value_or(false);
+    set_window(mask, halved ? window / 2 + 1 : window);
+    if (halved && config.boolean_or("is_causal", true)) mask.bidirectional_growth = 0;
   }
 
-  static RopeConfig local_rope(const ConfigView& config) {
-    const auto parameters = config.object_if_exists("rope_parameters");
-    if (parameters && parameters->has("sliding_attention")) return config_rope(config, "sliding_attention");
-    RopeConfig out;
-    out.theta = config.number_or("rope_local_base_freq", 10000.0);
-    return out;
+  // The first files say gelu and mean its approximation. What "hidden_activation" means beside "hidden_act" depends on
+  // the version of transformers.
+  static Activation first_activation(const ConfigView& config, Activation found) {
+    if (found == Activation::kGelu) found = Activation::kGeluTanh;
+    const std::string_view key = "hidden_activation";
+    if (config.has(key) && config_activation(config, key, "") != found)
+      throw LoadError(config.file() + ": hidden_activation and hidden_act must not differ");
+    return found;
   }
 };
 
 bool add(const std::vector<std::string>& families, const std::string& model_type, int generation) {
   return ModelRegistry::instance().add(
-      {architecture_names(families, {"Model", "ForCausalLM", "ForSequenceClassification"}), model_type, true,
+      {architecture_names(families, {"Model", "ForCausalLM", "ForSequenceClassification", "ForTokenClassification"}),
+       model_type, true,
        [generation](const ConfigView& config, Weights& weights) {
          return std::make_unique<GemmaModel>(config, weights, generation);
        },

@@ -22,18 +22,20 @@ class GteModel final : public TransformerModel {
       throw LoadError(fmt::format("{}: layer_norm_type is '{}', expected 'layer_norm'", config.file(), norm_type));
     const Sizes sizes = read_sizes(config, {});
     const HeadShape heads = equal_heads(sizes.hidden, sizes.heads);
+    require_equal_heads(config, sizes.hidden, sizes.heads);
     begin(sizes, heads);
     weights.choose_prefix({"", "new.", "model.", "gte."}, "embeddings.word_embeddings.weight");
     for (const char* head : {"pooler.", "classifier.", "lm_head.", "cls.", "embeddings.position_ids"})
       weights.ignore(head);
     embedding_.word = Embedding(weights, "embeddings.word_embeddings.weight", sizes.vocab, sizes.hidden);
-    embedding_.types = static_cast<size_t>(config.integer_or("type_vocab_size", 0, 0, 1 << 16));
+    embedding_.types = static_cast<size_t>(config.integer_or("type_vocab_size", 1, 0, 1 << 16));
     if (embedding_.types > 0) {
       embedding_.type =
           AddedEmbedding(weights, "embeddings.token_type_embeddings.weight", embedding_.types, sizes.hidden);
     }
     embedding_.norm = Norm::layer(weights, "embeddings.LayerNorm", sizes.hidden, sizes.eps);
-    const Rope* rope = transformer_.add_rope(config_rope(config), heads.head_dim);
+    const double theta = config_model_type(config) == "gte" ? 160000.0 : 10000.0;  // transformers' | Alibaba's
+    const Rope* rope = transformer_.add_rope(config_rope(config, {.default_theta = theta}), heads.head_dim);
     for (size_t i = 0; i < sizes.layers; ++i) {
       const std::string name = fmt::format("encoder.layer.{}.", i);
       TransformerLayer& layer = transformer_.add_layer();
@@ -65,13 +67,21 @@ std::unique_ptr<Head> token_classifier(const HeadContext& context) {
   return make_classifier(context, HeadPooling::kNone, {{"classifier"}});
 }
 
+std::unique_ptr<Head> sparse(const HeadContext& context) {
+  const auto eps = static_cast<float>(context.config.number_or("layer_norm_eps", 1e-12));
+  return make_splade(context, {{"lm_head.dense", Activation::kGelu, "lm_head.norm", eps},
+                               "lm_head.decoder.weight",
+                               "embeddings.word_embeddings.weight",
+                               ""});
+}
+
 WDE_REGISTER(ModelRegistry::instance().add(
     {architecture_names({"Gte", "New", "GteNew"},
                         {"Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"}),
      "gte",
      false,
      [](const ConfigView& config, Weights& weights) { return std::make_unique<GteModel>(config, weights); },
-     {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}}}));
+     {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}, {"sparse", sparse}}}));
 
 }  // namespace
 }  // namespace wde

@@ -32,7 +32,7 @@ void pool(HeadPooling pooling, const ModelInput& input, View<float> hidden, View
 
 RowsNeeded rows_of(HeadPooling pooling) {
   if (pooling == HeadPooling::kFirst) return RowsNeeded::kFirst;
-  if (pooling == HeadPooling::kLast) return RowsNeeded::kLast;
+  if (pooling == HeadPooling::kLast || pooling == HeadPooling::kLastText) return RowsNeeded::kLast;
   return RowsNeeded::kAll;
 }
 
@@ -65,10 +65,10 @@ Step load_step(const HeadContext& context, WeightArena& arena, const HeadStep& n
   return step;
 }
 
+bool is_tied(const HeadContext& context) { return context.config.boolean_or("tie_word_embeddings", true); }
 // The head's own rows, else those of the embedding that it is tied to. An untied head that is missing is an error.
 const std::string& vocabulary_rows(const HeadContext& context, const std::string& own, const std::string& embeddings) {
-  const bool tied = context.config.boolean_or("tie_word_embeddings", true);
-  return context.weights.has(own) || !tied ? own : embeddings;
+  return context.weights.has(own) || !is_tied(context) ? own : embeddings;
 }
 // "x.decoder.weight" -> "x.decoder.bias"
 std::string bias_beside(const std::string& weight) { return weight.substr(0, weight.rfind('.')) + ".bias"; }
@@ -84,6 +84,8 @@ class Classifier final : public Head {
       widest_ = std::max(widest_, size);
     }
     labels_ = size;
+    if (pooling == HeadPooling::kLastText && context.config.has("pad_token_id"))
+      pad_token_ = context.config.integer("pad_token_id", INT32_MIN, INT32_MAX);
   }
 
   HeadResult result() const override {
@@ -93,6 +95,11 @@ class Classifier final : public Head {
     return out;
   }
   RowsNeeded rows_needed() const override { return rows_of(pooling_); }
+  std::optional<size_t> last_row(std::span<const int32_t> ids) const override {
+    if (!pad_token_) return std::nullopt;
+    const auto last = std::find_if(ids.rbegin(), ids.rend(), [&](int32_t id) { return id != *pad_token_; });
+    return last == ids.rend() ? 0 : static_cast<size_t>(ids.rend() - last) - 1;
+  }
   size_t weight_bytes() const override { return arena_.bytes(); }
   size_t arena_floats(size_t tokens, size_t) const override {
     return tokens * (padded_stride(hidden_) + 3 * padded_stride(widest_)) + 64;
@@ -153,6 +160,7 @@ class Classifier final : public Head {
 
   HeadPooling pooling_;
   size_t hidden_, labels_ = 0, widest_ = 0;
+  std::optional<int64_t> pad_token_;
   WeightArena arena_;
   std::vector<Step> steps_;
 };
@@ -162,14 +170,19 @@ constexpr size_t kVocabularyRows = 64;
 
 class Splade final : public Head {
  public:
-  Splade(const HeadContext& context, const MaskedLmNames& names) : hidden_(context.hidden_size) {
+  Splade(const HeadContext& context, const MaskedLmNames& names)
+      : width_(context.hidden_size), pooling_(context.spec.splade.value_or(SpladeSpec{})) {
     Weights& weights = context.weights;
-    transform_ = load_step(context, arena_, names.transform, hidden_);
-    const size_t width = transform_.linear.out_features();
-    decoder_ = Linear(width, context.vocab_size, arena_);
+    if (!names.transform.name.empty()) {
+      transform_ = load_step(context, arena_, names.transform, width_);
+      width_ = transform_->linear.out_features();
+    }
+    decoder_ = Linear(width_, context.vocab_size, arena_);
+    // Where the two are tied, it is to names.bias.
     std::string bias;
-    for (const std::string& name : {bias_beside(names.decoder), names.bias})
-      if (weights.has(name)) bias = name;
+    const std::string own = bias_beside(names.decoder);
+    for (const std::string& name : is_tied(context) ? std::vector{own, names.bias} : std::vector{names.bias, own})
+      if (!name.empty() && weights.has(name)) bias = name;
     decoder_.load(weights, {vocabulary_rows(context, names.decoder, names.embeddings), bias, context.vocab_size}, 0);
   }
 
@@ -182,22 +195,20 @@ class Splade final : public Head {
   RowsNeeded rows_needed() const override { return RowsNeeded::kAll; }
   size_t weight_bytes() const override { return arena_.bytes(); }
   size_t arena_floats(size_t tokens, size_t) const override {
-    return tokens * padded_stride(transform_.linear.out_features()) +
-           kVocabularyRows * padded_stride(decoder_.out_features()) + 64;
+    return tokens * padded_stride(width_) + kVocabularyRows * padded_stride(decoder_.out_features()) + 64;
   }
 
   void run(const ModelInput& input, ModelOutput& output, Arena& arena, Team& team) const override {
     const View<float> hidden = output.hidden();
-    const View<float> transformed = arena.matrix(hidden.rows, transform_.linear.out_features());
+    const View<float> transformed = transform_ ? arena.matrix(hidden.rows, width_) : hidden;
     const View<float> logits = arena.matrix(kVocabularyRows, decoder_.out_features());
     const View<float> result = output.resize_result(input.sequences(), decoder_.out_features());
     team.run([&](const Part& part) {
       const Range rows = part.share(hidden.rows);
-      const View<float> mine = transformed.slice_rows(rows.begin, rows.size());
-      transform_.linear.run(hidden.slice_rows(rows.begin, rows.size()), mine, transform_.activation);
-      if (transform_.norm) transform_.norm.run(mine, mine);
+      if (transform_)
+        transform_->run(hidden.slice_rows(rows.begin, rows.size()), transformed.slice_rows(rows.begin, rows.size()));
       part.sync();
-      // Each member has columns of the vocabulary. log(1 + relu(x)) grows with x, so the maximum is taken first.
+      // Each member has columns of the vocabulary.
       const Range cols = decoder_.columns(part);
       const auto width = cols.size();
       for (size_t s = 0; s < input.sequences(); ++s) {
@@ -207,24 +218,37 @@ class Splade final : public Head {
         for (auto t = static_cast<size_t>(input.cu_seqlens[s]); t < end; t += kVocabularyRows) {
           const size_t count = std::min(kVocabularyRows, end - t);
           decoder_.run(transformed.slice_rows(t, count), logits.slice_rows(0, count), Activation::kNone, part);
-          for (size_t r = 0; r < count; ++r) kernels::maximum(logits.row(r) + cols.begin, best, width);
+          for (size_t r = 0; r < count; ++r) add(logits.row(r) + cols.begin, best, width);
         }
-        for (size_t i = 0; i < width; ++i) best[i] = std::log1p(best[i]);
+        if (pooling_.sum) continue;
+        for (size_t i = 0; i < width; ++i) best[i] = weight(best[i]);
       }
     });
   }
 
  private:
-  size_t hidden_;
+  float weight(float logit) const {  // of one above zero
+    const float weight = std::log1p(logit);
+    return pooling_.log_twice ? std::log1p(weight) : weight;
+  }
+  // weight() grows with the logit, so the maximum is taken of logits.
+  void add(const float* logits, float* sum, size_t n) const {
+    if (!pooling_.sum) return kernels::maximum(logits, sum, n);
+    for (size_t i = 0; i < n; ++i)
+      if (logits[i] > 0) sum[i] += weight(logits[i]);
+  }
+
+  size_t width_;
+  SpladeSpec pooling_;
   WeightArena arena_;
-  Step transform_;
+  std::optional<Step> transform_;
   Linear decoder_;
 };
 
 class TokenLogits final : public Head {
  public:
-  TokenLogits(const HeadContext& context, const std::string& lm_head, const std::string& embeddings)
-      : weights_(context.hidden_size) {
+  TokenLogits(const HeadContext& context, const std::string& lm_head, const std::string& embeddings, double soft_cap)
+      : soft_cap_(soft_cap) {
     const auto& spec = context.spec.logit_score;
     if (!spec) {
       throw LoadError(
@@ -234,8 +258,14 @@ class TokenLogits final : public Head {
     }
     const TensorView& rows =
         context.weights.get(vocabulary_rows(context, lm_head, embeddings), {context.vocab_size, context.hidden_size});
-    add_row(rows, context, spec->true_token_id, 1.0f);
-    if (spec->false_token_id) add_row(rows, context, *spec->false_token_id, -1.0f);
+    weights_ = row_of(rows, context, spec->true_token_id);
+    if (!spec->false_token_id) return;
+    const std::vector<float> row = row_of(rows, context, *spec->false_token_id);
+    if (soft_cap_ > 0) {
+      false_weights_ = row;
+    } else {
+      for (size_t i = 0; i < row.size(); ++i) weights_[i] -= row[i];
+    }
   }
 
   HeadResult result() const override {
@@ -244,29 +274,36 @@ class TokenLogits final : public Head {
     return out;
   }
   RowsNeeded rows_needed() const override { return RowsNeeded::kLast; }
-  size_t weight_bytes() const override { return weights_.size() * sizeof(float); }
+  size_t weight_bytes() const override { return (weights_.size() + false_weights_.size()) * sizeof(float); }
   size_t arena_floats(size_t, size_t) const override { return 0; }
 
   void run(const ModelInput& input, ModelOutput& output, Arena&, Team&) const override {
     const View<float> hidden = output.hidden(), result = output.resize_result(input.sequences(), 1);
     for (size_t s = 0; s < hidden.rows; ++s) {
-      double sum = 0;  // one row a text: the cost of double is nothing
-      for (size_t i = 0; i < weights_.size(); ++i) sum += static_cast<double>(weights_[i]) * hidden.row(s)[i];
-      result.row(s)[0] = static_cast<float>(sum);
+      double score = logit(weights_, hidden.row(s));
+      if (!false_weights_.empty()) score -= logit(false_weights_, hidden.row(s));
+      result.row(s)[0] = static_cast<float>(score);
     }
   }
 
  private:
-  void add_row(const TensorView& rows, const HeadContext& context, size_t id, float sign) {
+  static std::vector<float> row_of(const TensorView& rows, const HeadContext& context, size_t id) {
     if (id >= context.vocab_size)
       throw LoadError(
           fmt::format("token id {} of the LogitScore module is outside the vocabulary of {}", id, context.vocab_size));
     std::vector<float> row(context.hidden_size);
     to_float32(rows, id * context.hidden_size, context.hidden_size, row.data());
-    for (size_t i = 0; i < row.size(); ++i) weights_[i] += sign * row[i];
+    return row;
+  }
+  double logit(const std::vector<float>& weights, const float* hidden) const {
+    double sum = 0;  // one row a text: the cost of double is nothing
+    for (size_t i = 0; i < weights.size(); ++i) sum += static_cast<double>(weights[i]) * hidden[i];
+    return soft_cap_ > 0 ? soft_cap_ * std::tanh(sum / soft_cap_) : sum;
   }
 
-  std::vector<float> weights_;
+  double soft_cap_;
+  // Without a cap the first are the difference, and there are no second ones.
+  std::vector<float> weights_, false_weights_;
 };
 
 class M3 final : public Head {
@@ -321,6 +358,13 @@ class M3 final : public Head {
 
 }  // namespace
 
+Activation config_activation(const ConfigView& config, std::string_view key, std::string_view fallback) {
+  const std::string name = config.string_or(key, fallback);
+  const auto activation = activation_from_name(name);
+  if (!activation) throw LoadError(fmt::format("{}: {} is '{}', which is not supported", config.file(), key, name));
+  return *activation;
+}
+
 std::unique_ptr<Head> make_classifier(const HeadContext& context, HeadPooling pooling,
                                       const std::vector<HeadStep>& steps) {
   return std::make_unique<Classifier>(context, pooling, steps);
@@ -329,8 +373,8 @@ std::unique_ptr<Head> make_splade(const HeadContext& context, const MaskedLmName
   return std::make_unique<Splade>(context, names);
 }
 std::unique_ptr<Head> make_token_logits(const HeadContext& context, const std::string& lm_head,
-                                        const std::string& embeddings) {
-  return std::make_unique<TokenLogits>(context, lm_head, embeddings);
+                                        const std::string& embeddings, double soft_cap) {
+  return std::make_unique<TokenLogits>(context, lm_head, embeddings, soft_cap);
 }
 
 bool has_m3(const HeadContext& context) {

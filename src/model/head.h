@@ -4,6 +4,8 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -37,6 +39,8 @@ class Head {
   virtual size_t arena_floats(size_t tokens, size_t team) const = 0;
   // output.hidden() -> output.resize_result(rows, result().columns()).
   virtual void run(const ModelInput& input, ModelOutput& output, Arena& arena, Team& team) const = 0;
+  // What RowsNeeded::kLast means to it, where it has a rule of its own.
+  virtual std::optional<size_t> last_row(std::span<const int32_t>) const { return std::nullopt; }
 };
 
 struct HeadContext {
@@ -49,9 +53,13 @@ struct HeadContext {
 };
 using HeadFactory = std::function<std::unique_ptr<Head>(const HeadContext&)>;
 
-// The ways to make one row of a sequence's rows. kLate: the mean, in front of the last step instead of the first (the
-// mean of the logits, since that step is linear); kNone: a row a token.
-enum class HeadPooling { kFirst, kLast, kMean, kLate, kNone };
+// An activation that the config names. Throws LoadError for one that is not known.
+Activation config_activation(const ConfigView& config, std::string_view key, std::string_view fallback);
+
+// The ways to make one row of a sequence's rows. kLastText: the last one whose token is not the config's pad_token_id,
+// as transformers' decoders with a classifier look for it. kLate: the mean, in front of the last step instead of the
+// first (the mean of the logits, since that step is linear); kNone: a row a token.
+enum class HeadPooling { kFirst, kLast, kLastText, kMean, kLate, kNone };
 
 // y = norm(act(x W^T + b)); "<name>.weight" says the size, a bias is taken if there is one.
 struct HeadStep {
@@ -66,21 +74,21 @@ struct HeadStep {
 std::unique_ptr<Head> make_classifier(const HeadContext& context, HeadPooling pooling,
                                       const std::vector<HeadStep>& steps);
 
-// SPLADE: max over the tokens of log(1 + relu(logit)) for every vocabulary entry. `transform`: dense, activation, norm;
-// the decoder's weights are the word embeddings unless the checkpoint has its own.
+// SPLADE: max over the tokens of log(1 + relu(logit)) for every vocabulary entry, or what the SpladePooling module
+// says. `transform`: dense, activation, norm; without a name there is none. The decoder's weights are the word
+// embeddings unless the checkpoint has its own.
 struct MaskedLmNames {
   HeadStep transform;
-  std::string decoder;        // "cls.predictions.decoder.weight"
-  std::string embeddings;     // "embeddings.word_embeddings.weight"
-  std::string bias;           // "cls.predictions.bias"
-  size_t embedding_size = 0;  // 0: hidden_size
+  std::string decoder;     // "cls.predictions.decoder.weight"
+  std::string embeddings;  // "embeddings.word_embeddings.weight"
+  std::string bias;        // "cls.predictions.bias", to which the decoder's is tied; empty: it is its own
 };
 std::unique_ptr<Head> make_splade(const HeadContext& context, const MaskedLmNames& names);
 
-// The difference of two rows of the language model's head at the last token: logit(true) - logit(false), or one row
-// alone. Ids from the LogitScore module.
+// Two logits of the language model's head at the last token: logit(true) - logit(false), or one alone. Ids from the
+// LogitScore module. `soft_cap`: each logit is cap tanh(logit / cap); 0: none.
 std::unique_ptr<Head> make_token_logits(const HeadContext& context, const std::string& lm_head,
-                                        const std::string& embeddings);
+                                        const std::string& embeddings, double soft_cap);
 
 // bge-m3: sparse_linear.pt and colbert_linear.pt beside the transformer; which of dense, lexical and vectors follows
 // from the task ("all": the three of them).

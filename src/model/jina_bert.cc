@@ -1,5 +1,6 @@
 // Jina's BERT (jina-embeddings-v2): BERT with ALiBi in both directions instead of positions, and a gated feed-forward.
-// Source of names and order: jinaai/jina-bert-implementation as transformers loads it.
+// Source of names and order: jinaai/jina-bert-implementation as transformers loads it; of the code model's layers,
+// which also norm queries and keys, jinaai/jina-bert-v2-qk-post-norm.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -21,11 +22,6 @@ class JinaBertModel final : public TransformerModel {
     const HeadShape heads = equal_heads(sizes.hidden, sizes.heads);
     begin(sizes, heads);
     weights.choose_prefix({"", "bert."}, "embeddings.word_embeddings.weight");
-    if (weights.has("encoder.layer.0.layer_norm_1.weight")) {
-      throw LoadError(config.file() +
-                      ": this is Jina's BERT with normed queries and keys (jina-bert-v2-qk-post-norm), "
-                      "which is not supported");
-    }
     for (const char* head : {"pooler.", "cls.", "classifier.", "embeddings.position_ids"}) weights.ignore(head);
     embedding_.types = static_cast<size_t>(config.integer_or("type_vocab_size", 2, 1, 1 << 16));
     embedding_.word = Embedding(weights, "embeddings.word_embeddings.weight", sizes.vocab, sizes.hidden);
@@ -41,14 +37,29 @@ class JinaBertModel final : public TransformerModel {
       layer.mask = scaled_mask(heads.head_dim);
       layer.mask.alibi_slopes = slopes_.data();
       layer.out = Linear::from(weights, arena, name + "attention.output.dense", sizes.hidden, sizes.hidden);
-      layer.attention_sum = Norm::layer(weights, name + "attention.output.LayerNorm", sizes.hidden, sizes.eps);
-      const std::string both = name + "mlp.gated_layers.weight";
-      const size_t inner = sizes.intermediate;
-      layer.gated = GatedLinear(weights, arena, {both, "", inner, 0, 2 * inner}, {both, "", inner, inner, 2 * inner},
-                                sizes.hidden);
       layer.activation = kind == "geglu" ? Activation::kGelu : Activation::kRelu;
-      layer.down = Linear::from(weights, arena, name + "mlp.wo", inner, sizes.hidden);
-      layer.mlp_sum = Norm::layer(weights, name + "mlp.layernorm", sizes.hidden, sizes.eps);
+      const auto norm = [&](const std::string& of) { return Norm::layer(weights, of, sizes.hidden, sizes.eps); };
+      // The two halves of one product; which is the gate differs.
+      const auto gated = [&](const std::string& both, size_t gate, size_t up) {
+        const size_t inner = sizes.intermediate;
+        return GatedLinear(weights, arena, {both, "", inner, gate, 2 * inner}, {both, "", inner, up, 2 * inner},
+                           sizes.hidden);
+      };
+      if (weights.has(name + "layer_norm_1.weight")) {
+        layer.q_norm = norm(self + "layer_norm_q");
+        layer.k_norm = norm(self + "layer_norm_k");
+        layer.attention_out = norm(name + "attention.output.LayerNorm");
+        layer.attention_out_of_sum = true;
+        layer.attention_sum = norm(name + "layer_norm_1");
+        layer.gated = gated(name + "mlp.up_gated_layer.weight", sizes.intermediate, 0);
+        layer.down = Linear::from(weights, arena, name + "mlp.down_layer", sizes.intermediate, sizes.hidden);
+        layer.mlp_sum = norm(name + "layer_norm_2");
+      } else {
+        layer.attention_sum = norm(name + "attention.output.LayerNorm");
+        layer.gated = gated(name + "mlp.gated_layers.weight", 0, sizes.intermediate);
+        layer.down = Linear::from(weights, arena, name + "mlp.wo", sizes.intermediate, sizes.hidden);
+        layer.mlp_sum = norm(name + "mlp.layernorm");
+      }
     }
   }
 

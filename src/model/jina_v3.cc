@@ -15,6 +15,7 @@ class JinaV3Model final : public TransformerModel {
     keys.default_eps = 1e-5;
     const Sizes sizes = read_sizes(config, keys);
     const HeadShape heads = equal_heads(sizes.hidden, sizes.heads);
+    require_equal_heads(config, sizes.hidden, sizes.heads);
     begin(sizes, heads);
     weights.choose_prefix({"", "roberta.", "model."}, "embeddings.word_embeddings.weight");
     for (const char* head : {"pooler.", "lm_head.", "classifier."}) weights.ignore(head);
@@ -44,15 +45,36 @@ class JinaV3Model final : public TransformerModel {
  private:
   // transformers' keys, else Jina's.
   static RopeConfig rope_of(const ConfigView& config) {
-    if (config.has("rope_parameters")) return config_rope(config, {}, 20000.0);
+    if (config.has("rope_parameters") || config_model_type(config) == "jina_embeddings_v3")
+      return config_rope(config, {.default_theta = 20000.0});
     RopeConfig out;
     out.theta = config.number("rotary_emb_base");
     return out;
   }
 };
 
-WDE_REGISTER(ModelRegistry::instance().add({architecture_names({"JinaEmbeddingsV3"}, {"Model", "ForMaskedLM"}),
-                                            "jina_embeddings_v3", false, make_jina_v3}));
+std::unique_ptr<Head> classifier(const HeadContext& context) {
+  return make_classifier(context, HeadPooling::kFirst,
+                         {{"classifier.dense", Activation::kTanh}, {"classifier.out_proj"}});
+}
+std::unique_ptr<Head> token_classifier(const HeadContext& context) {
+  return make_classifier(context, HeadPooling::kNone, {{"classifier"}});
+}
+std::unique_ptr<Head> sparse(const HeadContext& context) {
+  const auto eps = static_cast<float>(context.config.number_or("layer_norm_eps", 1e-5));
+  return make_splade(context, {{"lm_head.dense", Activation::kGelu, "lm_head.layer_norm", eps},
+                               "lm_head.decoder.weight",
+                               "embeddings.word_embeddings.weight",
+                               "lm_head.bias"});
+}
+
+WDE_REGISTER(ModelRegistry::instance().add(
+    {architecture_names({"JinaEmbeddingsV3"},
+                        {"Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"}),
+     "jina_embeddings_v3",
+     false,
+     make_jina_v3,
+     {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}, {"sparse", sparse}}}));
 
 }  // namespace
 

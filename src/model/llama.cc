@@ -15,7 +15,7 @@ class LlamaModel final : public TransformerModel {
     refuse_unsupported(config);
     SizeKeys keys;
     keys.eps = "rms_norm_eps";
-    keys.default_eps = 1e-6;
+    keys.default_eps = is_of(config, "EuroBert", "eurobert") ? 1e-5 : 1e-6;
     keys.default_activation = "silu";
     keys.heads_divide_hidden = false;
     const Sizes sizes = read_sizes(config, keys);
@@ -24,8 +24,7 @@ class LlamaModel final : public TransformerModel {
     choose_decoder_prefix(weights);
     const size_t q = heads.num_heads * heads.head_dim;
     const auto rms = [&](const std::string& name, size_t size) { return Norm::rms(weights, name, size, sizes.eps); };
-    const RopeConfig rope_config = config_rope(config);
-    const Rope* rope = transformer_.add_rope(rope_config, rotary_dim(rope_config, heads.head_dim));
+    const Rope* rope = transformer_.add_rope(config_rope(config), heads.head_dim);
     embedding_.word = Embedding(weights, "embed_tokens.weight", sizes.vocab, sizes.hidden);
     for (size_t i = 0; i < sizes.layers; ++i) {
       const std::string name = fmt::format("layers.{}.", i), self = name + "self_attn.", mlp = name + "mlp.";
@@ -63,14 +62,27 @@ class LlamaModel final : public TransformerModel {
     }
   }
 
-  // The window of layer i; 0: it sees everything.
+  static bool is_of(const ConfigView& config, std::string_view family, std::string_view model_type) {
+    return config_architecture(config).starts_with(family) || config_model_type(config) == model_type;
+  }
+
+  // The window of layer i; 0: it sees everything. Each family heeds other keys, as in transformers: Mistral the window
+  // alone (with layer_types it is Ministral), Qwen a switch and how many layers go without, Llama and EuroBERT none.
   static size_t sliding_window(const ConfigView& config, size_t i) {
-    if (!config.has("sliding_window") || !config.boolean_or("use_sliding_window", true)) return 0;
-    const auto window = static_cast<size_t>(config.integer("sliding_window", 1, 1 << 24));
-    if (config.has("layer_types")) return layer_type(config, i) == "sliding_attention" ? window : 0;
-    // Qwen2: the first layers see everything.
-    const bool late = i >= static_cast<size_t>(config.integer_or("max_window_layers", 0, 0, 1 << 20));
-    return config.has("use_sliding_window") && !late ? 0 : window;
+    const bool mistral = is_of(config, "Mistral", "mistral"),
+               qwen = is_of(config, "Qwen2", "qwen2") || is_of(config, "Qwen3", "qwen3");
+    if ((!mistral && !qwen) || (config.mentions("sliding_window") && !config.has("sliding_window"))) return 0;
+    const auto window = static_cast<size_t>(config.integer_or("sliding_window", 4096, 1, 1 << 24));
+    const bool on = mistral || config.boolean_or("use_sliding_window", false);
+    if (config.has("layer_types")) {
+      const bool slides = layer_type(config, i) == "sliding_attention";
+      if (slides && !on) {
+        throw LoadError(config.file() + ": layer_types has sliding_attention, so use_sliding_window must be true");
+      }
+      return slides ? window : 0;
+    }
+    const auto first = static_cast<size_t>(config.integer_or("max_window_layers", 28, 0, 1 << 20));
+    return mistral || (on && i >= first) ? window : 0;
   }
 };
 
@@ -110,6 +122,10 @@ std::unique_ptr<Head> eurobert_tokens(const HeadContext& context) {
   return make_classifier(context, HeadPooling::kNone, {{"classifier"}});
 }
 
+std::unique_ptr<Head> eurobert_sparse(const HeadContext& context) {
+  return make_splade(context, {{""}, "lm_head.weight", "embed_tokens.weight", ""});
+}
+
 bool add_causal(const std::string& family, const std::string& model_type) {
   return ModelRegistry::instance().add(
       {architecture_names({family}, {"Model", "ForCausalLM", "ForSequenceClassification", "ForTokenClassification"}),
@@ -137,7 +153,10 @@ WDE_REGISTER(ModelRegistry::instance().add(
      "eurobert",
      false,
      create,
-     {{"classify", eurobert_classifier}, {"score", eurobert_classifier}, {"token_classify", eurobert_tokens}}}));
+     {{"classify", eurobert_classifier},
+      {"score", eurobert_classifier},
+      {"token_classify", eurobert_tokens},
+      {"sparse", eurobert_sparse}}}));
 
 }  // namespace
 }  // namespace wde

@@ -19,6 +19,7 @@ class ModernBertModel final : public TransformerModel {
     keys.activation = "hidden_activation";
     const Sizes sizes = read_sizes(config, keys);
     const HeadShape heads = equal_heads(sizes.hidden, sizes.heads);
+    require_equal_heads(config, sizes.hidden, sizes.heads);
     begin(sizes, heads);
     weights.choose_prefix({"", "model."}, "embeddings.tok_embeddings.weight");
     for (const char* head : {"head.", "decoder.", "classifier."}) weights.ignore(head);
@@ -29,9 +30,9 @@ class ModernBertModel final : public TransformerModel {
       return Norm::layer(weights, name, sizes.hidden, sizes.eps, norm_bias);
     };
     const Rope* global =
-        transformer_.add_rope(rope(config, "full_attention", "global_rope_theta", 160000.0), heads.head_dim);
+        transformer_.add_rope(config_rope(config, {"full_attention", "global_rope_theta", 160000.0}), heads.head_dim);
     const Rope* local =
-        transformer_.add_rope(rope(config, "sliding_attention", "local_rope_theta", 10000.0), heads.head_dim);
+        transformer_.add_rope(config_rope(config, {"sliding_attention", "local_rope_theta", 10000.0}), heads.head_dim);
     // Both directions: |i - j| <= local_attention / 2.
     const int64_t window = config.integer_or("local_attention", 128, 2, 1 << 20) / 2;
 
@@ -60,14 +61,6 @@ class ModernBertModel final : public TransformerModel {
   }
 
  private:
-  static RopeConfig rope(const ConfigView& config, std::string_view layer_type, std::string_view old_key,
-                         double theta) {
-    if (config.has("rope_parameters")) return config_rope(config, layer_type, theta);
-    RopeConfig out;
-    out.theta = config.number_or(old_key, theta);
-    return out;
-  }
-
   static bool is_global(const ConfigView& config, size_t index) {
     if (config.has("layer_types")) {
       const std::vector<std::string> types = config.strings("layer_types");
@@ -83,8 +76,7 @@ class ModernBertModel final : public TransformerModel {
 };
 
 HeadStep prediction_head(const HeadContext& context) {
-  const auto activation = activation_from_name(context.config.string_or("classifier_activation", "gelu"));
-  return {"head.dense", activation.value_or(Activation::kGelu), "head.norm",
+  return {"head.dense", config_activation(context.config, "classifier_activation", "gelu"), "head.norm",
           static_cast<float>(context.config.number_or("norm_eps", 1e-5))};
 }
 std::unique_ptr<Head> classifier(const HeadContext& context) {

@@ -28,8 +28,11 @@ class MPNetModel final : public TransformerModel {
     embedding_.word = Embedding(weights, "embeddings.word_embeddings.weight", sizes.vocab, sizes.hidden);
     embedding_.position = AddedEmbedding(weights, "embeddings.position_embeddings.weight", table, sizes.hidden);
     embedding_.norm = Norm::layer(weights, "embeddings.LayerNorm", sizes.hidden, sizes.eps);
-    const auto buckets = static_cast<size_t>(config.integer_or("relative_attention_num_buckets", 32, 4, 1 << 12));
-    bias_ = RelativeBias(weights, "encoder.relative_attention_bias.weight", buckets, 128, sizes.heads);
+    // transformers has a table of as many rows as the config says and looks into 32 of them.
+    constexpr int64_t kBuckets = 32;
+    if (config.integer_or("relative_attention_num_buckets", kBuckets, 1, 1 << 12) != kBuckets)
+      throw LoadError(config.file() + ": relative_attention_num_buckets must be 32");
+    bias_ = RelativeBias(weights, "encoder.relative_attention_bias.weight", kBuckets, 128, sizes.heads);
     for (size_t i = 0; i < sizes.layers; ++i) {
       add_post_norm_layer(transformer_, weights, fmt::format("encoder.layer.{}.", i), kNames, sizes.hidden,
                           sizes.intermediate, sizes.activation, sizes.eps);
@@ -55,12 +58,20 @@ std::unique_ptr<Head> token_classifier(const HeadContext& context) {
   return make_classifier(context, HeadPooling::kNone, {{"classifier"}});
 }
 
+std::unique_ptr<Head> sparse(const HeadContext& context) {
+  const auto eps = static_cast<float>(context.config.number_or("layer_norm_eps", 1e-12));
+  return make_splade(context, {{"lm_head.dense", Activation::kGelu, "lm_head.layer_norm", eps},
+                               "lm_head.decoder.weight",
+                               "embeddings.word_embeddings.weight",
+                               "lm_head.bias"});
+}
+
 WDE_REGISTER(ModelRegistry::instance().add(
     {architecture_names({"MPNet"}, {"Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"}),
      "mpnet",
      false,
      [](const ConfigView& config, Weights& weights) { return std::make_unique<MPNetModel>(config, weights); },
-     {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}}}));
+     {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}, {"sparse", sparse}}}));
 
 }  // namespace
 }  // namespace wde

@@ -36,6 +36,7 @@ class NomicBertModel final : public TransformerModel {
       return s;
     }();
     const HeadShape heads = equal_heads(sizes.hidden, sizes.heads);
+    require_equal_heads(config, sizes.hidden, sizes.heads);
     begin(sizes, heads);
     weights.choose_prefix({"", "bert.", "model.", "nomic_bert."}, "embeddings.word_embeddings.weight");
     for (const char* head : {"pooler.", "cls.", "classifier.", "lm_head.", "encoder.layers.0.attn.rotary_emb."})
@@ -48,7 +49,7 @@ class NomicBertModel final : public TransformerModel {
           AddedEmbedding(weights, "embeddings.token_type_embeddings.weight", embedding_.types, sizes.hidden);
     }
     embedding_.norm = Norm::layer(weights, "emb_ln", sizes.hidden, sizes.eps);
-    const RopeConfig rope_config = own ? own_rope(config) : config_rope(config, {}, 1000.0);
+    const RopeConfig rope_config = own ? own_rope(config) : config_rope(config, {.default_theta = 1000.0});
     const Rope* rope = transformer_.add_rope(
         rope_config, static_cast<size_t>(static_cast<double>(heads.head_dim) * rope_config.partial_rotary_factor));
     const bool qkv_bias = config.boolean_or("qkv_proj_bias", false), up_bias = config.boolean_or("mlp_fc1_bias", false),
@@ -135,9 +136,31 @@ class NomicBertModel final : public TransformerModel {
   bool plain_ = false;  // the feed-forward has no gate
 };
 
+std::unique_ptr<Head> classifier(const HeadContext& context) {
+  return make_classifier(context, HeadPooling::kFirst, {{"pooler.dense", Activation::kTanh}, {"classifier"}});
+}
+std::unique_ptr<Head> token_classifier(const HeadContext& context) {
+  return make_classifier(context, HeadPooling::kNone, {{"classifier"}});
+}
+std::unique_ptr<Head> sparse(const HeadContext& context) {
+  if (context.config.has("n_embd"))
+    throw LoadError(context.config.file() + ": the language model's head is not supported in Nomic's own layout");
+  const auto eps = static_cast<float>(context.config.number_or("layer_norm_eps", 1e-12));
+  const std::string name = "cls.predictions.transform.";
+  return make_splade(
+      context, {{name + "dense", config_activation(context.config, "hidden_act", "silu"), name + "layer_norm", eps},
+                "cls.predictions.decoder.weight",
+                "embeddings.word_embeddings.weight",
+                "cls.predictions.bias"});
+}
+
 WDE_REGISTER(ModelRegistry::instance().add(
-    {architecture_names({"NomicBert"}, {"Model", "ForMaskedLM", "ForPreTraining"}), "nomic_bert", false,
-     [](const ConfigView& config, Weights& weights) { return std::make_unique<NomicBertModel>(config, weights); }}));
+    {architecture_names({"NomicBert"}, {"Model", "ForMaskedLM", "ForPreTraining", "ForSequenceClassification",
+                                        "ForTokenClassification"}),
+     "nomic_bert",
+     false,
+     [](const ConfigView& config, Weights& weights) { return std::make_unique<NomicBertModel>(config, weights); },
+     {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}, {"sparse", sparse}}}));
 
 }  // namespace
 }  // namespace wde

@@ -1,5 +1,7 @@
 // Static embeddings (model2vec, sentence-transformers' StaticEmbedding): a row of a table for every token, and nothing
-// behind it. model2vec's tables with a mapping or weights of tokens are refused.
+// behind it.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "model/model.h"
@@ -15,19 +17,25 @@ class StaticModel final : public Model {
     shape_.vocab_size = static_cast<size_t>(config.integer("vocab_size", 1, 1 << 24));
     shape_.positions = static_cast<size_t>(config.integer("max_position_embeddings", 1, 1 << 24));
     shape_.heads = {1, 1, 1};
-    const char* name = weights.has("embedding.weight") ? "embedding.weight" : "embeddings";
-    words_ = Embedding(weights, name, shape_.vocab_size, shape_.hidden_size);
-    for (const char* other : {"mapping", "weights"}) {
-      if (weights.has(other))
-        throw LoadError(config.file() + ": the checkpoint has a tensor \"" + other +
-                        "\", as newer versions of model2vec write it, which is not supported");
+    const bool model2vec = !weights.has("embedding.weight");
+    const auto rows = static_cast<size_t>(config.integer("table_rows", 1, 1 << 24));
+    words_ = Embedding(weights, model2vec ? "embeddings" : "embedding.weight", rows, shape_.hidden_size);
+    if (model2vec && weights.has("mapping")) {
+      for (const double row : weights.numbers("mapping", shape_.vocab_size)) {
+        if (!(row >= 0 && row < static_cast<double>(rows)))
+          throw LoadError(
+              fmt::format("{}: \"mapping\" leads to row {}, but the table has {}", config.file(), row, rows));
+        rows_.push_back(static_cast<uint32_t>(row));
+      }
     }
+    if (model2vec && weights.has("weights")) factors_ = weights.numbers("weights", shape_.vocab_size);
   }
 
   ModelShape shape() const override { return shape_; }
   size_t layers() const override { return 0; }
   std::vector<AttentionMask> masks() const override { return {}; }
-  size_t weight_bytes() const override { return 0; }  // read where the file lies
+  // The table is read where the file lies.
+  size_t weight_bytes() const override { return rows_.size() * sizeof(uint32_t) + factors_.size() * sizeof(double); }
   void reserve(size_t) override {}
   size_t arena_floats(size_t, size_t, size_t, const AttnBackend&) const override { return 0; }
   void forward(const ModelInput& input, LayerRange, const AttnBackend&, Arena&, Team&,
@@ -35,13 +43,20 @@ class StaticModel final : public Model {
     const View<float> out = output.resize(input.output_rows(), shape_.hidden_size);
     for (size_t r = 0; r < out.rows; ++r) {
       const size_t token = input.rows == RowsNeeded::kAll ? r : static_cast<size_t>(input.row_indices[r]);
-      words_.copy(static_cast<size_t>(input.ids[token]), out.row(r));
+      const auto id = static_cast<size_t>(input.ids[token]);
+      float* row = out.row(r);
+      words_.copy(rows_.empty() ? id : rows_[id], row);
+      if (factors_.empty()) continue;
+      for (size_t i = 0; i < out.cols; ++i) row[i] = static_cast<float>(row[i] * factors_[id]);
     }
   }
 
  private:
   ModelShape shape_;
   Embedding words_;
+  // model2vec: of each token the row, where several share one, and what its row is multiplied by. Empty: neither.
+  std::vector<uint32_t> rows_;
+  std::vector<double> factors_;
 };
 
 WDE_REGISTER(

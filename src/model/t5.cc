@@ -35,7 +35,7 @@ class T5Encoder final : public TransformerModel {
     const size_t inner = heads.num_heads * heads.head_dim;
 
     weights.choose_prefix({"", "transformer."}, "encoder.final_layer_norm.weight");
-    for (const char* other : {"decoder.", "lm_head.", "encoder.embed_tokens."}) weights.ignore(other);
+    for (const char* other : {"decoder.", "lm_head.", "encoder.embed_tokens.", "classifier."}) weights.ignore(other);
     const std::string words = weights.has("shared.weight") ? "shared.weight" : "encoder.embed_tokens.weight";
     embedding_.word = Embedding(weights, words, sizes.vocab, sizes.hidden);
     const auto buckets = static_cast<size_t>(config.integer_or("relative_attention_num_buckets", 32, 4, 1 << 12));
@@ -76,11 +76,17 @@ class T5Encoder final : public TransformerModel {
   RelativeBias bias_;
 };
 
+std::unique_ptr<Head> token_classifier(const HeadContext& context) {
+  return make_classifier(context, HeadPooling::kNone, {{"classifier"}});
+}
+
 WDE_REGISTER(ModelRegistry::instance().add(
-    {{"T5EncoderModel", "T5Model", "T5ForConditionalGeneration", "MT5EncoderModel", "MT5Model"},
+    {{"T5EncoderModel", "T5Model", "T5ForConditionalGeneration", "T5ForTokenClassification", "MT5EncoderModel",
+      "MT5Model", "MT5ForConditionalGeneration", "MT5ForTokenClassification"},
      "t5",
      false,
-     [](const ConfigView& config, Weights& weights) { return std::make_unique<T5Encoder>(config, weights); }}));
+     [](const ConfigView& config, Weights& weights) { return std::make_unique<T5Encoder>(config, weights); },
+     {{"token_classify", token_classifier}}}));
 
 }  // namespace
 }  // namespace wde

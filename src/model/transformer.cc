@@ -136,13 +136,17 @@ void Transformer::score_positions(const TransformerLayer& layer, View<const floa
   if (layer.relative->has_queries()) layer.relative->score_keys(k, p2c, heads.begin, heads.end, first, last);
 }
 
-// x = sum(x + inner(linear(in)))
-void Transformer::add(const Linear& linear, View<const float> in, const Norm& inner, const Norm& sum, View<float> x,
-                      const Scratch& scratch, const Part& part) const {
+// x = sum(x + inner(linear(in))), or sum(x + inner(x + linear(in)))
+void Transformer::add(const Linear& linear, View<const float> in, const Norm& inner, bool inner_of_sum, const Norm& sum,
+                      View<float> x, const Scratch& scratch, const Part& part) const {
   const View<float> mine = share_of(x, part);
   if (inner) {
     const View<float> normed = scratch.normed.slice_rows(0, x.rows);
-    linear.run(in, normed, Activation::kNone, part, scratch.linear.data);
+    if (inner_of_sum) {
+      linear.run_add(in, x, normed, part, scratch.linear.data);
+    } else {
+      linear.run(in, normed, Activation::kNone, part, scratch.linear.data);
+    }
     part.sync();
     const View<float> added = share_of(normed, part);
     inner.run(added, added);
@@ -159,7 +163,7 @@ void Transformer::add(const Linear& linear, View<const float> in, const Norm& in
 void Transformer::finish(const TransformerLayer& layer, View<const float> context, View<float> x,
                          const Scratch& scratch, const Part& part) const {
   const View<float> normed = scratch.normed.slice_rows(0, x.rows);
-  add(layer.out, context, layer.attention_out, layer.attention_sum, x, scratch, part);
+  add(layer.out, context, layer.attention_out, layer.attention_out_of_sum, layer.attention_sum, x, scratch, part);
   View<const float> in = x;
   if (layer.mlp_in) {
     layer.mlp_in.run(share_of(x, part), share_of(normed, part));
@@ -185,7 +189,7 @@ void Transformer::finish(const TransformerLayer& layer, View<const float> contex
     layer.up.run(in, inner, layer.activation, part, scratch.linear.data);
   }
   part.sync();
-  add(layer.down, inner, layer.mlp_out, layer.mlp_sum, x, scratch, part);
+  add(layer.down, inner, layer.mlp_out, false, layer.mlp_sum, x, scratch, part);
 }
 
 void Transformer::finish_in_chunks(const TransformerLayer& layer, View<const float> context, View<float> x,

@@ -23,8 +23,9 @@ namespace wde {
 // BERT has the norms of the sums, Llama those of the inputs, Gemma 2 inputs and outputs.
 struct TransformerLayer {
   Norm attention_in, attention_out, attention_sum;
-  Linear qkv;           // columns: query heads, key heads, value heads
-  Norm q_norm, k_norm;  // of each head, or of all of them together where they are that long
+  bool attention_out_of_sum = false;  // attention_out takes x + out(…), Jina's code model
+  Linear qkv;                         // columns: query heads, key heads, value heads
+  Norm q_norm, k_norm;                // of each head, or of all of them together where they are that long
   const Rope* rope = nullptr;
   AttentionMask mask;
   std::optional<Disentangled> relative;  // DeBERTa's positions
@@ -85,8 +86,8 @@ class Transformer {
                        View<float> p2c, size_t max_seqlen, const Part& part) const;
   void project(const TransformerLayer& layer, View<const float> x, View<float> qkv, const Scratch& scratch,
                const ModelInput& input, size_t first_row, const Part& part) const;
-  void add(const Linear& linear, View<const float> in, const Norm& inner, const Norm& sum, View<float> x,
-           const Scratch& scratch, const Part& part) const;
+  void add(const Linear& linear, View<const float> in, const Norm& inner, bool inner_of_sum, const Norm& sum,
+           View<float> x, const Scratch& scratch, const Part& part) const;
   void finish(const TransformerLayer& layer, View<const float> context, View<float> x, const Scratch& scratch,
               const Part& part) const;
   void finish_in_chunks(const TransformerLayer& layer, View<const float> context, View<float> x,

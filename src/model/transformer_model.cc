@@ -6,14 +6,6 @@
 
 namespace wde {
 
-Activation TransformerModel::read_activation(const ConfigView& config, std::string_view key,
-                                             std::string_view fallback) {
-  const std::string name = config.string_or(key, fallback);
-  const auto activation = activation_from_name(name);
-  if (!activation) throw LoadError(fmt::format("{}: {} is '{}', which is not supported", config.file(), key, name));
-  return *activation;
-}
-
 TransformerModel::Sizes TransformerModel::read_sizes(const ConfigView& config, const SizeKeys& keys) {
   Sizes out;
   out.hidden = static_cast<size_t>(config.integer(keys.hidden, 1, 1 << 16));
@@ -28,7 +20,7 @@ TransformerModel::Sizes TransformerModel::read_sizes(const ConfigView& config, c
     throw LoadError(fmt::format("{}: {} ({}) must be a multiple of {} ({})", config.file(), keys.hidden, out.hidden,
                                 keys.heads, out.heads));
   }
-  out.activation = read_activation(config, keys.activation, keys.default_activation);
+  out.activation = config_activation(config, keys.activation, keys.default_activation);
   out.eps = static_cast<float>(config.number_or(keys.eps, keys.default_eps));
   return out;
 }
@@ -49,6 +41,15 @@ void require_encoder(const ConfigView& config, std::string_view positions) {
   const std::string found = config.string_or("position_embedding_type", positions);
   if (found != positions) {
     throw LoadError(fmt::format("{}: position_embedding_type is '{}', expected '{}'", config.file(), found, positions));
+  }
+}
+
+void require_equal_heads(const ConfigView& config, size_t hidden, size_t heads) {
+  const auto equal = static_cast<int64_t>(hidden / heads);
+  const int64_t found = config.integer_or("head_dim", equal, 1, 1 << 16);
+  if (found != equal) {
+    throw LoadError(fmt::format("{}: head_dim must be {}, the hidden size by the number of heads, found {}",
+                                config.file(), equal, found));
   }
 }
 

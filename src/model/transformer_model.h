@@ -50,7 +50,6 @@ class TransformerModel : public Model {
     bool heads_divide_hidden = true;
   };
   static Sizes read_sizes(const ConfigView& config, const SizeKeys& keys);
-  static Activation read_activation(const ConfigView& config, std::string_view key, std::string_view fallback);
   // Fills shape_ and makes the empty stack.
   void begin(const Sizes& sizes, const HeadShape& heads);
 
@@ -62,6 +61,8 @@ class TransformerModel : public Model {
 // Refuses what encoders of the BERT kind must not be: decoders, and positions of another kind than `positions`.
 void require_encoder(const ConfigView& config, std::string_view positions = "absolute");
 inline HeadShape equal_heads(size_t hidden, size_t heads) { return {heads, heads, hidden / heads}; }
+// Refuses a head_dim that is another than hidden / heads, for architectures whose files have the key.
+void require_equal_heads(const ConfigView& config, size_t hidden, size_t heads);
 AttentionMask scaled_mask(size_t head_dim);
 
 }  // namespace wde

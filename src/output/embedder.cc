@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/elementwise.h"
 #include "kernels/norm.h"
 #include "output/pooling.h"
 
@@ -24,6 +25,7 @@ Embedder::Embedder(const OutputConfig& config) : pooling_(config.spec->pooling) 
     widest_ = std::max(widest_, dimensions_);
     normalizes_ = module.kind == PostModule::Kind::kNormalize;
   }
+  if (config.spec->truncate_dim < dimensions_) truncated_ = config.spec->truncate_dim;
 }
 
 RowsNeeded Embedder::rows_needed() const { return rows_for(pooling_); }
@@ -43,13 +45,21 @@ Result<std::vector<float>> Embedder::embed(const Sequence& sequence, View<const 
   for (const Step& step : steps_) {
     switch (step.kind) {
       case PostModule::Kind::kNormalize:
-        if (normalize) kernels::l2_normalize(x.data(), size);
+        // A request decides on the length of what comes out, not on what other modules take in.
+        if (normalize || &step != &steps_.back()) kernels::l2_normalize(x.data(), size);
         break;
       case PostModule::Kind::kLayerNorm:
         step.norm.run({x.data(), 1, size, size}, {x.data(), 1, size, size});
         break;
       case PostModule::Kind::kDense:
         step.dense.run({x.data(), 1, size, size}, {y.data(), 1, step.out, step.out}, step.activation);
+        if (step.adds_input) {
+          if (step.residual.out_features() > 0)
+            step.residual.run_add({x.data(), 1, size, size}, {y.data(), 1, step.out, step.out},
+                                  {y.data(), 1, step.out, step.out});
+          else
+            kernels::add(x.data(), y.data(), size);
+        }
         std::swap(x, y);
         break;
     }
@@ -57,8 +67,11 @@ Result<std::vector<float>> Embedder::embed(const Sequence& sequence, View<const 
   }
   const bool cut = options.dimensions != 0 && options.dimensions < size;
   if (cut) size = options.dimensions;
+  const bool truncated = options.dimensions == 0 && truncated_ > 0;
+  if (truncated) size = truncated_;
   x.resize(size);
-  if (normalize && (cut || !normalizes_)) kernels::l2_normalize(x.data(), size);
+  if (cut ? normalize : options.normalize.value_or(false) && (truncated || !normalizes_))
+    kernels::l2_normalize(x.data(), size);
   if (!std::all_of(x.begin(), x.end(), [](float v) { return std::isfinite(v); })) {
     return Error{ErrorCode::kInternal, "the model's output is not finite for this input"};
   }
@@ -66,7 +79,9 @@ Result<std::vector<float>> Embedder::embed(const Sequence& sequence, View<const 
 }
 
 Embedder::Step Embedder::make_step(const PostModule& module) {
-  Step step{module.kind, {}, Activation::kNone, {}, dimensions_};
+  Step step;
+  step.kind = module.kind;
+  step.out = dimensions_;
   const auto expect = [&](size_t in, const std::string& where) {
     if (in != dimensions_)
       throw LoadError(fmt::format("{}: takes {} values, but {} arrive there", where, in, dimensions_));
@@ -80,6 +95,9 @@ Embedder::Step Embedder::make_step(const PostModule& module) {
     if (!activation)
       throw LoadError(fmt::format("{}: the activation '{}' is not supported", spec.directory, spec.activation));
     step.activation = *activation;
+    step.adds_input = spec.residual;
+    if (spec.residual && spec.in_features != spec.out_features)
+      step.residual = Linear::from(weights, arena_, "residual", spec.in_features, spec.out_features, false);
     step.out = spec.out_features;
   } else if (module.kind == PostModule::Kind::kLayerNorm) {
     expect(module.layer_norm.dimension, module.layer_norm.directory);

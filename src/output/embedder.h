@@ -16,7 +16,7 @@ class Embedder {
 
   RowsNeeded rows_needed() const;
   bool wants_prompt_tokens() const { return !pooling_.include_prompt; }
-  size_t dimensions() const { return dimensions_; }
+  size_t dimensions() const { return truncated_ > 0 ? truncated_ : dimensions_; }
 
   // The vector of hidden rows, in the size and length that the request wants.
   Result<std::vector<float>> embed(const Sequence& sequence, View<const float> hidden) const;
@@ -25,8 +25,9 @@ class Embedder {
 
  private:
   struct Step {
-    PostModule::Kind kind;
-    Linear dense;
+    PostModule::Kind kind = PostModule::Kind::kNormalize;
+    Linear dense, residual;  // the second has no output where the input itself is added
+    bool adds_input = false;
     Activation activation = Activation::kNone;
     Norm norm;
     size_t out = 0;
@@ -37,6 +38,8 @@ class Embedder {
   WeightArena arena_;
   std::vector<Step> steps_;
   size_t pooled_ = 0, dimensions_ = 0, widest_ = 0;
+  size_t truncated_ =
+      0;  // what the model's files cut vectors to, as sentence-transformers without giving them length 1 again
   bool normalizes_ = false;
 };
 

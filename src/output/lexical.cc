@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -18,14 +19,31 @@ bool finite(std::span<const float> values) {
 }
 Error not_finite() { return {ErrorCode::kInternal, "the model's output is not finite for this input"}; }
 
-// Weights of a whole vocabulary -> the entries above zero.
-Output entries(const float* weights, size_t n) {
+// Weights of a whole vocabulary -> the entries above zero, the `most` highest of them if that is not 0.
+Output entries(const float* weights, size_t n, size_t most) {
   Output out{"sparse", {}, {}, {}};
   for (size_t id = 0; id < n; ++id) {
     if (weights[id] > 0) {
       out.ids.push_back(static_cast<int32_t>(id));
       out.values.push_back(weights[id]);
     }
+  }
+  if (most > 0 && most < out.ids.size()) {
+    std::vector<float> sorted = out.values;
+    std::nth_element(sorted.begin(), sorted.begin() + static_cast<ptrdiff_t>(most) - 1, sorted.end(), std::greater<>());
+    const float lowest = sorted[most - 1];
+    // Of equal ones the first entries stay.
+    size_t equal =
+        most - static_cast<size_t>(std::count_if(sorted.begin(), sorted.end(), [&](float v) { return v > lowest; }));
+    size_t kept = 0;
+    for (size_t i = 0; i < out.ids.size(); ++i) {
+      if (out.values[i] < lowest || (out.values[i] == lowest && equal == 0)) continue;
+      if (out.values[i] == lowest) --equal;
+      out.ids[kept] = out.ids[i];
+      out.values[kept++] = out.values[i];
+    }
+    out.ids.resize(kept);
+    out.values.resize(kept);
   }
   out.shape = {out.ids.size()};
   return out;
@@ -66,6 +84,7 @@ class LexicalOutput final : public OutputProcessor {
  public:
   explicit LexicalOutput(const OutputConfig& config) : head_(config.head.value_or(HeadResult{})) {
     if (head_.dense > 0) embedder_.emplace(config);
+    max_active_ = config.spec->max_active_dims;
     for (const char* name : {"<s>", "</s>", "<pad>", "<unk>"}) {
       if (const auto id = config.tokenizer->id(name)) special_.push_back(*id);
     }
@@ -88,7 +107,7 @@ class LexicalOutput final : public OutputProcessor {
       if (!finite({rows.row(r), rows.cols})) return not_finite();
     }
     Response response;
-    if (head_.vocabulary) response.outputs.push_back(entries(rows.row(0), head_.logits));
+    if (head_.vocabulary) response.outputs.push_back(entries(rows.row(0), head_.logits, max_active_));
     if (embedder_) {
       auto vector = embedder_->embed(sequence, rows.slice_cols(0, head_.dense));
       if (!vector.ok()) return vector.error();
@@ -109,6 +128,7 @@ class LexicalOutput final : public OutputProcessor {
  private:
   HeadResult head_;
   std::optional<Embedder> embedder_;
+  size_t max_active_ = 0;
   std::vector<int32_t> special_;
   bool late_ = false;                    // late interaction with sides
   std::array<bool, 2> skips_in_ = {};    // by Side

@@ -25,6 +25,7 @@ inline constexpr const char* kScore = "score";
 inline constexpr const char* kClassify = "classify";
 inline constexpr const char* kTokenClassify = "token_classify";
 inline constexpr const char* kTokenize = "tokenize";
+inline constexpr const char* kAll = "all";  // bge-m3's embedding, sparse weights and vectors of tokens, from one pass
 }  // namespace task
 
 struct ApiRules {

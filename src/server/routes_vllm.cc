@@ -30,7 +30,7 @@ std::string_view main_output(std::string_view task, bool raw) {
 }
 
 void write_pooled(JsonOut& out, const Output& output, bool as_base64) {
-  if (!output.ids.empty()) {
+  if (!output.ids.empty() || output.name == "sparse") {  // which may be empty
     out.open('{');
     for (size_t i = 0; i < std::min(output.ids.size(), output.values.size()); ++i) {
       out.key(fmt::to_string(output.ids[i])).number(output.values[i]);
@@ -43,6 +43,15 @@ void write_pooled(JsonOut& out, const Output& output, bool as_base64) {
   } else {
     out.floats(output.values);
   }
+}
+
+void write_kinds(JsonOut& out, const Response& response, bool as_base64) {
+  out.open('{');
+  for (const Output& output : response.outputs) {
+    out.key(output.name);
+    write_pooled(out, output, as_base64);
+  }
+  out.close('}');
 }
 
 // Which of the two a text is for late interaction, in Cohere's and Jina's words too.
@@ -59,11 +68,12 @@ std::string task_of(const Fields& fields, const ModelFacts& model) {
   // vLLM's names of tasks.
   if (*wanted == "encode" || *wanted == "plugin") return model.default_task;
   if (*wanted == "token_classify" || *wanted == "classify" || *wanted == "embed" || *wanted == "score" ||
-      *wanted == "sparse" || *wanted == "multi_vector") {
+      *wanted == "sparse" || *wanted == "multi_vector" || *wanted == "all") {
     return *wanted;
   }
   if (*wanted == "token_embed") return model.can(task::kMultiVector) ? task::kMultiVector : task::kTokenEmbed;
-  invalid(fields, "task", "must be one of embed, token_embed, classify, token_classify, score, sparse, multi_vector");
+  invalid(fields, "task",
+          "must be one of embed, token_embed, classify, token_classify, score, sparse, multi_vector, all");
 }
 
 bool is_nothing(const Fields& fields, std::string_view name) {
@@ -91,7 +101,7 @@ Plan plan_pooling(const PlanContext& context) {
     const std::optional<std::string> side = read_side_name(fields);
     for (Request& request : inputs.requests) request.prompt_name = side;
   }
-  const bool embeds = plan.task == task::kEmbed;
+  const bool all = plan.task == task::kAll, embeds = plan.task == task::kEmbed || all;
   const size_t dimensions = embeds ? read_dimensions(fields, *plan.model) : 0;
   const std::optional<bool> activation = fields.flag("use_activation");
   for (Request& request : inputs.requests) {
@@ -102,12 +112,17 @@ Plan plan_pooling(const PlanContext& context) {
   plan.requests = std::move(inputs.requests);
   check_bytes(fields);
   const bool as_base64 = fields.choice("encoding_format", {"float", "base64"}) == 1;
-  plan.write = [name = main_output(plan.task, activation == false), as_base64](Answer& answer, HttpResponse& response) {
+  plan.write = [name = main_output(plan.task, activation == false), as_base64, all](Answer& answer,
+                                                                                    HttpResponse& response) {
     JsonOut out(expected_bytes(answer));
     open_list(out, answer);
     for (size_t i = 0; i < answer.responses.size(); ++i) {
       out.open('{').key("index").integer(static_cast<int64_t>(i)).key("object").plain("pooling").key("data");
-      write_pooled(out, output_of(answer.responses[i], name), as_base64);
+      if (all) {
+        write_kinds(out, answer.responses[i], as_base64);
+      } else {
+        write_pooled(out, output_of(answer.responses[i], name), as_base64);
+      }
       out.close('}');
     }
     close_list(out, answer);

@@ -199,6 +199,17 @@ class Formats(Case):
                 self.assertEqual(entity["word"], text[entity["start"]:entity["end"]])
         self.assertEqual(wde("token-classify", "--aggregation", "best", text, model=model).returncode, 2)
 
+    def test_three_kinds_from_one_pass(self):
+        texts = jsonl("some words", "", "other, longer words")
+        model = DATA / "bge-m3"
+        one = rows(wde("embed", "--all", "--input", "-", model=model, stdin=texts))
+        apart = [rows(wde(command, "--input", "-", model=model, stdin=texts)) for command in ("embed", "sparse", "multi-vector")]
+        self.assertEqual(one, [{**dense, **sparse, **vectors} for dense, sparse, vectors in zip(*apart)])
+        self.assertEqual(wde("embed", "--all", "--format", "npy", "a", model=model).returncode, 2)
+        refused = wde("embed", "--all", "a")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn(b"BertModel does not answer the task 'all'", refused.stderr)
+
     def test_output_file(self):
         with tempfile.TemporaryDirectory() as directory:
             path = pathlib.Path(directory) / "out.jsonl"

@@ -691,6 +691,14 @@ class OtherTasks(Case):
             self.assertStatus(s.post("/pooling", {"input": "a", "prompt_name": "no such"}), 400)
             self.assertStatus(s.post("/v1/embeddings", {"input": "a"}), 400)
 
+    def test_three_kinds_from_one_pass(self):
+        with self.serve("bge-m3") as s:
+            found = self.assertStatus(s.post("/pooling", {"input": ["some words", "a"], "task": "all"}), 200)["data"]
+            for task, kind in [("embed", "embedding"), ("sparse", "sparse"), ("multi_vector", "vectors")]:
+                alone = self.assertStatus(s.post("/pooling", {"input": ["some words", "a"], "task": task}), 200)["data"]
+                self.assertEqual([one["data"] for one in alone], [one["data"][kind] for one in found])
+        self.assertStatus(server.post("/pooling", {"input": "a", "task": "all"}), 400)
+
     def test_classifier(self):
         with self.serve("bert-classify") as s:
             found = self.assertStatus(s.post("/predict", {"inputs": "some text"}), 200)

@@ -104,7 +104,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const wde::ConfigView config = wde::ConfigView::read(path + "/config.json");
     use_every_getter(config, 0);
     allow_load_error([&] { (void)wde::config_rope(config); });
-    allow_load_error([&] { (void)wde::config_rope(config, "full_attention"); });
+    allow_load_error([&] { (void)wde::config_rope(config, {"full_attention"}); });
     allow_load_error([&] { (void)wde::config_dtype(config); });
     allow_load_error([&] { (void)wde::config_architecture(config); });
     allow_load_error([&] { (void)wde::config_model_type(config); });

@@ -613,6 +613,51 @@ def model2vec():
     static("model2vec", "model2vec")
 
 
+# ---------------------------------------------------------------- later ones, behind the others: the seeds are by position
+@spec
+def jina_v2_code():
+    """jina-embeddings-v2-base-code: norms of all heads' queries and of all keys together, and one more norm around the attention."""
+    c = Checkpoint("jina-v2-code", "roberta-mean")
+    h, inner, heads, layers = 48, 80, 6, 2
+    shapes = {"embeddings.word_embeddings.weight": (c.vocabulary, h), "embeddings.token_type_embeddings.weight": (2, h),
+              "embeddings.LayerNorm.weight": (h,), "embeddings.LayerNorm.bias": (h,)}
+    for i in range(layers):
+        p = f"encoder.layer.{i}."
+        for n in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"):
+            shapes[p + n + ".weight"], shapes[p + n + ".bias"] = (h, h), (h,)
+        shapes[p + "mlp.up_gated_layer.weight"] = (2 * inner, h)
+        shapes[p + "mlp.down_layer.weight"], shapes[p + "mlp.down_layer.bias"] = (h, inner), (h,)
+        for n in ("attention.self.layer_norm_q", "attention.self.layer_norm_k", "attention.output.LayerNorm", "layer_norm_1", "layer_norm_2"):
+            shapes[p + n + ".weight"], shapes[p + n + ".bias"] = (h,), (h,)
+    w = random_tensors(shapes)
+    save_file({f"bert.{k}": v for k, v in w.items()}, c.directory / "model.safetensors")
+    code = "jinaai/jina-bert-v2-qk-post-norm"
+    c.write_json("config.json", {
+        "architectures": ["JinaBertForMaskedLM"], "model_type": "bert", "_name_or_path": code, "position_embedding_type": "alibi", "feed_forward_type": "geglu",
+        "emb_pooler": "mean", "attn_implementation": "torch", "hidden_size": h, "num_hidden_layers": layers, "num_attention_heads": heads,
+        "intermediate_size": inner, "max_position_embeddings": 8192, "vocab_size": c.vocabulary, "type_vocab_size": 2, "hidden_act": "gelu",
+        "layer_norm_eps": 1e-12, "pad_token_id": 0, "torch_dtype": "float16", "auto_map": {"AutoModel": f"{code}--modeling_bert.JinaBertModel"}})
+    slopes = torch.tensor([2.0**-2, 2.0**-4, 2.0**-6, 2.0**-8, 2.0**-1, 2.0**-3])
+
+    def hidden(row):
+        n = len(row)
+        bias = -slopes[:, None, None] * (torch.arange(n)[:, None] - torch.arange(n)[None]).abs()
+        x = w["embeddings.word_embeddings.weight"][row] + w["embeddings.token_type_embeddings.weight"][0]
+        x = layer_norm(x, w, "embeddings.LayerNorm", 1e-12)
+        for i in range(layers):
+            p = f"encoder.layer.{i}."
+            q, k, v = (linear(x, w, f"{p}attention.self.{n}") for n in ("query", "key", "value"))
+            q, k = (layer_norm(t, w, f"{p}attention.self.layer_norm_{n}", 1e-12) for t, n in ((q, "q"), (k, "k")))
+            attended = linear(attend(q, k, v, heads, bias), w, p + "attention.output.dense")
+            attended = layer_norm(attended + x, w, p + "attention.output.LayerNorm", 1e-12)
+            x = layer_norm(x + attended, w, p + "layer_norm_1", 1e-12)
+            up, gate = linear(x, w, p + "mlp.up_gated_layer").split(inner, -1)
+            x = layer_norm(x + linear(up * F.gelu(gate), w, p + "mlp.down_layer"), w, p + "layer_norm_2", 1e-12)
+        return x
+
+    c.record(lambda row, i: pooled(hidden(row), "mean"), f"the formulas in make_more.py, torch {torch.__version__}")
+
+
 for index, (name, make) in enumerate(SPECS.items()):
     if len(sys.argv) > 1 and name not in sys.argv[1:]:
         continue

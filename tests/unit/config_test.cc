@@ -168,8 +168,8 @@ TEST_F(ConfigTest, RopeParametersOfALayerType) {
   const ConfigView config =
       read(R"({"rope_parameters": {"full_attention": {"rope_theta": 160000.0, "rope_type": "default"},
                                                          "sliding_attention": {"rope_theta": 10000.0, "rope_type": "linear", "factor": 2}}})");
-  EXPECT_EQ(config_rope(config, "full_attention").theta, 160000);
-  EXPECT_EQ(config_rope(config, "sliding_attention").type, "linear");
+  EXPECT_EQ(config_rope(config, {"full_attention"}).theta, 160000);
+  EXPECT_EQ(config_rope(config, {"sliding_attention"}).type, "linear");
   expect_contains(load_error([&] { (void)config_rope(config); }), {"one set a layer type"});
 }
 

@@ -228,8 +228,6 @@ TEST_F(SentenceTransformersTest, WrongPostModules) {
       {"my_code.Tanh"});
   expect_contains(post_error("Dense", R"({"in_features": 48, "out_features": 2, "activation_function": null})"),
                   {"found null"});
-  expect_contains(post_error("Dense", R"({"in_features": 48, "out_features": 48, "use_residual": true})"),
-                  {"use_residual", "not supported"});
   expect_contains(
       post_error("Dense", R"({"in_features": 48, "out_features": 2, "module_input_name": "token_embeddings"})"),
       {"module_input_name", "token_embeddings", "not supported"});

@@ -61,10 +61,36 @@ TEST(Weights, SingleFile) {
                   {file, "\"v\" of shape [384, 1536]", "found none"});
   expect_contains(load_error([&] { (void)weights.get("i", {1}); }), {"expected F32, F16 or BF16, found I64"});
   expect_contains(load_error([&] { (void)weights.get("f8", {1}); }), {"found \"F8_E4M3\""});
+  expect_contains(load_error([&] { (void)weights.numbers("f8", 1); }), {"F64", "found \"F8_E4M3\""});
   EXPECT_EQ(weights.unused().size(), 3u);  // a failed get takes nothing
   EXPECT_EQ(weights.get("w", {2, 3}).elements(), 6u);
   weights.ignore("f");
   EXPECT_EQ(weights.unused(), std::vector<std::string>{"i"});
+}
+
+TEST(Weights, NumbersOfAnyType) {
+  const TempDirectory directory;
+  std::string data(36, '\0');
+  const double half = 0.5;
+  const int64_t large = int64_t{1} << 40;
+  const int32_t negative = -3;
+  const float third = 0.25f;
+  std::memcpy(data.data(), &half, 8);
+  std::memcpy(data.data() + 8, &large, 8);
+  std::memcpy(data.data() + 16, &negative, 4);
+  std::memcpy(data.data() + 20, &third, 4);
+  directory.write("model.safetensors", safetensors(R"({"d":{"dtype":"F64","shape":[1],"data_offsets":[0,8]},
+                                  "l":{"dtype":"I64","shape":[1],"data_offsets":[8,16]},
+                                  "i":{"dtype":"I32","shape":[1],"data_offsets":[16,20]},
+                                  "f":{"dtype":"F32","shape":[4],"data_offsets":[20,36]}})",
+                                                   data));
+  Weights weights = Weights::open(directory.path());
+  EXPECT_EQ(weights.numbers("d", 1), std::vector<double>{0.5});
+  EXPECT_EQ(weights.numbers("l", 1), std::vector<double>{0x1p40});
+  EXPECT_EQ(weights.numbers("i", 1), std::vector<double>{-3});
+  EXPECT_EQ(weights.numbers("f", 4), (std::vector<double>{0.25, 0, 0, 0}));
+  EXPECT_TRUE(weights.unused().empty());
+  expect_contains(load_error([&] { (void)weights.numbers("f", 3); }), {"expected shape [3], found [4]"});
 }
 
 TEST(Weights, PrefixAndHeadsBesideIt) {
