@@ -92,8 +92,11 @@ class Engine {
 };
 
 // Loads a plug-in (docs/plugins.md), a shared object, for the life of the process; again: does nothing. Throws
-// LoadError. Engine::create does it for those that the setting "plugin" names.
+// LoadError. A plug-in may take the process over and not return (mpi, in all processes but the first).
 void load_plugin(const std::string& file);
+// Those that the setting "plugin" names. Engine::create does it too; a program that does more than that with its
+// settings does it first.
+void load_plugins(const EngineArgs& args);
 
 // For `wde models`: what is registered.
 struct ModelEntry {

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "cli/download_bar.h"
-#include "wde/result.h"
+#include "wde/engine.h"
 
 namespace wde::cli {
 namespace {
@@ -46,6 +46,7 @@ EngineArgs EngineFlags::args_without_model(std::string_view task) const {
   }
   args.read_environment();
   args.on_download(download_bar());
+  load_plugins(args);
   return args;
 }
 

@@ -108,20 +108,48 @@ std::string dtypes(const ConfigView& config, const WeightPolicy& policy) {
   return out;
 }
 
-// Those that this process computes, where the executor divides them among processes.
-LayerRange layers_here(const Modules& m, const Weights& weights) {
+// What this process keeps of the model, where the executor divides it among processes.
+Portion portion_of(const Modules& m, const EngineArgs& args) {
+  if (!m.workflow.needs_model()) return {};
   const ExecutorEntry& executor = executors().get(m.workflow.executor);
-  return executor.layers_here ? executor.layers_here(weights.numbered_layers()) : LayerRange{};
+  return executor.portion ? executor.portion(args) : Portion{};
+}
+
+std::string identity_of(const ModelFiles& files, const std::string& lora_task, const Portion& portion) {
+  return fmt::format("{}\n{}\n{} {} {}", files.identity(), lora_task, static_cast<int>(portion.of), portion.rank,
+                     portion.size);
+}
+
+// Throws UsageError for a model that cannot be divided so.
+std::string describe(const Portion& portion, const Modules& m, const Model& model, const Weights& weights) {
+  const auto refuse = [&](const char* why) {
+    throw UsageError(fmt::format("the executor '{}' cannot divide {} among processes: {}", m.workflow.executor,
+                                 m.info.architecture, why));
+  };
+  if (model.shape().image_tokens > 0) refuse("it has a tower for images beside the one for texts");
+  std::string what;
+  if (portion.of == Portion::Of::kLayers) {
+    if (model.layers() != weights.numbered_layers()) refuse("its layers share weights, or are not numbered");
+    const Range layers = portion.layers(model.layers());
+    what = fmt::format("layers {} to {} of {}", layers.begin, layers.end - 1, model.layers());
+  } else {
+    if (!model.divides_columns()) refuse("its layers are not of a kind whose columns can be divided");
+    const HeadShape heads = model.shape().heads;
+    const size_t groups = portion.columns(heads.num_kv_heads, 1).size();
+    what = fmt::format("{} of {} heads, and its share of the other columns of every layer",
+                       groups * (heads.num_heads / heads.num_kv_heads), heads.num_heads);
+  }
+  return what;
 }
 
 // One file a model and format; in its key is everything else that the packed bytes depend on.
 std::shared_ptr<PackCache> open_pack_cache(const EngineArgs& args, const ModelFiles& files, const Weights& weights,
-                                           const std::string& part) {
+                                           const std::string& identity) {
   constexpr int kLayout = 1;  // raised with every change of how weights are packed
   if (args.get("pack-cache").empty()) return nullptr;
   const std::string format(weight_format_name(weights.policy().format()));
   std::string key = fmt::format("{} layout {}\n{} {} float32: {}\n{}\n{}", version(), kLayout, format,
-                                kernels::int8_kernel(), args.get("float32-layers"), part, file_stamp(files.config));
+                                kernels::int8_kernel(), args.get("float32-layers"), identity, file_stamp(files.config));
   for (const std::string& file : weights.files()) key += "\n" + file_stamp(file);
   for (const std::string& adapter : files.adapters) {
     for (const char* name : {"adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"}) {
@@ -129,37 +157,25 @@ std::shared_ptr<PackCache> open_pack_cache(const EngineArgs& args, const ModelFi
     }
   }
   std::string name = std::filesystem::path(files.directory).lexically_normal().filename().string();
-  const size_t hash = std::hash<std::string>{}(files.identity() + "\n" + part);
+  const size_t hash = std::hash<std::string>{}(identity);
   return std::make_shared<PackCache>(
       join_path(args.get("pack-cache"), fmt::format("{}-{}-{:016x}.safetensors", name, format, hash)), std::move(key));
 }
 
 void load_model(Modules& m, const EngineArgs& args, const ModelFiles& files, const ConfigView& config,
-                const ModelSpec& spec) {
+                const ModelSpec& spec, const Portion& portion) {
   const std::string task = lora_task(m, args, config);
   if (!m.loaded) {
     m.loaded = std::make_shared<LoadedModel>();
-    m.loaded->identity = files.identity() + "\n" + task;
+    m.loaded->identity = identity_of(files, task, portion);
     m.loaded->weights.emplace(files.open_weights());
     merge_lora_task(config, task, *m.loaded->weights);
     const WeightFormat format = weight_format_from_name(args.get("dtype"));
     m.loaded->weights->set_policy({format, args.get("float32-layers")});
-    const LayerRange here = layers_here(m, *m.loaded->weights);
-    m.loaded->weights->set_layers(here.first, here.last);
-    const auto cache =
-        open_pack_cache(args, files, *m.loaded->weights, fmt::format("{} layers {}-{}", task, here.first, here.last));
+    m.loaded->weights->set_portion(portion);
+    const auto cache = open_pack_cache(args, files, *m.loaded->weights, m.loaded->identity);
     m.loaded->weights->set_pack_cache(cache);
     m.loaded->model = spec.create(config, *m.loaded->weights);
-    if (here.last != LayerRange{}.last || here.first > 0) {
-      if (m.loaded->model->layers() != m.loaded->weights->numbered_layers())
-        throw UsageError(
-            fmt::format("the executor '{}' divides the layers among processes, and {} shares weights between "
-                        "them or does not number them",
-                        m.workflow.executor, m.info.architecture));
-      m.info.facts.emplace_back(
-          "layers_here", fmt::format("{} to {} of {}", here.first, std::min(here.last, m.loaded->model->layers()) - 1,
-                                     m.loaded->model->layers()));
-    }
     if (cache) {
       const std::string problem = cache->save();
       if (!problem.empty()) m.info.warnings.push_back(problem);
@@ -168,6 +184,8 @@ void load_model(Modules& m, const EngineArgs& args, const ModelFiles& files, con
     }
   }
   m.model = m.loaded->model.get();
+  if (portion.of != Portion::Of::kWhole)
+    m.info.facts.emplace_back("portion", describe(portion, m, *m.model, *m.loaded->weights));
   m.info.modules.emplace_back("model", m.info.architecture);
   {
     std::scoped_lock lock(m.loaded->mutex);
@@ -287,6 +305,7 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
   m.info.workers = m.executor->workers();
   // Where workers compute a batch together, it is one for all of them.
   m.batch_tokens = std::min(most_tokens, useful_tokens * std::max<size_t>(1, config.workers / m.info.workers));
+  for (auto& fact : m.executor->facts()) m.info.facts.push_back(std::move(fact));
 }
 
 // --set seam=name[,seam=name...]
@@ -369,13 +388,14 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
     }
   }
 
-  if (shared && shared->identity == files.identity() + "\n" + lora_task(*m, args, config) &&
+  const Portion portion = portion_of(*m, args);
+  if (shared && shared->identity == identity_of(files, lora_task(*m, args, config), portion) &&
       shared->weights->policy() == policy_of(args))
     m->loaded = std::move(shared);
   load_input(*m, args, config, m->spec.transformer_directory);
   size_t positions = positions_of(config);
   if (m->workflow.needs_model()) {
-    load_model(*m, args, files, config, spec);
+    load_model(*m, args, files, config, spec, portion);
     positions = m->model->shape().positions;
   }
   load_max_length(*m, args, positions);

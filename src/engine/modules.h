@@ -53,9 +53,6 @@ struct Modules {
   RowsNeeded rows_needed() const { return head ? head->rows_needed() : output->rows_needed(); }
 };
 
-// Those that the setting "plugin" names. Throws LoadError.
-void load_plugins(const EngineArgs& args);
-
 // The model of these settings compares the vectors of tokens where it is asked for a score: the mean of the best
 // products (true) or their sum. nullopt: it reads pairs, or neither. Throws as load_modules().
 std::optional<bool> scores_by_max_sim(const EngineArgs& args);

@@ -66,7 +66,8 @@ std::string call(Register register_modules) {
 }  // namespace
 
 void load_plugin(const std::string& file) {
-  static std::mutex mutex;
+  // A plug-in that takes the process over makes engines from within its entry, which load the plug-ins again.
+  static std::recursive_mutex mutex;
   // File -> what call() said. One that failed is not called again: what it registered before that is still there.
   static std::map<std::string, std::string> loaded;
   if (!std::filesystem::is_regular_file(file)) {
@@ -75,7 +76,11 @@ void load_plugin(const std::string& file) {
   const std::string path = std::filesystem::canonical(file).string();  // with a slash: dlopen searches nowhere
   std::scoped_lock lock(mutex);
   auto it = loaded.find(path);
-  if (it == loaded.end()) it = loaded.emplace(path, call(open(path))).first;
+  if (it == loaded.end()) {
+    const Register register_modules = open(path);
+    it = loaded.emplace(path, "").first;
+    it->second = call(register_modules);
+  }
   if (!it->second.empty()) throw LoadError(fmt::format("the plug-in {} failed to register: {}", path, it->second));
 }
 

@@ -1,5 +1,9 @@
 #include "execute/crew.h"
 
+#include <pthread.h>
+
+#include "base/cpu.h"
+
 namespace wde {
 
 uint32_t Crew::gather(size_t helpers) {
@@ -15,11 +19,11 @@ void Crew::start() noexcept {
 }
 
 void Crew::run_call(Call call, const void* context) {
-  if (members_ == 1) return call(context, Part{});
+  if (members_ == 1) return call(context, Part{0, 1, nullptr, exchange_});
   call_ = call;
   context_ = context;
   start();
-  call(context, Part{0, members_, &barrier_});
+  call(context, Part{0, members_, &barrier_, exchange_});
   barrier_.arrive_and_wait();
 }
 
@@ -35,11 +39,25 @@ void Crew::help(size_t rank, uint32_t ticket) noexcept {
   for (;; ++ticket) {
     wait_for_change(started_, ticket);
     if (call_ == nullptr) break;
-    call_(context_, Part{rank, members_, &barrier_});
+    call_(context_, Part{rank, members_, &barrier_, exchange_});
     barrier_.arrive_and_wait();
   }
   present_.fetch_sub(1, std::memory_order_release);
   present_.notify_all();
+}
+
+StandingCrew::StandingCrew(size_t members, Exchange* exchange) : crew_(exchange) {
+  const uint32_t ticket = crew_.gather(members - 1);
+  for (size_t rank = 1; rank < members; ++rank) {
+    helpers_.emplace_back([this, rank, ticket] { crew_.help(rank, ticket); });
+    pthread_setname_np(helpers_.back().native_handle(), "wde-member");
+    place_thread(helpers_.back(), rank, members);
+  }
+}
+
+StandingCrew::~StandingCrew() {
+  crew_.dismiss();
+  for (std::thread& helper : helpers_) helper.join();
 }
 
 }  // namespace wde

@@ -5,11 +5,15 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/registry.h"
 #include "base/trace.h"
 #include "execute/runner.h"
+#include "loader/portion.h"
 #include "stage/job.h"
+#include "wde/engine_args.h"
 
 namespace wde {
 
@@ -40,13 +44,16 @@ class Executor {
   // Jobs that may be in flight at once: the running ones and those kept ready.
   virtual size_t capacity() const = 0;
   virtual void submit(std::unique_ptr<Job> job) = 0;
+  // For EngineInfo::facts.
+  virtual std::vector<std::pair<std::string, std::string>> facts() const { return {}; }
 };
 
 struct ExecutorEntry {
   std::string accepts;  // "sync": submit() returns when the job is done; "async": it returns at once
   std::function<std::unique_ptr<Executor>(const ExecutorConfig&)> create;
-  // Of that many layers those that this process computes and needs in memory; nullptr: all.
-  std::function<LayerRange(size_t layers)> layers_here = nullptr;
+  // Where processes share a model: what this one keeps of the model of these settings. Called before it is loaded, so
+  // that the others can load theirs meanwhile. nullptr: all of it.
+  std::function<Portion(const EngineArgs&)> portion = nullptr;
 };
 Registry<ExecutorEntry>& executors();
 

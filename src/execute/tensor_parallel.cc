@@ -7,7 +7,6 @@
 #include <pthread.h>
 
 #include <thread>
-#include <vector>
 
 #include "base/cpu.h"
 #include "execute/crew.h"
@@ -19,13 +18,8 @@ namespace {
 
 class TeamExecutor final : public Executor {
  public:
-  TeamExecutor(const ExecutorConfig& config, size_t members) : worker_(config.make_worker()), done_(config.done) {
-    const uint32_t ticket = crew_.gather(members - 1);
-    for (size_t rank = 1; rank < members; ++rank) {
-      helpers_.emplace_back([this, rank, ticket] { crew_.help(rank, ticket); });
-      pthread_setname_np(helpers_.back().native_handle(), "wde-member");
-      place_thread(helpers_.back(), rank, members);
-    }
+  TeamExecutor(const ExecutorConfig& config, size_t members)
+      : worker_(config.make_worker()), done_(config.done), standing_(members) {
     leader_ = std::thread([this] { run(); });
     pthread_setname_np(leader_.native_handle(), "wde-worker");
     place_thread(leader_, 0, members);
@@ -34,7 +28,6 @@ class TeamExecutor final : public Executor {
   ~TeamExecutor() override {
     queue_.close();
     leader_.join();
-    for (std::thread& helper : helpers_) helper.join();
   }
 
   size_t workers() const override { return 1; }
@@ -44,17 +37,15 @@ class TeamExecutor final : public Executor {
  private:
   void run() {
     while (std::unique_ptr<Job> job = queue_.pop()) {
-      worker_->execute(*job, crew_);
+      worker_->execute(*job, standing_.crew());
       done_(std::move(job));
     }
-    crew_.dismiss();
   }
 
   std::unique_ptr<Worker> worker_;
   Completion done_;
-  Crew crew_;
+  StandingCrew standing_;
   JobQueue queue_;
-  std::vector<std::thread> helpers_;
   std::thread leader_;
 };
 

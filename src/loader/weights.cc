@@ -286,9 +286,24 @@ void Weights::release(const TensorView& tensor) const noexcept {
 
 void Weights::ignore(std::string_view name_prefix) { ignored_.emplace_back(name_prefix); }
 
+void Weights::set_portion(const Portion& portion) {
+  portion_ = portion;
+  layers_ = {0, SIZE_MAX};
+  if (portion.of != Portion::Of::kLayers) return;
+  const size_t layers = numbered_layers();
+  if (layers < portion.size) {
+    throw UsageError(layers == 0 ? fmt::format("{}: the layers cannot be divided among processes: the tensors' names "
+                                               "do not number them",
+                                               directory_)
+                                 : fmt::format("{}: there are more processes ({}) than layers to divide ({})",
+                                               directory_, portion.size, layers));
+  }
+  layers_ = portion.layers(layers);
+}
+
 bool Weights::wants_layer_of(std::string_view tensor) const {
   const auto layer = layer_of_tensor(tensor);
-  return !layer || (*layer >= layers_.first && *layer < layers_.second);
+  return !layer || (*layer >= layers_.begin && *layer < layers_.end);
 }
 
 size_t Weights::numbered_layers() const {

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "loader/portion.h"
 #include "loader/safetensors.h"
 #include "loader/torch_file.h"
 #include "loader/weight_format.h"
@@ -61,8 +62,11 @@ class Weights {
   // Where Linears of layers look for their weights before they pack them; nullptr: nowhere.
   void set_pack_cache(std::shared_ptr<PackCache> cache) { pack_cache_ = std::move(cache); }
   PackCache* pack_cache() const { return pack_cache_.get(); }
-  // Of the numbered layers those that this process computes, [first, last); the others' Linears stay empty.
-  void set_layers(size_t first, size_t last) { layers_ = {first, last}; }
+  // What this process keeps, of the model that is loaded from here; all of it unless it is set. Throws UsageError if
+  // there are more processes than numbered layers to be divided.
+  void set_portion(const Portion& portion);
+  const Portion& portion() const { return portion_; }
+  // False: the tensor is of a numbered layer that another process keeps.
   bool wants_layer_of(std::string_view tensor) const;
   // How many layers the tensors are numbered by; 0: the numbers are not 0, 1, 2, … of one series.
   size_t numbered_layers() const;
@@ -102,7 +106,8 @@ class Weights {
   std::vector<std::string> ignored_;
   WeightPolicy policy_;
   std::shared_ptr<PackCache> pack_cache_;
-  std::pair<size_t, size_t> layers_ = {0, SIZE_MAX};
+  Portion portion_;
+  Range layers_ = {0, SIZE_MAX};
   std::string prefix_;
   std::string directory_;
 };

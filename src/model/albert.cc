@@ -33,7 +33,7 @@ class AlbertModel final : public TransformerModel {
     embedding_.type = AddedEmbedding(weights, "embeddings.token_type_embeddings.weight", embedding_.types, width);
     embedding_.norm = Norm::layer(weights, "embeddings.LayerNorm", width, sizes.eps);
     embedding_.projection =
-        Linear::from(weights, transformer_.arena(), "encoder.embedding_hidden_mapping_in", width, sizes.hidden);
+        Linear::from(weights, embedding_.weights, "encoder.embedding_hidden_mapping_in", width, sizes.hidden);
     // Layer i is one of group i * groups / layers; a group runs all its inner layers each time.
     size_t loaded = 0;
     for (size_t i = 0; i < sizes.layers; ++i) {

@@ -49,12 +49,13 @@ class DebertaModel final : public TransformerModel {
       TransformerLayer& layer = add_post_norm_layer(transformer_, weights, name, kNames, sizes.hidden,
                                                     sizes.intermediate, sizes.activation, sizes.eps);
       layer.mask.scale = 1.0f / std::sqrt(static_cast<float>(heads.head_dim) * static_cast<float>(1 + c2p_ + p2c_));
-      Matrix keys, queries;
-      if (c2p_) keys = project(weights, self + (shared ? "key_proj" : "pos_key_proj"), relative);
-      if (p2c_) queries = project(weights, self + (shared ? "query_proj" : "pos_query_proj"), relative);
-      layer.relative = Disentangled(std::as_const(keys).view(), std::as_const(queries).view(), heads.num_heads,
-                                    heads.head_dim, transformer_.arena());
       layer.mask.positions = 2 * span_;
+      const std::string key = self + (shared ? "key_proj" : "pos_key_proj"),
+                        query = self + (shared ? "query_proj" : "pos_query_proj");
+      const Range kept = weights.portion().columns(heads.num_heads, 1);
+      const Matrix keys = c2p_ ? project(weights, key, relative, kept) : Matrix(),
+                   queries = p2c_ ? project(weights, query, relative, kept) : Matrix();
+      layer.relative = Disentangled(keys.view(), queries.view(), kept.size(), heads.head_dim, transformer_.arena());
     }
     load_convolution(config, weights, sizes);
     reserve(1);
@@ -155,11 +156,17 @@ class DebertaModel final : public TransformerModel {
     return relative;
   }
 
-  Matrix project(Weights& weights, const std::string& name, const Matrix& relative) const {
-    const size_t hidden = relative.view().cols;
+  // The heads `kept`; no row where the layer is another process's.
+  Matrix project(Weights& weights, const std::string& name, const Matrix& relative, Range kept) const {
+    const size_t hidden = shape_.hidden_size, width = shape_.heads.head_dim;
+    const WeightRows rows =
+        WeightRows::of(name, hidden, weights.has(name + ".bias")).slice({kept.begin * width, kept.end * width});
     WeightArena arena;
-    Matrix out(relative.view().rows, hidden);
-    Linear::from(weights, arena, name, hidden, hidden, weights.has(name + ".bias")).run(relative.view(), out.view());
+    Linear linear(hidden, rows.rows, arena);
+    linear.load(weights, rows, 0);
+    if (!weights.wants_layer_of(name)) return {};
+    Matrix out(relative.view().rows, rows.rows);
+    linear.run(relative.view(), out.view());
     return out;
   }
 

@@ -26,7 +26,7 @@ class ElectraModel final : public TransformerModel {
     embedding_.type = AddedEmbedding(weights, "embeddings.token_type_embeddings.weight", embedding_.types, width);
     embedding_.norm = Norm::layer(weights, "embeddings.LayerNorm", width, sizes.eps);
     if (width != sizes.hidden)
-      embedding_.projection = Linear::from(weights, transformer_.arena(), "embeddings_project", width, sizes.hidden);
+      embedding_.projection = Linear::from(weights, embedding_.weights, "embeddings_project", width, sizes.hidden);
     for (size_t i = 0; i < sizes.layers; ++i) {
       add_post_norm_layer(transformer_, weights, fmt::format("encoder.layer.{}.", i), kBertNames, sizes.hidden,
                           sizes.intermediate, sizes.activation, sizes.eps);

@@ -43,7 +43,7 @@ class GteModel final : public TransformerModel {
       const std::string self = name + "attention.";
       layer.qkv =
           weights.has(self + "qkv_proj.weight")
-              ? Linear::from(weights, arena, self + "qkv_proj", sizes.hidden, 3 * sizes.hidden)
+              ? load_fused_qkv(transformer_, weights, self + "qkv_proj", sizes.hidden, true)
               : load_qkv(transformer_, weights, {self + "q_proj", self + "k_proj", self + "v_proj"}, sizes.hidden);
       layer.mask = scaled_mask(heads.head_dim);
       layer.rope = rope;

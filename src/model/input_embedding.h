@@ -22,7 +22,8 @@ struct InputEmbedding {
   AddedEmbedding type;
   size_t types = 0;
   Norm norm;
-  Linear projection;  // embedding_size -> hidden_size (ELECTRA, ALBERT)
+  WeightArena weights;  // of the projection, which every process has whole
+  Linear projection;    // embedding_size -> hidden_size (ELECTRA, ALBERT)
   size_t embedding_size = 0;
 
   bool projects() const { return projection.out_features() != 0; }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "model/post_norm_layer.h"
 #include "model/transformer_model.h"
 
 namespace wde {
@@ -30,7 +31,7 @@ class JinaV3Model final : public TransformerModel {
       const std::string name = fmt::format("encoder.layers.{}.", i);
       TransformerLayer& layer = transformer_.add_layer();
       WeightArena& arena = transformer_.arena();
-      layer.qkv = Linear::from(weights, arena, name + "mixer.Wqkv", sizes.hidden, 3 * sizes.hidden);
+      layer.qkv = load_fused_qkv(transformer_, weights, name + "mixer.Wqkv", sizes.hidden, true);
       layer.mask = scaled_mask(heads.head_dim);
       layer.rope = rope;
       layer.out = Linear::from(weights, arena, name + "mixer.out_proj", sizes.hidden, sizes.hidden);

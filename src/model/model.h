@@ -39,6 +39,8 @@ class Model {
   virtual size_t layers() const = 0;
   virtual std::vector<AttentionMask> masks() const = 0;  // every different one that its layers use
   virtual size_t weight_bytes() const = 0;               // packed, in memory
+  // Its layers honour Part::exchange, where each of several processes has a portion of their columns.
+  virtual bool divides_columns() const { return false; }
   // The row that speaks for a text where the output needs the last one.
   virtual size_t last_row(std::span<const int32_t> ids) const { return ids.size() - 1; }
   // Under causal attention, a token's keys and values depend on the tokens before it and on nothing else: it honours

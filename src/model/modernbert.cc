@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "model/post_norm_layer.h"
 #include "model/transformer_model.h"
 
 namespace wde {
@@ -43,7 +44,7 @@ class ModernBertModel final : public TransformerModel {
       TransformerLayer& layer = transformer_.add_layer();
       WeightArena& arena = transformer_.arena();
       if (i > 0) layer.attention_in = norm(name + "attn_norm");
-      layer.qkv = Linear::from(weights, arena, name + "attn.Wqkv", sizes.hidden, 3 * sizes.hidden, attention_bias);
+      layer.qkv = load_fused_qkv(transformer_, weights, name + "attn.Wqkv", sizes.hidden, attention_bias);
       layer.mask = scaled_mask(heads.head_dim);
       const bool all = is_global(config, i);
       layer.rope = all ? global : local;

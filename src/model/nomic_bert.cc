@@ -3,6 +3,7 @@
 // own (GPT-2's names) and transformers'.
 #include <fmt/format.h>
 
+#include "model/post_norm_layer.h"
 #include "model/transformer_model.h"
 
 namespace wde {
@@ -58,7 +59,7 @@ class NomicBertModel final : public TransformerModel {
       const std::string name = fmt::format("encoder.layers.{}.", i);
       TransformerLayer& layer = transformer_.add_layer();
       WeightArena& arena = transformer_.arena();
-      layer.qkv = Linear::from(weights, arena, name + "attn.Wqkv", sizes.hidden, 3 * sizes.hidden, qkv_bias);
+      layer.qkv = load_fused_qkv(transformer_, weights, name + "attn.Wqkv", sizes.hidden, qkv_bias);
       layer.mask = scaled_mask(heads.head_dim);
       layer.rope = rope;
       layer.out = Linear::from(weights, arena, name + "attn.out_proj", sizes.hidden, sizes.hidden, qkv_bias);

@@ -4,14 +4,37 @@
 
 namespace wde {
 
+namespace {
+
+// Of each, the heads that this process keeps.
+Linear side_by_side(Transformer& stack, Weights& weights, const WeightRows& q, const WeightRows& k, const WeightRows& v,
+                    size_t in_features) {
+  const HeadShape& heads = stack.heads();
+  const Range kept = weights.portion().columns(heads.num_kv_heads, 1);
+  const size_t k_width = heads.head_dim, q_width = heads.num_heads / heads.num_kv_heads * heads.head_dim;
+  const Range q_rows{kept.begin * q_width, kept.end * q_width}, k_rows{kept.begin * k_width, kept.end * k_width};
+  Linear qkv(in_features, q_rows.size() + 2 * k_rows.size(), stack.arena());
+  qkv.load(weights, q.slice(q_rows), 0);
+  qkv.load(weights, k.slice(k_rows), q_rows.size());
+  qkv.load(weights, v.slice(k_rows), q_rows.size() + k_rows.size());
+  return qkv;
+}
+
+}  // namespace
+
 Linear load_qkv(Transformer& stack, Weights& weights, const QkvNames& names, size_t in_features) {
   const HeadShape& heads = stack.heads();
   const size_t q = heads.num_heads * heads.head_dim, k = heads.num_kv_heads * heads.head_dim;
-  Linear qkv(in_features, q + 2 * k, stack.arena());
-  qkv.load(weights, WeightRows::of(names.q, q, names.bias), 0);
-  qkv.load(weights, WeightRows::of(names.k, k, names.bias), q);
-  qkv.load(weights, WeightRows::of(names.v, k, names.bias), q + k);
-  return qkv;
+  return side_by_side(stack, weights, WeightRows::of(names.q, q, names.bias), WeightRows::of(names.k, k, names.bias),
+                      WeightRows::of(names.v, k, names.bias), in_features);
+}
+
+Linear load_fused_qkv(Transformer& stack, Weights& weights, const std::string& name, size_t in_features, bool bias) {
+  const HeadShape& heads = stack.heads();
+  const size_t q = heads.num_heads * heads.head_dim, k = heads.num_kv_heads * heads.head_dim;
+  const WeightRows all = WeightRows::of(name, q + 2 * k, bias);
+  return side_by_side(stack, weights, all.slice({0, q}), all.slice({q, q + k}), all.slice({q + k, q + 2 * k}),
+                      in_features);
 }
 
 TransformerLayer& add_post_norm_layer(Transformer& stack, Weights& weights, const std::string& prefix,

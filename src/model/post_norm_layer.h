@@ -27,5 +27,7 @@ struct QkvNames {
   bool bias = true;
 };
 Linear load_qkv(Transformer& stack, Weights& weights, const QkvNames& names, size_t in_features);
+// The same where they are one behind the other in a tensor "<name>.weight".
+Linear load_fused_qkv(Transformer& stack, Weights& weights, const std::string& name, size_t in_features, bool bias);
 
 }  // namespace wde

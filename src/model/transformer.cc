@@ -11,12 +11,26 @@ namespace {
 // on MiniLM) stay in the L2 cache, and the memory for them does not grow with the batch.
 constexpr size_t kChunkRows = 168;
 // From so many rows a member on, members take rows: then they meet only around the attention. Below, they take columns,
-// so that each streams only its share of the weights from memory.
+// so that each streams only its share of the weights from memory. Members of several processes always do: theirs have
+// no others.
 constexpr size_t kRowsAMember = 28;
 
 View<float> share_of(View<float> x, const Part& part) {
   const Range rows = part.share(x.rows);
   return x.slice_rows(rows.begin, rows.size());
+}
+
+// The columns of a Linear's output that this process computes.
+View<float> own_columns(View<float> y, const Part& part) {
+  const Range own = part.own(y.cols, kernels::kPanelCols);
+  return y.slice_cols(own.begin, own.size());
+}
+
+// Of heads from `first` on.
+AttentionMask from_head(AttentionMask mask, size_t first) {
+  if (mask.alibi_slopes != nullptr) mask.alibi_slopes += first;
+  if (mask.relative_bias != nullptr) mask.relative_bias += first * (2 * mask.relative_span - 1);
+  return mask;
 }
 
 View<float> linear_rows(Arena& arena, size_t rows, size_t floats) {
@@ -42,6 +56,17 @@ std::vector<AttentionMask> Transformer::masks() const {
 bool Transformer::shares_prefixes() const {
   return std::none_of(ropes_.begin(), ropes_.end(), [](const auto& rope) { return rope->depends_on_length(); }) &&
          std::none_of(layers_.begin(), layers_.end(), [](const auto& layer) { return layer->relative.has_value(); });
+}
+
+// A norm over several heads needs those of the other processes.
+bool Transformer::divides_columns() const {
+  return std::none_of(layers_.begin(), layers_.end(),
+                      [&](const auto& l) { return l->q_norm.size() > heads_.head_dim; });
+}
+
+HeadShape Transformer::heads_of(const Part& part) const {
+  const size_t kv_heads = part.own(heads_.num_kv_heads, 1).size();
+  return {kv_heads * (heads_.num_heads / heads_.num_kv_heads), kv_heads, heads_.head_dim};
 }
 
 void Transformer::reserve(size_t max_seqlen) {
@@ -102,8 +127,8 @@ void Transformer::project(const TransformerLayer& layer, View<const float> x, Vi
   layer.qkv.run(x, qkv, Activation::kNone, part, scratch.linear.data);
   if (!layer.q_norm && layer.rope == nullptr) return;
   part.sync();
-  const size_t head_dim = heads_.head_dim, q_cols = heads_.num_heads * head_dim,
-               k_cols = heads_.num_kv_heads * head_dim;
+  const HeadShape heads = heads_of(part);
+  const size_t head_dim = heads.head_dim, q_cols = heads.num_heads * head_dim, k_cols = heads.num_kv_heads * head_dim;
   const Range rows = part.share(x.rows);
   if (layer.q_norm) {
     for (size_t row = rows.begin; row < rows.end; ++row) {
@@ -119,7 +144,7 @@ void Transformer::project(const TransformerLayer& layer, View<const float> x, Vi
   if (layer.rope != nullptr) {
     // Row numbers are the batch's.
     const View<float> batch_rows{qkv.data - first_row * qkv.stride, first_row + qkv.rows, qkv.cols, qkv.stride};
-    layer.rope->apply(batch_rows, heads_.num_heads + heads_.num_kv_heads, head_dim, input.positions, input.cu_seqlens,
+    layer.rope->apply(batch_rows, heads.num_heads + heads.num_kv_heads, head_dim, input.positions, input.cu_seqlens,
                       {first_row + rows.begin, first_row + rows.end});
   }
 }
@@ -128,7 +153,7 @@ void Transformer::project(const TransformerLayer& layer, View<const float> x, Vi
 void Transformer::score_positions(const TransformerLayer& layer, View<const float> q, View<const float> k,
                                   View<float> c2p, View<float> p2c, size_t max_seqlen, const Part& part) const {
   const AttentionMask& mask = layer.mask;
-  const Range heads = part.share(heads_.num_heads);
+  const Range heads = part.share(heads_of(part).num_heads);
   // The index falls with the distance of the key from the query.
   const auto first = static_cast<size_t>(mask.relative_index[mask.relative_span - 1 + max_seqlen - 1]);
   const auto last = static_cast<size_t>(mask.relative_index[mask.relative_span - max_seqlen]) + 1;
@@ -143,18 +168,20 @@ void Transformer::add(const Linear& linear, View<const float> in, const Norm& in
   if (inner) {
     const View<float> normed = scratch.normed.slice_rows(0, x.rows);
     if (inner_of_sum) {
-      linear.run_add(in, x, normed, part, scratch.linear.data);
+      linear.run_add(in, own_columns(x, part), own_columns(normed, part), part, scratch.linear.data);
     } else {
-      linear.run(in, normed, Activation::kNone, part, scratch.linear.data);
+      linear.run(in, own_columns(normed, part), Activation::kNone, part, scratch.linear.data);
     }
-    part.sync();
+    part.complete(normed, kernels::kPanelCols);
     const View<float> added = share_of(normed, part);
     inner.run(added, added);
     for (size_t row = 0; row < mine.rows; ++row) kernels::add(added.row(row), mine.row(row), hidden_);
+    part.sync();
   } else {
-    linear.run_add(in, x, x, part, scratch.linear.data);
+    const View<float> own = own_columns(x, part);
+    linear.run_add(in, own, own, part, scratch.linear.data);
+    part.complete(x, kernels::kPanelCols);
   }
-  part.sync();
   if (!sum) return;
   sum.run(mine, mine);
   part.sync();
@@ -182,21 +209,22 @@ void Transformer::finish(const TransformerLayer& layer, View<const float> contex
   }
   if (layer.gated) {
     const View<float> gated = scratch.gated.slice_rows(0, x.rows);
-    layer.gated.run(in, inner, gated, layer.activation, part, scratch.linear.data);
+    layer.gated.run(in, inner, own_columns(gated, part), layer.activation, part, scratch.linear.data);
     inner = gated;
   } else {
     inner.cols = intermediate_;
-    layer.up.run(in, inner, layer.activation, part, scratch.linear.data);
+    layer.up.run(in, own_columns(inner, part), layer.activation, part, scratch.linear.data);
   }
-  part.sync();
+  part.complete(inner, kernels::kPanelCols);
   add(layer.down, inner, layer.mlp_out, false, layer.mlp_sum, x, scratch, part);
 }
 
 void Transformer::finish_in_chunks(const TransformerLayer& layer, View<const float> context, View<float> x,
-                                   const Scratch& scratch) const {
-  for (size_t row = 0; row < x.rows; row += kChunkRows) {
-    const size_t rows = std::min(kChunkRows, x.rows - row);
-    finish(layer, context.slice_rows(row, rows), x.slice_rows(row, rows), scratch, {});
+                                   const Scratch& scratch, const Part& part) const {
+  const size_t chunk = scratch.normed.rows;
+  for (size_t row = 0; row < x.rows; row += chunk) {
+    const size_t rows = std::min(chunk, x.rows - row);
+    finish(layer, context.slice_rows(row, rows), x.slice_rows(row, rows), scratch, part);
   }
 }
 
@@ -204,15 +232,14 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
                           Arena& arena, Team& team, ModelOutput& output) const {
   const size_t tokens = input.tokens(), chunk = std::min(tokens, kChunkRows), head_dim = heads_.head_dim;
   const size_t q_cols = heads_.num_heads * head_dim, k_cols = heads_.num_kv_heads * head_dim;
-  const View<float> qkv = arena.matrix(tokens, q_cols + 2 * k_cols), context = arena.matrix(tokens, q_cols);
+  const size_t group_cols = q_cols / heads_.num_kv_heads;
+  const View<float> all_qkv = arena.matrix(tokens, q_cols + 2 * k_cols), context = arena.matrix(tokens, q_cols);
   const Scratch scratches{arena.matrix(chunk * team.size(), hidden_), arena.matrix(chunk * team.size(), inner_cols()),
                           arena.matrix(chunk * team.size(), intermediate_),
                           expert_cols() > 0 ? arena.matrix(chunk * team.size(), expert_cols()) : View<float>{},
                           linear_rows(arena, chunk * team.size(), linear_scratch())};
   const size_t floats = backend.member_scratch_floats(input.max_seqlen, heads_);
   float* const attention_scratches = arena.floats(floats * team.size());
-  const View<const float> q = qkv.slice_cols(0, q_cols), k = qkv.slice_cols(q_cols, k_cols),
-                          v = qkv.slice_cols(q_cols + k_cols, k_cols);
   const size_t relative = relative_cols();
   const View<float> c2p = relative > 0 ? arena.matrix(tokens, relative) : View<float>{},
                     p2c = relative > 0 ? arena.matrix(tokens, relative) : View<float>{};
@@ -220,10 +247,16 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
   const size_t last = std::min(range.last, layers());
   const bool ends = last == layers();
   const View<float> needed = ends ? output.resize(input.output_rows(), hidden_) : View<float>{};
-  const View<float> needed_q = all_rows || !ends ? View<float>{} : arena.matrix(needed.rows, q_cols);
+  const View<float> all_needed_q = all_rows || !ends ? View<float>{} : arena.matrix(needed.rows, q_cols);
 
   team.run([&](const Part& part) {
-    const bool by_rows = tokens >= kRowsAMember * part.size;
+    const HeadShape heads = heads_of(part);
+    const Range own = part.own(q_cols, group_cols);  // the heads' columns of the context
+    const size_t own_k = heads.num_kv_heads * head_dim;
+    const View<float> qkv = all_qkv.slice_cols(0, own.size() + 2 * own_k);
+    const View<const float> q = qkv.slice_cols(0, own.size()), k = qkv.slice_cols(own.size(), own_k),
+                            v = qkv.slice_cols(own.size() + own_k, own_k);
+    const bool by_rows = part.exchange == nullptr && tokens >= kRowsAMember * part.size;
     const Range rows = by_rows ? part.share(tokens) : Range{0, tokens};
     const Scratch scratch = by_rows ? scratches.slice_rows(part.rank * chunk, chunk) : scratches;
     const View<float> x_rows = x.slice_rows(rows.begin, rows.size());
@@ -234,6 +267,13 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
     batch.prefix_rows = input.prefix_rows;
     batch.prefix_lens = input.prefix_lens;
     batch.unseen_lens = input.unseen_lens;
+    const auto attend = [&](View<const float> queries, View<float> out, const AttentionMask& mask) {
+      if (own.size() > 0) {
+        backend.attend(queries, k, v, out.slice_cols(own.begin, own.size()), heads,
+                       from_head(mask, own.begin / head_dim), batch, attention_scratch, part);
+      }
+      part.complete(out, group_cols);
+    };
 
     for (size_t i = range.first; i < last; ++i) {
       const TransformerLayer& layer = *layers_[order_[i]];
@@ -243,7 +283,12 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
           project(layer, x.slice_rows(row, count), qkv.slice_rows(row, count), scratch, input, row, {});
         }
       } else {
-        project(layer, x, qkv, scratch, input, 0, part);
+        const size_t rows_at_once = scratch.normed.rows;  // all of them, but for several processes
+        for (size_t row = 0; row < tokens; row += rows_at_once) {
+          if (row > 0) part.sync();  // everybody has done with the scratch
+          const size_t count = std::min(rows_at_once, tokens - row);
+          project(layer, x.slice_rows(row, count), qkv.slice_rows(row, count), scratch, input, row, part);
+        }
       }
       part.sync();
       if (layer.relative) {
@@ -255,21 +300,17 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
           score_positions(layer, q, k, c2p, p2c, input.max_seqlen, part);
           part.sync();
         }
-        backend.attend(q, k, v, context, heads_, layer.mask, batch, attention_scratch, part);
-        part.sync();
-        if (by_rows) {
-          finish_in_chunks(layer, context.slice_rows(rows.begin, rows.size()), x_rows, scratch);
-        } else {
-          finish(layer, context, x, scratch, part);
-        }
+        attend(q, context, layer.mask);
+        finish_in_chunks(layer, context.slice_rows(rows.begin, rows.size()), x_rows, scratch, by_rows ? Part{} : part);
         continue;
       }
       // Behind the last keys and values only the needed rows go on.
+      const View<float> needed_q = all_needed_q.slice_cols(0, own.size());
       const Range mine = part.share(needed.rows);
       for (size_t r = mine.begin; r < mine.end; ++r) {
         const auto row = static_cast<size_t>(input.row_indices[r]);
         std::copy_n(x.row(row), hidden_, needed.row(r));
-        std::copy_n(q.row(row), q_cols, needed_q.row(r));
+        std::copy_n(q.row(row), own.size(), needed_q.row(r));
       }
       part.sync();
       batch.cu_rows = input.cu_rows;
@@ -279,13 +320,13 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
         part.sync();
       }
       const View<float> needed_context = context.slice_rows(0, needed.rows);
-      backend.attend(needed_q, k, v, needed_context, heads_, layer.mask, batch, attention_scratch, part);
-      part.sync();
-      if (needed.rows <= chunk) {
-        finish(layer, needed_context, needed, scratches, part);
+      attend(needed_q, needed_context, layer.mask);
+      if (part.exchange != nullptr || needed.rows <= chunk) {
+        finish_in_chunks(layer, needed_context, needed, scratches, part);
       } else {
         finish_in_chunks(layer, needed_context.slice_rows(mine.begin, mine.size()),
-                         needed.slice_rows(mine.begin, mine.size()), scratches.slice_rows(part.rank * chunk, chunk));
+                         needed.slice_rows(mine.begin, mine.size()), scratches.slice_rows(part.rank * chunk, chunk),
+                         {});
         part.sync();
       }
     }

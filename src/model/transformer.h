@@ -1,6 +1,8 @@
 // The stack of layers that all these models share: attention and feed-forward with residuals, and normalisation in any
 // of the places where architectures put it. What a place does not have stays empty. Knows nothing of embeddings and of
-// tensor names: an architecture's file fills the layers.
+// tensor names: an architecture's file fills the layers. Where several processes have a portion of the columns each
+// (Part::exchange), a process computes the attention of its own heads and its own columns of the other products, and
+// gets the others' before all columns are needed: no sum is ever split, so that the result is the same to the last bit.
 #pragma once
 
 #include <memory>
@@ -60,6 +62,7 @@ class Transformer {
   std::vector<AttentionMask> masks() const;
   size_t weight_bytes() const { return arena_.bytes(); }
   bool shares_prefixes() const;
+  bool divides_columns() const;
   void reserve(size_t max_seqlen);
   size_t arena_floats(size_t tokens, size_t max_seqlen, size_t team, const AttnBackend& backend) const;
 
@@ -79,9 +82,10 @@ class Transformer {
     }
   };
   size_t inner_cols() const;
-  size_t expert_cols() const;     // of the experts' scratch; 0: no layer has them
-  size_t linear_scratch() const;  // floats a row, of the Linear that needs most
-  size_t relative_cols() const;   // of c2p and of p2c; 0: no layer has them
+  size_t expert_cols() const;                  // of the experts' scratch; 0: no layer has them
+  size_t linear_scratch() const;               // floats a row, of the Linear that needs most
+  size_t relative_cols() const;                // of c2p and of p2c; 0: no layer has them
+  HeadShape heads_of(const Part& part) const;  // that its process has
   void score_positions(const TransformerLayer& layer, View<const float> q, View<const float> k, View<float> c2p,
                        View<float> p2c, size_t max_seqlen, const Part& part) const;
   void project(const TransformerLayer& layer, View<const float> x, View<float> qkv, const Scratch& scratch,
@@ -90,8 +94,8 @@ class Transformer {
            View<float> x, const Scratch& scratch, const Part& part) const;
   void finish(const TransformerLayer& layer, View<const float> context, View<float> x, const Scratch& scratch,
               const Part& part) const;
-  void finish_in_chunks(const TransformerLayer& layer, View<const float> context, View<float> x,
-                        const Scratch& scratch) const;
+  void finish_in_chunks(const TransformerLayer& layer, View<const float> context, View<float> x, const Scratch& scratch,
+                        const Part& part) const;
 
   size_t hidden_ = 0, intermediate_ = 0;
   HeadShape heads_;

@@ -13,8 +13,10 @@ class TransformerModel : public Model {
   size_t layers() const override { return transformer_.layers(); }
   std::vector<AttentionMask> masks() const override { return transformer_.masks(); }
   size_t weight_bytes() const override {
-    return transformer_.weight_bytes() + embedding_.position.bytes() + embedding_.type.bytes();
+    return transformer_.weight_bytes() + embedding_.weights.bytes() + embedding_.position.bytes() +
+           embedding_.type.bytes();
   }
+  bool divides_columns() const override { return transformer_.divides_columns(); }
   bool shares_prefixes() const override { return embedding_.padding_idx < 0 && transformer_.shares_prefixes(); }
   void reserve(size_t max_seqlen) override { transformer_.reserve(max_seqlen); }
   size_t arena_floats(size_t tokens, size_t max_seqlen, size_t team, const AttnBackend& backend) const override {

@@ -38,22 +38,17 @@ size_t Linear::place(float* memory) {
   return floats;
 }
 
-void Linear::take_format(WeightFormat format) {
-  format_ = format == WeightFormat::kInt8 && in_ > kernels::kInt8MaxDepth ? WeightFormat::kFloat32 : format;
+void Linear::allocate(Weights& weights, const WeightRows& source) {
+  const bool of_layer = arena_->use() == WeightArena::Use::kLayers;
+  format_ = asked_ ? *asked_ : of_layer ? weights.policy().format_of(source.weight) : WeightFormat::kFloat32;
+  if (format_ == WeightFormat::kInt8 && in_ > kernels::kInt8MaxDepth) format_ = WeightFormat::kFloat32;
   pairs_ = format_ == WeightFormat::kBfloat16 && kernels::bf16_pairs();
-}
-
-void Linear::take(WeightFormat format) {
-  take_format(format);
-  place(arena_->take(place(nullptr)));
-}
-
-void Linear::take_through_cache(Weights& weights, const WeightRows& source) {
-  const WeightFormat format = weights.policy().format_of(source.weight);
-  PackCache* const cache = weights.pack_cache();
-  if (cache == nullptr) return take(format);
-  take_format(format);
   const size_t bytes = place(nullptr) * sizeof(float);
+  PackCache* const cache = of_layer && !asked_ ? weights.pack_cache() : nullptr;
+  if (cache == nullptr) {
+    place(arena_->take(bytes / sizeof(float)));
+    return;
+  }
   if (float* const found = cache->find(fmt::format("{}+{} {}x{}", source.weight, source.first, in_, out_), bytes)) {
     filled_ = true;
     arena_->adopt(bytes);
@@ -80,17 +75,12 @@ void Linear::pack(const float* rows, size_t count, size_t first) {
 }
 
 void Linear::load(Weights& weights, const WeightRows& source, size_t first) {
-  if (bias_ == nullptr) {
-    if (arena_->use() == WeightArena::Use::kLayers) {
-      take_through_cache(weights, source);
-    } else {
-      take(WeightFormat::kFloat32);
-    }
-  }
   const size_t total = source.total == 0 ? source.rows : source.total;
   const TensorView& tensor = weights.get(source.weight, {total, in_});
   const TensorView* const bias = source.bias.empty() ? nullptr : &weights.get(source.bias, {total});
-  if (filled_ || absent(weights, source.weight)) return;
+  if (absent(weights, source.weight)) return;
+  if (bias_ == nullptr) allocate(weights, source);
+  if (filled_) return;
   // A panel's rows at a time: converts any dtype and needs no second copy of the weight.
   std::vector<float> chunk(kernels::kPanelCols * in_);
   for (size_t row = 0; row < source.rows; row += kernels::kPanelCols) {
@@ -103,9 +93,9 @@ void Linear::load(Weights& weights, const WeightRows& source, size_t first) {
 }
 
 void Linear::load_transposed(Weights& weights, const std::string& name, size_t first, size_t total) {
-  if (bias_ == nullptr) take(weights.policy().format_of(name));
   const TensorView& tensor = weights.get(name, {total, out_});
   if (absent(weights, name)) return;
+  if (bias_ == nullptr) allocate(weights, {name, "", out_});
   std::vector<float> rows(in_ * out_), chunk(kernels::kPanelCols * in_);
   to_float32(tensor, first * out_, rows.size(), rows.data());
   for (size_t col = 0; col < out_; col += kernels::kPanelCols) {
@@ -118,8 +108,10 @@ void Linear::load_transposed(Weights& weights, const std::string& name, size_t f
 
 Linear Linear::from(Weights& weights, WeightArena& arena, const std::string& name, size_t in_features,
                     size_t out_features, bool bias) {
-  Linear linear(in_features, out_features, arena);
-  linear.load(weights, WeightRows::of(name, out_features, bias), 0);
+  WeightRows rows = WeightRows::of(name, out_features, bias);
+  if (arena.use() == WeightArena::Use::kLayers) rows = rows.here(weights);
+  Linear linear(in_features, rows.rows, arena);
+  linear.load(weights, rows, 0);
   return linear;
 }
 

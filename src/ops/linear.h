@@ -3,6 +3,7 @@
 // may hold the weights of several.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,12 @@ struct WeightRows {
   static WeightRows of(const std::string& name, size_t rows, bool bias) {
     return {name + ".weight", bias ? name + ".bias" : "", rows};
   }
+  // Of these rows, the ones of `range`.
+  WeightRows slice(Range range) const {
+    return {weight, bias, range.size(), first + range.begin, total == 0 ? rows : total};
+  }
+  // ... those that this process keeps, where the columns of layers are divided among processes.
+  WeightRows here(const Weights& weights) const { return slice(weights.portion().columns(rows, kernels::kPanelCols)); }
 };
 
 class Linear {
@@ -35,12 +42,14 @@ class Linear {
   Linear(size_t in_features, size_t out_features, WeightArena& arena);
 
   // Keeps the weights in this format, whatever the policy says; before anything is loaded.
-  void take(WeightFormat format);
-  // Loads rows as output columns from `first` on. The first tensor's format is that of them all.
+  void take(WeightFormat format) { asked_ = format; }
+  // Loads rows as output columns from `first` on. The first tensor's format is that of them all. Stays empty where the
+  // tensor's layer is another process's.
   void load(Weights& weights, const WeightRows& source, size_t first);
   // Fills it with the transpose of rows [first, first + in_features) of `name` [total, out_features].
   void load_transposed(Weights& weights, const std::string& name, size_t first, size_t total);
-  // The common case: "<name>.weight" and "<name>.bias" fill the whole Linear.
+  // The common case: "<name>.weight" and "<name>.bias" fill the whole Linear. In a layer's arena those of their rows
+  // that this process keeps (WeightRows::here), and the Linear has no others.
   static Linear from(Weights& weights, WeightArena& arena, const std::string& name, size_t in_features,
                      size_t out_features, bool bias = true);
 
@@ -60,11 +69,10 @@ class Linear {
   WeightFormat format() const { return format_; }
 
  private:
-  void take_format(WeightFormat format);
+  // Chooses the format and takes the memory, from the checkpoint's cache of packed weights or new.
+  void allocate(Weights& weights, const WeightRows& source);
   // Floats of everything that is kept, behind one another; with memory, sets the pointers to it.
   size_t place(float* memory);
-  // The memory from the checkpoint's cache of packed weights, or new.
-  void take_through_cache(Weights& weights, const WeightRows& source);
   // Another process computes its layer.
   bool absent(const Weights& weights, const std::string& name) const;
   // `count` output columns from `first` on, at most a panel of them.
@@ -74,6 +82,7 @@ class Linear {
 
   size_t in_ = 0, out_ = 0;
   WeightArena* arena_ = nullptr;
+  std::optional<WeightFormat> asked_;
   WeightFormat format_ = WeightFormat::kFloat32;
   bool pairs_ = false;       // activations become bfloat16 like the weights, where there is scratch for them
   float* packed_ = nullptr;  // one of the three

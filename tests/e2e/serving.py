@@ -32,10 +32,10 @@ class Answer:
 class Server:
     """with Server(model, …) as server: server.post("/embed", {…})"""
 
-    def __init__(self, *models, flags=(), env=None, wait=True, named=True):
+    def __init__(self, *models, flags=(), env=None, wait=True, named=True, front=()):
         models = models or ((MODEL,) if named else ())
         self.stderr = tempfile.TemporaryFile()
-        arguments = [BINARY, "serve", "--port", "0", "--http-threads", "2"]
+        arguments = [*front, BINARY, "serve", "--port", "0", "--http-threads", "2"]
         for model in models:
             arguments += ["--model", str(model)]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("WDE_")}
