@@ -244,7 +244,8 @@ INSTANTIATE_TEST_SUITE_P(Models, Divided, ::testing::ValuesIn(test::checkpoints_
 TEST_P(Divided, ByColumns) {
   for (size_t processes : numbers_of_processes()) {
     const Portion portion{Portion::Of::kColumns, 0, processes};
-    if (has_pictures()) {
+    // jina-v2-code norms queries and keys over all heads, which the processes have between them.
+    if (has_pictures() || GetParam() == "jina-v2-code") {
       EXPECT_THROW(DividedEngine(GetParam(), {}, portion), UsageError);
       continue;
     }
