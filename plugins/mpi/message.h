@@ -39,8 +39,10 @@ class Writer {
 
  private:
   void append(const void* data, size_t size) {
-    const auto* const from = static_cast<const char*>(data);
-    if (size > 0) bytes_.insert(bytes_.end(), from, from + size);
+    if (size == 0) return;
+    const size_t at = bytes_.size();
+    bytes_.resize(at + size);
+    std::memcpy(bytes_.data() + at, data, size);
   }
   Bytes bytes_;
 };

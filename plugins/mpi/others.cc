@@ -54,6 +54,11 @@ class Engines {
     return last_;
   }
   void end(uint32_t engine) {
+    {
+      // An engine that outlives main() ends behind the others, and behind what stands here.
+      std::scoped_lock lock(sending);
+      if (dismissed) return;
+    }
     send_to_all(order(Order::kEnd, engine));
     std::scoped_lock lock(mutex_);
     alive_.erase(engine);

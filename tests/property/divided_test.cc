@@ -218,28 +218,36 @@ std::vector<std::string> tasks_of(const std::string& model) {
   return tasks;
 }
 
+// The kinds of layers; other models differ from one of these in what is not divided.
+bool is_of_a_kind(const std::string& model) {
+  const auto all = test::embedders();
+  return std::find(all.begin(), all.end(), model) != all.end();
+}
+std::vector<std::string> models(bool of_a_kind) {
+  std::vector<std::string> names = test::checkpoints_with_layers();
+  std::erase_if(names, [&](const std::string& name) { return is_of_a_kind(name) != of_a_kind; });
+  return names;
+}
+
 class Divided : public ::testing::TestWithParam<std::string> {
  protected:
   bool has_pictures() const { return GetParam().starts_with("clip"); }
-  // The kinds of layers; other models differ from one of these in what is not divided.
-  bool is_of_a_kind() const {
-    const auto all = test::embedders();
-    return std::find(all.begin(), all.end(), GetParam()) != all.end();
-  }
   // Three for some.
-  std::vector<size_t> numbers_of_processes() const {
-    if (plugin() != nullptr && processes_or(2) > 2 && !is_of_a_kind()) return {};
-    return is_of_a_kind() && plugin() == nullptr ? std::vector<size_t>{2, 3} : std::vector<size_t>{processes_or(2)};
+  static std::vector<size_t> numbers_of_processes() {
+    if (plugin() != nullptr && processes_or(2) > 2 && !is_of_a_kind(GetParam())) return {};
+    if (plugin() == nullptr && is_of_a_kind(GetParam())) return {2, 3};
+    return {processes_or(2)};
   }
   void expect_every_task(const Portion& portion) const {
     for (const std::string& task : tasks_of(GetParam())) expect_same(GetParam(), task, {{"workers", "1"}}, portion);
-    if (!is_of_a_kind()) return;
+    if (!is_of_a_kind(GetParam())) return;
     for (const char* dtype : {"int8", "bfloat16"})
       expect_same(GetParam(), "embed", {{"workers", "2"}, {"dtype", dtype}, {"max-batch-tokens", "1000"}}, portion);
   }
 };
-INSTANTIATE_TEST_SUITE_P(Models, Divided, ::testing::ValuesIn(test::checkpoints_with_layers()),
-                         [](const auto& test_info) { return test::test_name(test_info.param); });
+std::string name_of(const ::testing::TestParamInfo<std::string>& test_info) { return test::test_name(test_info.param); }
+INSTANTIATE_TEST_SUITE_P(Kinds, Divided, ::testing::ValuesIn(models(true)), name_of);
+INSTANTIATE_TEST_SUITE_P(OtherModels, Divided, ::testing::ValuesIn(models(false)), name_of);
 
 TEST_P(Divided, ByColumns) {
   for (size_t processes : numbers_of_processes()) {
