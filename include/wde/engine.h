@@ -46,7 +46,9 @@ struct EngineInfo {
   std::vector<std::string> labels;             // of classify and token_classify, by number
   std::map<std::string, std::string> prompts;  // the model's, by name
   bool normalizes = false;                     // embeddings have length 1
+  std::string similarity = "cosine";           // what embeddings are compared by; or dot, euclidean, manhattan
   bool images = false;                         // requests may be images
+  bool truncates_left = false;                 // what Truncation::kModel means
   bool matryoshka = false;                     // the model's files say that Request::dimensions is meant for it
 };
 

@@ -3,10 +3,8 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cmath>
 #include <deque>
 #include <future>
-#include <numeric>
 
 #include "cli/command.h"
 #include "cli/engine_flags.h"
@@ -14,6 +12,7 @@
 #include "cli/json_text.h"
 #include "cli/output_sink.h"
 #include "cli/result_fields.h"
+#include "server/comparison.h"
 #include "wde/engine.h"
 
 namespace wde::cli {
@@ -32,7 +31,7 @@ class RerankCommand : public Command {
   std::string examples() const override {
     return R"(  wde rerank --model bge-reranker-v2-m3 --query "what is a panda?" "hi" "a bear from China"
   wde rerank --model ms-marco-MiniLM-L6-v2 --query "tail -f" --input lines.txt --top-n 3
-  wde rerank --model all-MiniLM-L6-v2 --query "a bear" "panda" "spoon"      # embedders: cosine similarity
+  wde rerank --model all-MiniLM-L6-v2 --query "a bear" "panda" "spoon"      # embedders: vectors are compared
   wde rerank --model colbertv2.0 --query "a bear" "panda" "spoon"           # late interaction: MaxSim)";
   }
   bool takes_texts() const override { return true; }
@@ -128,19 +127,25 @@ class RerankCommand : public Command {
     return out;
   }
 
+  // With the model's prompts for queries and documents, unless flags say what stands before both.
+  Request with_prompt(const Engine& engine, std::string text, std::string_view role) const {
+    Request request{std::move(text)};
+    const EngineArgs args = engine_flags_.args("embed");
+    const std::string* prompt = server::prompt_for_role(engine.info().prompts, role);
+    if (prompt != nullptr && !args.is_set("prompt") && !args.is_set("prompt-name")) request.prompt = *prompt;
+    return request;
+  }
+
   std::vector<Ranked> compare(Engine& engine, InputSource& source, bool& failed) {
-    const Result<Response> query = engine.submit(Request{query_}).get();
+    const Result<Response> query = engine.submit(with_prompt(engine, query_, "query")).get();
     if (!query.ok()) throw std::runtime_error("the query: " + query.error().message);
     const std::vector<float> q = output_named(query.value(), "embedding")->values;
     std::vector<Ranked> out;
     each(
-        engine, source, failed, [&](std::string document) { return Request{std::move(document)}; },
+        engine, source, failed,
+        [&](std::string document) { return with_prompt(engine, std::move(document), "document"); },
         [&](Ranked ranked, const Response& response) {
-          const std::vector<float>& d = output_named(response, "embedding")->values;
-          const double dot = std::inner_product(q.begin(), q.end(), d.begin(), 0.0),
-                       norms = std::sqrt(std::inner_product(q.begin(), q.end(), q.begin(), 0.0) *
-                                         std::inner_product(d.begin(), d.end(), d.begin(), 0.0));
-          ranked.score = norms > 0 ? static_cast<float>(dot / norms) : 0.0f;
+          ranked.score = server::similarity(engine.info().similarity, q, output_named(response, "embedding")->values);
           out.push_back(std::move(ranked));
         });
     return out;

@@ -35,6 +35,20 @@ std::string lora_task(const Modules& m, const EngineArgs& args, const ConfigView
   return std::find(tasks.begin(), tasks.end(), name) != tasks.end() ? name : "";
 }
 
+// What tokenizer_config.json says about how texts are tokenized, beside what the tokenizer itself reads there.
+void read_tokenizer_settings(Modules& m, const std::string& directory) {
+  const auto config = ConfigView::read_if_exists(join_path(directory, "tokenizer_config.json"));
+  if (!config) return;
+  const std::string side = config->string_or("truncation_side", "right");
+  if (side != "right" && side != "left")
+    throw LoadError(
+        fmt::format("{}: \"truncation_side\" must be right or left, found {}", config->file(), quote(side)));
+  m.info.truncates_left = side == "left";
+  if (!config->has("model_input_names")) return;
+  const std::vector<std::string> names = config->strings("model_input_names");
+  m.has_segments = std::find(names.begin(), names.end(), "token_type_ids") != names.end();
+}
+
 void load_input(Modules& m, const EngineArgs& args, const ConfigView& config, const std::string& directory) {
   InputConfig input;
   input.template_name = args.get("template");
@@ -56,6 +70,7 @@ void load_input(Modules& m, const EngineArgs& args, const ConfigView& config, co
   const bool special_tokens = m.info.architecture != "StaticModel";
   m.tokenizer = open_tokenizer(m.workflow.tokenizer, {directory, m.spec.do_lower_case, 1, special_tokens});
   m.info.modules.emplace_back("tokenizer", m.workflow.tokenizer);
+  read_tokenizer_settings(m, directory);
   if (m.spec.late_interaction) {
     input.sides = side_rules(*m.spec.late_interaction, *m.tokenizer, directory);
     m.info.facts.emplace_back("late_interaction", describe(*m.spec.late_interaction));
@@ -422,6 +437,7 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
   m->info.dimensions = m->output->dimensions();
   m->info.normalizes =
       !m->spec.post.empty() && m->spec.post.back().kind == PostModule::Kind::kNormalize && m->spec.truncate_dim == 0;
+  m->info.similarity = m->spec.similarity;
   m->info.matryoshka =
       config.boolean_or("is_matryoshka", false) || config.has("matryoshka_dimensions") || config.has("matryoshka_dims");
   if (m->workflow.output_processor == "embedding" && !m->spec.present && !m->llm2vec && output.pooling.empty()) {

@@ -36,6 +36,7 @@ struct Modules {
   SentenceTransformersSpec spec;
   std::optional<Llm2Vec> llm2vec;
   size_t batch_tokens = 0;
+  bool has_segments = true;  // the tokenizer gives segment ids to the model
 
   // In order of creation: what a later one uses stands above it.
   std::unique_ptr<InputProcessor> input;

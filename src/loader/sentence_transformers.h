@@ -63,6 +63,7 @@ struct SentenceTransformersSpec {
   size_t max_active_dims = 0;        // of a sparse vector, the highest so many entries; 0: all
   bool scores = false;               // a CrossEncoder: the transformer's classifier gives scores of texts or pairs
   std::optional<ScoreActivation> score_activation;  // of those scores
+  std::string similarity = "cosine";                // of such vectors; or dot, euclidean, manhattan
   size_t truncate_dim = 0;                          // so many numbers of the sentence's vector; 0: all
   std::optional<LogitScoreSpec> logit_score;
   std::optional<LateInteraction> late_interaction;  // a vector a token, and none of the sentence

@@ -16,7 +16,7 @@ std::string_view trim_blanks(std::string_view text) {
   return begin == std::string_view::npos ? std::string_view() : text.substr(begin, end - begin + 1);
 }
 
-bool same_word(std::string_view a, std::string_view lower) {
+bool is_word(std::string_view a, std::string_view lower) {
   return std::equal(a.begin(), a.end(), lower.begin(), lower.end(),
                     [](char x, char y) { return (x >= 'A' && x <= 'Z' ? x + 32 : x) == y; });
 }
@@ -27,7 +27,7 @@ bool is_refusal(std::string_view parameters) {
     const size_t end = std::min(parameters.find(';', begin), parameters.size());
     const std::string_view item = trim_blanks(parameters.substr(begin, end - begin));
     begin = end + 1;
-    if (item.size() < 3 || !same_word(item.substr(0, 2), "q=")) continue;
+    if (item.size() < 3 || !is_word(item.substr(0, 2), "q=")) continue;
     return item.find_first_not_of("0.", 2) == std::string_view::npos;
   }
   return false;
@@ -45,7 +45,7 @@ bool accepts_gzip(std::string_view accept_encoding) {
     const std::string_view coding = trim_blanks(item.substr(0, semicolon));
     const bool yes = !is_refusal(item.substr(std::min(semicolon + 1, item.size())));
     // The coding's own name counts more than "*".
-    if (same_word(coding, "gzip") || same_word(coding, "x-gzip")) return yes;
+    if (is_word(coding, "gzip") || is_word(coding, "x-gzip")) return yes;
     if (coding == "*") any = yes;
   }
   return any;

@@ -9,6 +9,8 @@
 #include <new>
 #include <utility>
 
+#include "server/comparison.h"
+
 namespace wde::server {
 namespace {
 
@@ -19,22 +21,6 @@ std::string lower(std::string_view text) {
   std::transform(out.begin(), out.end(), out.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return out;
-}
-
-struct Role {
-  std::string_view name;
-  std::vector<std::string_view> prompts;  // what models call it, the most likely first
-};
-
-const std::vector<Role>& roles() {
-  static const std::vector<Role> all = {
-      {"query", {"query", "search_query", "retrieval.query", "retrieval-query", "web_search_query", "s2p_query"}},
-      {"document", {"document", "passage", "search_document", "retrieval.passage", "retrieval-passage", "corpus"}},
-      {"classification", {"classification"}},
-      {"clustering", {"clustering", "separation"}},
-      {"similarity", {"text-matching", "similarity", "sts", "STS"}},
-  };
-  return all;
 }
 
 }  // namespace
@@ -93,17 +79,7 @@ bool ModelFacts::can(std::string_view task) const {
   return std::find(tasks.begin(), tasks.end(), task) != tasks.end();
 }
 
-const std::string* ModelFacts::prompt_for(std::string_view role) const {
-  for (const Role& known : roles()) {
-    if (known.name != role) continue;
-    for (std::string_view prompt : known.prompts) {
-      const auto found = info.prompts.find(std::string(prompt));
-      if (found != info.prompts.end()) return &found->second;
-    }
-  }
-  const auto found = info.prompts.find(std::string(role));
-  return found != info.prompts.end() ? &found->second : nullptr;
-}
+const std::string* ModelFacts::prompt_for(std::string_view role) const { return prompt_for_role(info.prompts, role); }
 
 Models::Models(std::vector<ServedModel> served, std::function<void(const ModelState&)> changed)
     : changed_(std::move(changed)), background_(std::make_shared<Background>()) {

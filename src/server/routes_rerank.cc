@@ -1,9 +1,11 @@
 // Reranking in the words of TEI, Cohere v1 and v2, Jina, Voyage, Infinity and vLLM, and vLLM's /score. With a
-// cross-encoder each document is read together with the query; with an embedding model both are compared by cosine.
+// cross-encoder each document is read together with the query; with an embedding model their vectors are compared.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
+#include "server/comparison.h"
 #include "server/routes.h"
 
 namespace wde::server {
@@ -62,10 +64,7 @@ Scoring plan_scores(Plan& plan, const Fields& fields, const std::vector<std::str
     PromptChoice prompt;
     if (const std::string* own = plan.model->prompt_for(role)) prompt.text = *own;
     apply(cut, prompt, requests);
-    for (Request& request : requests) {
-      request.normalize = true;
-      plan.requests.push_back(std::move(request));
-    }
+    std::move(requests.begin(), requests.end(), std::back_inserter(plan.requests));
   };
   add(left, "query");
   add(std::move(right), "document");
@@ -80,8 +79,8 @@ std::vector<float> scores_of(const Scoring& scoring, const Answer& answer, bool 
     return scores;
   }
   for (const auto& [left, right] : scoring.ends) {
-    scores.push_back(dot(output_of(answer.responses[left], "embedding").values,
-                         output_of(answer.responses[right], "embedding").values));
+    scores.push_back(similarity(answer.model.info.similarity, output_of(answer.responses[left], "embedding").values,
+                                output_of(answer.responses[right], "embedding").values));
   }
   return scores;
 }

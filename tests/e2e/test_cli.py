@@ -210,6 +210,22 @@ class Formats(Case):
         self.assertEqual(refused.returncode, 2)
         self.assertIn(b"BertModel does not answer the task 'all'", refused.stderr)
 
+    def test_rerank_by_vectors(self):
+        def cosine(a, b):
+            return sum(x * y for x, y in zip(a, b)) / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+
+        def vectors(*arguments):
+            return [row["embedding"] for row in rows(wde("embed", *arguments))]
+
+        texts = ["panda", "spoon", "a third text"]
+        for flags, query, documents in [([], ["--prompt-name", "query"], ["--prompt-name", "passage"]), (["--prompt", "x "], ["--prompt", "x "], ["--prompt", "x "])]:
+            (asked,) = vectors(*query, "a bear")
+            want = {i: cosine(asked, vector) for i, vector in enumerate(vectors(*documents, *texts))}
+            found = rows(wde("rerank", *flags, "--query", "a bear", *texts))
+            self.assertEqual([row["index"] for row in found], sorted(want, key=want.get, reverse=True))
+            for row in found:
+                self.assertAlmostEqual(row["score"], want[row["index"]], places=5)
+
     def test_output_file(self):
         with tempfile.TemporaryDirectory() as directory:
             path = pathlib.Path(directory) / "out.jsonl"

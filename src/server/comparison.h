@@ -1,0 +1,18 @@
+// How an embedder compares texts: the prompt of each role, and the function that the model's files name.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace wde::server {
+
+// Of a model's prompts the one for a role that clients name ("query", "document", "classification", …); nullptr: there
+// is none.
+const std::string* prompt_for_role(const std::map<std::string, std::string>& prompts, std::string_view role);
+
+// `function`: EngineInfo::similarity. The higher, the more alike: distances are negative.
+float similarity(std::string_view function, std::span<const float> a, std::span<const float> b);
+
+}  // namespace wde::server
