@@ -28,9 +28,10 @@ struct Image {
 
 // What becomes of an input that is longer than the maximum length.
 enum class Truncation {
-  kRight,   // its end is cut off; special tokens and, of a template, the suffix stay. The default
+  kRight,   // its end is cut off; special tokens and, of a template, the suffix stay
   kLeft,    // its beginning is cut off
   kRefuse,  // kTooLong
+  kModel,   // as tokenizer_config.json's truncation_side says, else kRight. The default
 };
 
 struct Request {
@@ -41,7 +42,7 @@ struct Request {
   // One of the model's prompts by name, where `prompt` is not set. To late interaction (ColBERT) it also says what the
   // text is: a query if the name is "query", else a document.
   std::optional<std::string> prompt_name = {};
-  Truncation truncation = Truncation::kRight;
+  Truncation truncation = Truncation::kModel;
   size_t max_length = 0;  // tokens, special ones included; 0: the engine's, which is also the most that is allowed
   // Embeddings only. Keep this many values (matryoshka), renormalised if the vector was normalised; 0: all.
   size_t dimensions = 0;

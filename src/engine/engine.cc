@@ -207,6 +207,9 @@ class EngineImpl final : public Engine {
       auto job = guarded([&] {
         auto made = m.input->process(std::move(submitted.request));
         if (!made.ok()) return made;
+        Truncation& truncation = made.value().options.truncation;
+        if (truncation == Truncation::kModel)
+          truncation = m.info.truncates_left ? Truncation::kLeft : Truncation::kRight;
         if (m.llm2vec) {
           m.llm2vec->prepare(*m.tokenizer, made.value());
         } else if (m.output->wants_prompt_tokens() && !made.value().prompt.empty()) {
@@ -238,6 +241,7 @@ class EngineImpl final : public Engine {
       }
       timing.submitted = owner.arrival;
       Sequence sequence = std::move(encoded[i]).value();
+      if (!m.has_segments) std::fill(sequence.type_ids.begin(), sequence.type_ids.end(), 0);
       if (jobs[i].text_tokens) {
         // As LLM2Vec: with no token of its own a text is everything.
         const size_t own = std::min(*jobs[i].text_tokens, sequence.size());

@@ -180,7 +180,7 @@ std::vector<std::string> read_documents(const Fields& fields, std::string_view n
 Cut read_cut(const Fields& fields, const ApiRules& rules, bool averages) {
   Cut cut;
   bool truncates = rules.auto_truncate;
-  bool left = false;
+  std::optional<bool> left;
   for (const char* name : {"truncate", "truncation"}) {
     const auto value = fields.find(name);
     if (!value) continue;
@@ -188,7 +188,7 @@ Cut read_cut(const Fields& fields, const ApiRules& rules, bool averages) {
       truncates = value->boolean();
     } else if (const auto word = fields.choice(name, {"NONE", "START", "END", "LEFT", "RIGHT"})) {
       truncates = *word != 0;
-      left = *word == 1 || *word == 3;
+      if (*word != 0) left = *word == 1 || *word == 3;
     }
   }
   for (const char* name : {"truncation_direction", "truncation_side"}) {
@@ -207,7 +207,10 @@ Cut read_cut(const Fields& fields, const ApiRules& rules, bool averages) {
     cut.average = *word == 3;
     if (cut.average && !averages) invalid(fields, "long_input", "can be \"average\" for embeddings only");
   }
-  cut.truncation = !truncates ? Truncation::kRefuse : left ? Truncation::kLeft : Truncation::kRight;
+  cut.truncation = !truncates ? Truncation::kRefuse
+                   : !left    ? Truncation::kModel
+                   : *left    ? Truncation::kLeft
+                              : Truncation::kRight;
   return cut;
 }
 

@@ -87,7 +87,7 @@ void check_count(size_t count, std::string_view name, const ApiRules& rules);
 // How a request's inputs are cut, in the words of all dialects: truncate (true, false, "START", "END", "NONE"),
 // truncation, truncation_direction, truncation_side, truncate_prompt_tokens, max_tokens; or in ours: long_input.
 struct Cut {
-  Truncation truncation = Truncation::kRight;
+  Truncation truncation = Truncation::kModel;
   size_t max_length = 0;
   bool average = false;  // "long_input": "average"
 };

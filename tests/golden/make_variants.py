@@ -335,6 +335,19 @@ def modules():
             "modules.json": listed("Transformer"), "sentence_bert_config.json": classifies,
             "config_sentence_transformers.json": {**settings("CrossEncoder", activation_fn=f"torch.nn.modules.{activation}"), **more}})
 
+    def tokenizer(model, **keys):
+        return {**json.loads((MODELS / model / "tokenizer_config.json").read_text()), **keys}
+
+    def cut(directory):
+        model = ST.SentenceTransformer(str(directory), device="cpu")
+        model.max_seq_length = 12
+        return lambda text: model.encode([text], convert_to_tensor=True)[0].cpu()
+
+    variant("cut-at-the-beginning", "bert-mean", "embed", cut, settings={"max-length": "12"}, files={
+        "tokenizer_config.json": tokenizer("bert-mean", truncation_side="left")})
+    variant("no-segments", "bert-cross-encoder", "score", cross, inputs=PAIRS, output="score", files={
+        "tokenizer_config.json": tokenizer("bert-cross-encoder", model_input_names=["input_ids", "attention_mask"])})
+
     rows, tokens = 300, Tokenizer.from_file(str(MODELS / "model2vec" / "tokenizer.json")).get_vocab_size()
     torch.manual_seed(1)
     variant("model2vec-mapped", "model2vec", "embed", sentence, files={"model.safetensors": {

@@ -284,6 +284,29 @@ TEST_F(SentenceTransformersTest, WrongPrompts) {
   EXPECT_EQ(read().default_prompt_name, "query");  // there by default
 }
 
+TEST_F(SentenceTransformersTest, WhatTheKindOfModelSays) {
+  with_post("Normalize", "{}");
+  const auto with = [&](const std::string& content) {
+    directory_.write("config_sentence_transformers.json", content);
+    return read();
+  };
+  EXPECT_EQ(with("{}").similarity, "cosine");
+  EXPECT_EQ(with(R"({"similarity_fn_name": "dot"})").similarity, "dot");
+  EXPECT_EQ(with(R"({"similarity_fn_name": "maxsim"})").similarity, "cosine");  // another kind's
+  EXPECT_EQ(with(R"({"truncate_dim": 20})").truncate_dim, 20u);
+  EXPECT_EQ(with(R"({"model_type": "SparseEncoder", "truncate_dim": 20, "max_active_dims": 9})").truncate_dim, 0u);
+  EXPECT_EQ(read().max_active_dims, 9u);
+  EXPECT_EQ(
+      with(R"({"model_type": "CrossEncoder", "activation_fn": "torch.nn.modules.linear.Identity"})").score_activation,
+      ScoreActivation::kNone);
+  EXPECT_FALSE(with(R"({"model_type": "CrossEncoder", "activation_fn": "their_code.Twice"})").score_activation);
+  expect_contains(
+      load_error([&] {
+        (void)with(R"({"model_type": "CrossEncoder", "activation_fn": "torch.nn.modules.activation.Mish"})");
+      }),
+      {"activation_fn", "Mish"});
+}
+
 TEST_F(SentenceTransformersTest, MaximumLength) {
   SentenceTransformersSpec spec;
   const auto resolve = [&](size_t positions) { return resolve_max_length(spec, directory_.path(), positions); };

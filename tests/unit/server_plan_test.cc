@@ -126,6 +126,21 @@ TEST(ServerPlan, RerankByEmbeddingUsesThePrompts) {
   EXPECT_EQ(found["results"][0]["index"], 1);
 }
 
+TEST(ServerPlan, RerankComparesAsTheModelsFilesSay) {
+  const auto scores = [](const std::string& function) {
+    const auto embedder = model({"embed"});
+    embedder->info.similarity = function;
+    const Plan plan = plan_of("/rerank", R"({"query": "a", "texts": ["b", "c"]})", embedder);
+    const Json found = answer(plan, {vector_response({1, 0}), vector_response({0, 2}), vector_response({4, 0})});
+    EXPECT_EQ(found.at(0).at("index"), function == "cosine" || function == "dot" ? 1 : 0) << function;
+    return std::pair(found.at(0).at("score").get<double>(), found.at(1).at("score").get<double>());
+  };
+  EXPECT_EQ(scores("cosine"), std::pair(1.0, 0.0));
+  EXPECT_EQ(scores("dot"), std::pair(4.0, 0.0));
+  EXPECT_EQ(scores("manhattan"), std::pair(-3.0, -3.0));
+  EXPECT_NEAR(scores("euclidean").first, -std::sqrt(5.0), 1e-6);
+}
+
 TEST(ServerPlan, TruncationInAllWords) {
   const auto embedder = model({"embed"});
   const auto cut = [&](const std::string& fields, bool automatic = true) {
@@ -134,9 +149,9 @@ TEST(ServerPlan, TruncationInAllWords) {
     const Plan plan = plan_of("/v1/embeddings", R"({"input": "a")" + fields + "}", embedder, rules);
     return std::pair(plan.requests[0].truncation, plan.requests[0].max_length);
   };
-  EXPECT_EQ(cut("").first, Truncation::kRight);
+  EXPECT_EQ(cut("").first, Truncation::kModel);
   EXPECT_EQ(cut("", false).first, Truncation::kRefuse);
-  EXPECT_EQ(cut(R"(,"truncate":true)", false).first, Truncation::kRight);
+  EXPECT_EQ(cut(R"(,"truncate":true)", false).first, Truncation::kModel);
   EXPECT_EQ(cut(R"(,"truncate":false)").first, Truncation::kRefuse);
   EXPECT_EQ(cut(R"(,"truncation":false)").first, Truncation::kRefuse);
   EXPECT_EQ(cut(R"(,"truncate":"NONE")").first, Truncation::kRefuse);
@@ -144,8 +159,10 @@ TEST(ServerPlan, TruncationInAllWords) {
   EXPECT_EQ(cut(R"(,"truncate":"END")", false).first, Truncation::kRight);
   EXPECT_EQ(cut(R"(,"truncation_direction":"Left")").first, Truncation::kLeft);
   EXPECT_EQ(cut(R"(,"truncation_side":"left")").first, Truncation::kLeft);
-  EXPECT_EQ(cut(R"(,"truncate_prompt_tokens":5)", false), std::pair(Truncation::kRight, size_t{5}));
-  EXPECT_EQ(cut(R"(,"truncate_prompt_tokens":-1)", false), std::pair(Truncation::kRight, size_t{0}));
+  EXPECT_EQ(cut(R"(,"truncation_side":"right")").first, Truncation::kRight);
+  EXPECT_EQ(cut(R"(,"long_input":"right")").first, Truncation::kRight);
+  EXPECT_EQ(cut(R"(,"truncate_prompt_tokens":5)", false), std::pair(Truncation::kModel, size_t{5}));
+  EXPECT_EQ(cut(R"(,"truncate_prompt_tokens":-1)", false), std::pair(Truncation::kModel, size_t{0}));
 }
 
 TEST(ServerPlan, PromptsByNameAndRole) {
