@@ -1,8 +1,10 @@
 // data_parallel: one worker thread a core, each with whole batches, all reading the same weights: no barriers while
 // there is work for everyone. A worker whose batch is the only one takes the idle workers into its crew, so that a
-// single text uses all cores.
+// single text uses all cores. While only long batches wait, all workers take each of them together: the barriers cost
+// next to nothing then, and none is left over for a single worker at the end.
 #include <pthread.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -19,6 +21,8 @@ namespace {
 // times for a single text; the next text of a caller that waits for each answer comes within 200. An idle engine uses
 // no CPU.
 constexpr std::chrono::microseconds kLookout{200};
+// A batch of so many tokens for each worker is long.
+constexpr size_t kLongTokensAWorker = 1024;
 
 class DataParallelExecutor final : public Executor {
  public:
@@ -73,20 +77,25 @@ class DataParallelExecutor final : public Executor {
       {
         std::unique_lock lock(mutex_);
         idle_.push_back(&self);
+        if (awaited_) others_left_.notify_one();
         if (self.helps == nullptr && queue_.empty() && !stopping_) {
           const uint32_t seen = signals_.load(std::memory_order_relaxed);
           lock.unlock();
           poll_for_change(signals_, seen, kLookout);
           lock.lock();
         }
-        self.wake.wait(lock, [&] { return self.helps != nullptr || !queue_.empty() || stopping_; });
+        self.wake.wait(lock, [&] { return self.helps != nullptr || (!awaited_ && (!queue_.empty() || stopping_)); });
         std::erase(idle_, &self);
         if (self.helps == nullptr) {
           if (queue_.empty()) return;
           job = std::move(queue_.front());
           queue_.pop_front();
-          wake_idle();  // submit() may have woken this member for two jobs
-          gather_idle(self);
+          if (only_long(*job)) await_others(lock);
+          if (queue_.empty() || only_long(*job)) {
+            gather_idle(self);
+          } else {
+            wake_idle();  // submit() may have woken this member for two jobs
+          }
         }
       }
       if (job) {
@@ -106,10 +115,25 @@ class DataParallelExecutor final : public Executor {
     if (!queue_.empty() && !idle_.empty()) idle_.back()->wake.notify_one();
   }
 
-  // Under the lock, so that every member is idle, leading or helping, never two of them. With more jobs waiting, or one
-  // that an idle member has been woken for, everyone is better off alone.
+  // This job and those that wait. A short one is not to wait for a long one while there are workers for both.
+  bool only_long(const Job& job) const {
+    const size_t tokens = kLongTokensAWorker * members_.size();
+    return job.input.tokens() >= tokens && std::all_of(queue_.begin(), queue_.end(), [&](const auto& other) {
+             return other->input.tokens() >= tokens;
+           });
+  }
+
+  // Until every other member is idle; none of them takes a job or ends meanwhile. (None has ended: there was a job.)
+  void await_others(std::unique_lock<std::mutex>& lock) {
+    awaited_ = true;
+    others_left_.wait(lock, [&] { return idle_.size() + 1 == members_.size(); });
+    awaited_ = false;
+    for (Member* member : idle_) member->wake.notify_one();  // for what has come, or the end
+  }
+
+  // Under the lock, so that every member is idle, leading or helping, never two of them.
   void gather_idle(Member& leader) {
-    if (!queue_.empty() || idle_.empty()) return;
+    if (idle_.empty()) return;
     const uint32_t ticket = leader.crew.gather(idle_.size());
     signal();
     for (size_t i = 0; i < idle_.size(); ++i) {
@@ -127,6 +151,8 @@ class DataParallelExecutor final : public Executor {
   std::deque<std::unique_ptr<Job>> queue_;
   std::vector<Member*> idle_;
   bool stopping_ = false;
+  bool awaited_ = false;  // a member with a job waits for all others to be idle
+  std::condition_variable others_left_;
   alignas(128) std::atomic<uint32_t> signals_{
       0};  // changes, under the lock, whenever an idle member may have something to do
 };
