@@ -4,8 +4,10 @@
 
 #include <chrono>
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 
 #include "server/api_error.h"
 
@@ -17,11 +19,16 @@ struct QueueLimits {
   size_t bytes = 64 << 20;
 };
 
-struct QueueUse {
+struct QueueShare {
   size_t requests = 0;
   size_t tokens = 0;
   size_t bytes = 0;
-  double tokens_per_second = 0;
+};
+
+struct QueueUse {
+  QueueShare all;
+  std::map<std::string, QueueShare> by_model;  // every model that ever had a request
+  double tokens_per_second = 0;                // of all models: they share the processor
 };
 
 class Admission {
@@ -31,22 +38,24 @@ class Admission {
   // What a request takes of the queue, until it is destroyed.
   class Ticket {
    public:
-    Ticket(Admission& owner, size_t tokens, size_t bytes) : owner_(owner), tokens_(tokens), bytes_(bytes) {}
-    ~Ticket() { owner_.leave(tokens_, bytes_); }
+    Ticket(Admission& owner, QueueShare& model, const QueueShare& share)
+        : owner_(owner), model_(model), share_(share) {}
+    ~Ticket() { owner_.leave(model_, share_); }
     Ticket(const Ticket&) = delete;
     Ticket& operator=(const Ticket&) = delete;
 
    private:
     Admission& owner_;
-    size_t tokens_, bytes_;
+    QueueShare& model_;  // entries of `by_model` stay where they are
+    const QueueShare share_;
   };
 
   // Throws ApiError (kOverloaded, with the seconds after which it is worth trying again).
-  std::unique_ptr<Ticket> enter(size_t tokens, size_t bytes);
+  std::unique_ptr<Ticket> enter(const std::string& model, size_t tokens, size_t bytes);
   QueueUse use() const;
 
  private:
-  void leave(size_t tokens, size_t bytes);
+  void leave(QueueShare& model, const QueueShare& share);
   int retry_seconds() const;
 
   const QueueLimits limits_;

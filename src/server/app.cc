@@ -324,7 +324,7 @@ void App::make_plan(Call& call) {
   }
   call.inputs = call.plan.requests.size();
   if (Clock::now() >= deadline) throw ApiError(Fault::kDeadline, "the deadline came before the request's turn");
-  call.ticket = admission_.enter(tokens, http.body.size());
+  call.ticket = admission_.enter(call.model, tokens, http.body.size());
   http.body = {};
 }
 

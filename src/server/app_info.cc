@@ -58,7 +58,8 @@ struct InfinityStats {
 };
 
 void write_infinity(JsonOut& out, const ModelState& state, const InfinityStats& stats) {
-  const auto waiting = static_cast<int64_t>(stats.use.requests);
+  const auto share = stats.use.by_model.find(state.name);
+  const auto waiting = share == stats.use.by_model.end() ? 0 : static_cast<int64_t>(share->second.requests);
   out.key("stats").open('{').key("queue_fraction");
   out.number(static_cast<double>(waiting) / static_cast<double>(std::max<size_t>(1, stats.max_requests)));
   out.key("queue_absolute").integer(waiting).key("results_pending").integer(waiting);
@@ -325,7 +326,7 @@ HttpResponse App::answer_info(const HttpRequest& request, std::string_view path,
   }
   if (path == "/load") {
     JsonOut out;
-    out.open('{').key("server_load").integer(static_cast<int64_t>(admission_.use().requests)).close('}');
+    out.open('{').key("server_load").integer(static_cast<int64_t>(admission_.use().all.requests)).close('}');
     return json(out);
   }
   if (path == "/" && dialect == Dialect::kTei) return health(dialect);

@@ -175,9 +175,11 @@ void Metrics::set_connections(size_t open, size_t busy) {
 }
 
 void Metrics::set_queue(const QueueUse& use) {
-  families_->queue_size.Add({}).Set(static_cast<double>(use.requests));
-  families_->queue_tokens.Add({}).Set(static_cast<double>(use.tokens));
-  families_->queue_bytes.Add({}).Set(static_cast<double>(use.bytes));
+  for (const auto& [model, share] : use.by_model) {
+    families_->queue_size.Add({{"model", model}}).Set(static_cast<double>(share.requests));
+    families_->queue_tokens.Add({{"model", model}}).Set(static_cast<double>(share.tokens));
+    families_->queue_bytes.Add({{"model", model}}).Set(static_cast<double>(share.bytes));
+  }
   families_->rate.Add({}).Set(use.tokens_per_second);
 }
 
@@ -191,7 +193,10 @@ void Metrics::set_spans(uint64_t sent, uint64_t dropped) {
 }
 
 void Metrics::set_model(const std::string& name, bool ready) {
-  families_->ready.Add({{"model", name}}).Set(ready ? 1 : 0);
+  const Labels model = {{"model", name}};
+  families_->ready.Add(model).Set(ready ? 1 : 0);
+  // So that an autoscaler finds them before the first request.
+  for (auto* queue : {&families_->queue_size, &families_->queue_tokens, &families_->queue_bytes}) queue->Add(model);
 }
 
 std::string Metrics::text(const std::map<std::string, EngineStatistics>& engines) {

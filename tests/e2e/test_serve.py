@@ -399,7 +399,8 @@ class Others(Case):
         server.post("/embed", {"inputs": "a"})
         text = server.get("/metrics").body.decode()
         self.assertTrue(re.search(r'te_request_count\{method="single",model="bert-mean"\} \d+', text))
-        for name in ["te_request_duration_bucket", "te_request_queue_duration_sum", "te_embed_count", "te_queue_size",
+        for name in ["te_request_duration_bucket", "te_request_queue_duration_sum", "te_embed_count",
+                     'te_queue_size{model="bert-mean"}', 'wde_queue_tokens{model="bert-mean"}',
                      "te_request_input_length_bucket", "wde_tokens_total", "process_resident_memory_bytes"]:
             self.assertTrue(name in text, name)
         self.assertFalse("/none" in text)

@@ -15,16 +15,19 @@ namespace {
 
 TEST(ServerAdmission, AllOrNothing) {
   Admission admission({.requests = 3, .tokens = 100, .bytes = 1000});
-  auto huge = admission.enter(5000, 10);  // alone, it may be larger than the queue
-  EXPECT_THROW((void)admission.enter(1, 1), ApiError);
+  auto huge = admission.enter("a", 5000, 10);  // alone, it may be larger than the queue
+  EXPECT_THROW((void)admission.enter("a", 1, 1), ApiError);
   huge.reset();
-  auto a = admission.enter(60, 10);
-  EXPECT_THROW((void)admission.enter(50, 10), ApiError);
-  EXPECT_THROW((void)admission.enter(1, 995), ApiError);
-  auto b = admission.enter(40, 10);
-  auto c = admission.enter(0, 0);
+  auto a = admission.enter("a", 60, 10);
+  EXPECT_THROW((void)admission.enter("a", 50, 10), ApiError);
+  EXPECT_THROW((void)admission.enter("a", 1, 995), ApiError);
+  auto b = admission.enter("b", 40, 20);  // the limits are those of all models
+  EXPECT_EQ(admission.use().by_model.at("a").tokens, 60U);
+  EXPECT_EQ(admission.use().by_model.at("b").tokens, 40U);
+  EXPECT_EQ(admission.use().by_model.at("b").bytes, 20U);
+  auto c = admission.enter("a", 0, 0);
   try {
-    (void)admission.enter(0, 0);
+    (void)admission.enter("a", 0, 0);
     ADD_FAILURE();
   } catch (const ApiError& error) {
     EXPECT_EQ(error.fault, Fault::kOverloaded);
@@ -32,11 +35,14 @@ TEST(ServerAdmission, AllOrNothing) {
     EXPECT_LE(error.retry_after, 60);
   }
   a.reset();
+  EXPECT_EQ(admission.use().by_model.at("a").requests, 1U);
   b.reset();
   c.reset();
-  EXPECT_EQ(admission.use().requests, 0U);
-  EXPECT_EQ(admission.use().tokens, 0U);
-  EXPECT_EQ(admission.use().bytes, 0U);
+  EXPECT_EQ(admission.use().by_model.at("a").requests, 0U);
+  EXPECT_EQ(admission.use().by_model.at("b").tokens, 0U);
+  EXPECT_EQ(admission.use().all.requests, 0U);
+  EXPECT_EQ(admission.use().all.tokens, 0U);
+  EXPECT_EQ(admission.use().all.bytes, 0U);
 }
 
 HttpRequest with_header(const char* name, const char* value) {
