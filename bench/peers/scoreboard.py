@@ -86,7 +86,7 @@ class Torch:
             command, env=run_process.environment(cores, {}), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def seconds(self, row: Row, runs: int) -> float:
+    def seconds(self, row: Row, runs: int, tokens: int) -> float:
         assert self.process.stdin and self.process.stdout
         batch = 1 if row.single or row.length >= 4096 else 16
         job = {"texts": str(texts_of(row)), "batch": batch, "single": row.single, "runs": runs}
@@ -94,7 +94,10 @@ class Torch:
         line = self.process.stdout.readline()
         if not line:
             raise run_process.Failed(f"torch ended in {row}")
-        return statistics.median(json.loads(line)["seconds"])
+        result = json.loads(line)
+        if result["tokens"] != tokens:
+            raise run_process.Failed(f"{row}: torch has {result['tokens']} tokens, wde {tokens}")
+        return statistics.median(result["seconds"])
 
     def close(self) -> None:
         assert self.process.stdin
@@ -120,7 +123,7 @@ def measure(row: Row, torch: Torch | None, program: Path, cores: int, peak: dict
             ours[dtype].append(result["tokens_per_second"])
             tokens = result["tokens"]
         if torch:
-            theirs.append(tokens / torch.seconds(row, 1))
+            theirs.append(tokens / torch.seconds(row, 1, tokens))
     rates = {dtype: statistics.median(values) for dtype, values in ours.items()}
     shape = shapes.SHAPES[row.shape]
     mean = max(1, round(tokens / row.count))

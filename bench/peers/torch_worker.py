@@ -1,5 +1,5 @@
 """Times sentence-transformers (torch, float32, SDPA) on one model: reads JSON lines {"texts": FILE, "batch": N, "runs": N} and
-answers each with {"seconds": [...]}, one for each pass. A pass before them warms up where it is not the whole work."""
+answers each with {"tokens": N, "seconds": [...]}, one for each pass. A pass before them warms up where it is not the whole work."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from sentence_transformers import SentenceTransformer
+from transformers import PreTrainedTokenizerFast
 
 import texts as text_files
 
@@ -20,10 +21,13 @@ def main() -> None:
     model = SentenceTransformer(
         directory, device="cpu", local_files_only=True, model_kwargs={"attn_implementation": "sdpa"}
     )
+    # The file as it is: of a Qwen2's directory transformers makes a tokenizer of Qwen2's kind, with three times the tokens.
+    model[0].processor = PreTrainedTokenizerFast.from_pretrained(directory)
     for line in sys.stdin:
         job = json.loads(line)
         texts = text_files.read(Path(job["texts"]))
         seconds = []
+        tokens = sum(model.preprocess([text])["input_ids"].numel() for text in texts)
         model.encode(texts[: job["batch"]], batch_size=job["batch"], show_progress_bar=False)
         for _ in range(job["runs"]):
             start = time.perf_counter()
@@ -33,7 +37,7 @@ def main() -> None:
             else:
                 model.encode(texts, batch_size=job["batch"], show_progress_bar=False)
             seconds.append(time.perf_counter() - start)
-        print(json.dumps({"seconds": seconds}), flush=True)
+        print(json.dumps({"tokens": tokens, "seconds": seconds}), flush=True)
 
 
 if __name__ == "__main__":

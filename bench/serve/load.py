@@ -5,7 +5,8 @@
     bench/serve/load.py --url … --input texts.jsonl --batch 1 --connections 16 --seconds 20 [--rate 300] [--format base64]
 
 Standard library only. --route openai (default), tei or ollama. With --rate, requests start at that many a second over
-all connections, whether or not earlier ones are answered; without it, each connection asks as soon as it has its answer.
+all connections, from one process (paced.py), whether or not earlier ones are answered; without it, each connection has a process
+that asks as soon as it has its answer.
 --check reads every answer, and compares each vector with the first one of the same text. bench/serve/report.py uses this for the
 figures that the server is held to.
 """
@@ -17,6 +18,8 @@ import multiprocessing
 import queue
 import time
 import urllib.parse
+
+import paced
 
 
 def read_texts(path):
@@ -41,23 +44,34 @@ ROUTES = {
 }
 
 
+def prepare(options, texts):
+    """Path, batches of texts, bodies, and what compares an answer's vectors with the first ones of the same texts."""
+    path, body_of, vectors_of = ROUTES[options.route]
+    batches = [texts[i : i + options.batch] for i in range(0, len(texts), options.batch)]
+    seen = {}
+
+    def check(at, content):
+        if options.check:
+            vectors = vectors_of(json.loads(content))
+            assert len(vectors) == len(batches[at])
+            for text, vector in zip(batches[at], vectors):
+                assert seen.setdefault(text, vector) == vector, "two answers to one text"
+
+    return path, batches, [json.dumps(body_of(b, options.format)) for b in batches], check
+
+
 def client(number, options, texts, ready, results):
     url = urllib.parse.urlparse(options.url)
-    path, body_of, vectors_of = ROUTES[options.route]
+    path, batches, bodies, check = prepare(options, texts)
     connection = http.client.HTTPConnection(url.hostname, url.port, timeout=120)
-    batches = [texts[i : i + options.batch] for i in range(0, len(texts), options.batch)]
-    bodies = [json.dumps(body_of(b, options.format)) for b in batches]
-    seconds, statuses, done, seen = [], collections.Counter(), 0, {}
+    seconds, statuses, done = [], collections.Counter(), 0
     turn = number
     ready.wait()
     start = time.monotonic()
     end = start + options.seconds
     while time.monotonic() < end if options.seconds else turn < len(batches):
         at = turn % len(batches)
-        if options.rate:
-            due = start + turn / options.rate
-            time.sleep(max(0, due - time.monotonic()))
-        begin = due if options.rate else time.monotonic()
+        begin = time.monotonic()
         connection.request("POST", path, bodies[at], {"Content-Type": "application/json"})
         response = connection.getresponse()
         content = response.read()
@@ -65,11 +79,7 @@ def client(number, options, texts, ready, results):
         if response.status == 200:
             seconds.append(time.monotonic() - begin)
             done += len(batches[at])
-            if options.check:
-                vectors = vectors_of(json.loads(content))
-                assert len(vectors) == len(batches[at])
-                for text, vector in zip(batches[at], vectors):
-                    assert seen.setdefault(text, vector) == vector, "two answers to one text"
+            check(at, content)
         elif response.status in (429, 503):
             time.sleep(min(1, float(response.headers.get("Retry-After", 1)) / 10))
         turn += options.connections
@@ -78,6 +88,9 @@ def client(number, options, texts, ready, results):
 
 def run(options, texts):
     """{"texts", "seconds", "times" (sorted, of the requests that were answered), "statuses"}"""
+    if options.rate:
+        path, batches, bodies, check = prepare(options, texts)
+        return paced.run(options, path, bodies, [len(batch) for batch in batches], check)
     results = multiprocessing.Queue()
     ready = multiprocessing.Barrier(options.connections)
     workers = [multiprocessing.Process(target=client, args=(i, options, texts, ready, results)) for i in range(options.connections)]

@@ -1,0 +1,81 @@
+"""Requests at a fixed rate over all connections, from one process, so that the load takes as little as it can of the cores that
+the server is measured on. Standard library only.
+
+A request's time begins when it was due. Where a connection was free and this process alone was late (a timer of a millisecond, its
+own work), it begins when it was sent: the server is not to blame for that.
+"""
+import collections
+import re
+import selectors
+import socket
+import time
+import urllib.parse
+
+END = b"\r\n\r\n"
+TRY_AGAIN = (429, 503)
+
+
+class Connection:
+    def __init__(self, address):
+        self.socket = socket.create_connection(address, timeout=120)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.begin = 0.0
+        self.received = b""
+        self.texts = 0
+
+    def send(self, request, begin, texts):
+        self.begin, self.received, self.texts = begin, b"", texts
+        self.socket.sendall(request)
+
+    def answer(self):
+        """Reads what is there; the status and the body once it is whole, else None."""
+        part = self.socket.recv(1 << 18)
+        if not part:
+            raise SystemExit("the server closed a connection")
+        self.received += part
+        head, found, body = self.received.partition(END)
+        if not found:
+            return None
+        length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+        if not length:
+            raise SystemExit("an answer has no Content-Length")
+        return (int(head.split(b" ", 2)[1]), body) if len(body) >= int(length[1]) else None
+
+
+def run(options, path, bodies, texts_each, check):
+    """{"texts", "seconds", "times" (sorted, of the requests that were answered), "statuses"}; `check(at, body)` sees each answer."""
+    url = urllib.parse.urlparse(options.url)
+    head = f"POST {path} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Type: application/json\r\nContent-Length: "
+    requests = [f"{head}{len(body.encode())}\r\n\r\n{body}".encode() for body in bodies]
+    total = int(options.rate * options.seconds) if options.seconds else len(requests)
+    selector = selectors.DefaultSelector()
+    free = collections.deque(Connection((url.hostname, url.port)) for _ in range(options.connections))
+    for connection in free:
+        selector.register(connection.socket, selectors.EVENT_READ, connection)
+    times, statuses, texts, sent, done, had_free = [], collections.Counter(), 0, 0, 0, True
+    start = time.monotonic()
+    while done < total:
+        now = time.monotonic()
+        while sent < total and free and start + sent / options.rate <= now:
+            due, at = start + sent / options.rate, sent % len(requests)
+            connection = free.popleft()
+            connection.at = at
+            connection.send(requests[at], time.monotonic() if had_free else due, texts_each[at])
+            sent += 1
+        had_free = bool(free)
+        wait = max(0, start + sent / options.rate - time.monotonic()) if sent < total and free else None
+        for key, _ in selector.select(wait):
+            connection = key.data
+            answer = connection.answer()
+            if answer is None:
+                continue
+            done += 1
+            statuses[answer[0]] += 1
+            if answer[0] == 200:
+                times.append(time.monotonic() - connection.begin)
+                texts += connection.texts
+                check(connection.at, answer[1])
+            elif answer[0] not in TRY_AGAIN:
+                print(f"{answer[0]}: {answer[1][:200]!r}")
+            free.append(connection)
+    return {"texts": texts, "seconds": time.monotonic() - start, "times": sorted(times), "statuses": dict(statuses)}
