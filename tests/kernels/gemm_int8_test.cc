@@ -308,10 +308,33 @@ TEST_P(QuantizeRows, BytesOfThePlainLoop) {
         ASSERT_EQ(out.header(row)->scale, half * (1.0f / 127.5f));
         ASSERT_EQ(out.header(row)->zero, zero);
         for (size_t i = 0; i < k; ++i) {
-          const int want = std::clamp(static_cast<int>(std::nearbyint(x[row * k + i] * inverse)) + zero, 0, 255);
+          const double number = static_cast<double>(x[row * k + i] * inverse) + zero;  // one rounding behind it
+          const int want = std::clamp(static_cast<int>(std::nearbyint(number)), 0, 255);
           ASSERT_EQ(out.bytes(row)[i], want) << "k " << k << ", row " << row << ", at " << i;
         }
       }
+    }
+  }
+}
+
+// Rounding may carry the ends of the range beyond it, by one at most, and never around: a 256 would be a 0.
+TEST_P(QuantizeRows, NoneWrapsAround) {
+  constexpr size_t k = 32;
+  std::vector<uint8_t> bytes(quantized_stride(k));
+  const QuantizedRows out{bytes.data(), quantized_stride(k)};
+  for (size_t seed = 0; seed < 20000; ++seed) {
+    auto x = Random(seed).floats(k);
+    const float offset = static_cast<float>(seed % 41) * 0.05f - 1.0f;
+    const float size = std::ldexp(1.0f, static_cast<int>(seed % 60) - 30);
+    for (float& value : x) value = (value + offset) * size;
+    if (seed % 3 == 0) {
+      for (float& value : x) value = std::round(value / size * 100) * 0.5f * size;  // ties
+    }
+    quantize_rows(x.data(), k, 1, k, out);
+    const QuantizedRow header = *out.header(0);
+    for (size_t i = 0; i < k; ++i) {
+      const float back = header.scale * static_cast<float>(out.bytes(0)[i] - header.zero);
+      ASSERT_LE(std::abs(back - x[i]), 1.001f * header.scale) << "seed " << seed << ", at " << i;
     }
   }
 }
