@@ -13,18 +13,17 @@ import urllib.parse
 
 END = b"\r\n\r\n"
 TRY_AGAIN = (429, 503)
+PATIENCE = 120  # seconds
 
 
 class Connection:
     def __init__(self, address):
-        self.socket = socket.create_connection(address, timeout=120)
+        self.socket = socket.create_connection(address, timeout=PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.begin = 0.0
-        self.received = b""
-        self.texts = 0
+        self.at, self.begin, self.received = 0, 0.0, b""
 
-    def send(self, request, begin, texts):
-        self.begin, self.received, self.texts = begin, b"", texts
+    def send(self, at, request, begin):
+        self.at, self.begin, self.received = at, begin, b""
         self.socket.sendall(request)
 
     def answer(self):
@@ -59,12 +58,14 @@ def run(options, path, bodies, texts_each, check):
         while sent < total and free and start + sent / options.rate <= now:
             due, at = start + sent / options.rate, sent % len(requests)
             connection = free.popleft()
-            connection.at = at
-            connection.send(requests[at], time.monotonic() if had_free else due, texts_each[at])
+            connection.send(at, requests[at], time.monotonic() if had_free else due)
             sent += 1
         had_free = bool(free)
-        wait = max(0, start + sent / options.rate - time.monotonic()) if sent < total and free else None
-        for key, _ in selector.select(wait):
+        wait = max(0, start + sent / options.rate - time.monotonic()) if sent < total and free else PATIENCE
+        ready = selector.select(wait)
+        if not ready and wait == PATIENCE:
+            raise SystemExit(f"no answer in {PATIENCE} s")
+        for key, _ in ready:
             connection = key.data
             answer = connection.answer()
             if answer is None:
@@ -73,9 +74,11 @@ def run(options, path, bodies, texts_each, check):
             statuses[answer[0]] += 1
             if answer[0] == 200:
                 times.append(time.monotonic() - connection.begin)
-                texts += connection.texts
+                texts += texts_each[connection.at]
                 check(connection.at, answer[1])
             elif answer[0] not in TRY_AGAIN:
                 print(f"{answer[0]}: {answer[1][:200]!r}")
             free.append(connection)
+    for connection in free:
+        connection.socket.close()
     return {"texts": texts, "seconds": time.monotonic() - start, "times": sorted(times), "statuses": dict(statuses)}

@@ -128,22 +128,21 @@ class RerankCommand : public Command {
   }
 
   // With the model's prompts for queries and documents, unless flags say what stands before both.
-  Request with_prompt(const Engine& engine, std::string text, std::string_view role) const {
-    Request request{std::move(text)};
-    const EngineArgs args = engine_flags_.args("embed");
-    const std::string* prompt = server::prompt_for_role(engine.info().prompts, role);
-    if (prompt != nullptr && !args.is_set("prompt") && !args.is_set("prompt-name")) request.prompt = *prompt;
-    return request;
-  }
-
   std::vector<Ranked> compare(Engine& engine, InputSource& source, bool& failed) {
-    const Result<Response> query = engine.submit(with_prompt(engine, query_, "query")).get();
+    const EngineArgs args = engine_flags_.args("embed");
+    const bool models_own = !args.is_set("prompt") && !args.is_set("prompt-name");
+    const auto prompted = [&](std::string text, std::string_view role) {
+      Request request{std::move(text)};
+      const std::string* prompt = models_own ? server::prompt_for_role(engine.info().prompts, role) : nullptr;
+      if (prompt != nullptr) request.prompt = *prompt;
+      return request;
+    };
+    const Result<Response> query = engine.submit(prompted(query_, "query")).get();
     if (!query.ok()) throw std::runtime_error("the query: " + query.error().message);
     const std::vector<float> q = output_named(query.value(), "embedding")->values;
     std::vector<Ranked> out;
     each(
-        engine, source, failed,
-        [&](std::string document) { return with_prompt(engine, std::move(document), "document"); },
+        engine, source, failed, [&](std::string document) { return prompted(std::move(document), "document"); },
         [&](Ranked ranked, const Response& response) {
           ranked.score = server::similarity(engine.info().similarity, q, output_named(response, "embedding")->values);
           out.push_back(std::move(ranked));
