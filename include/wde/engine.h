@@ -48,8 +48,11 @@ struct EngineInfo {
   bool normalizes = false;                     // embeddings have length 1
   std::string similarity = "cosine";           // what embeddings are compared by; or dot, euclidean, manhattan
   bool images = false;                         // requests may be images
-  bool truncates_left = false;                 // what Truncation::kModel means
+  Truncation truncation = Truncation::kRight;  // what Truncation::kModel means; kRight or kLeft
   bool matryoshka = false;                     // the model's files say that Request::dimensions is meant for it
+
+  // What becomes of an input that is too long, for a request that asks for this.
+  Truncation resolve(Truncation asked) const { return asked == Truncation::kModel ? truncation : asked; }
 };
 
 // What a model's files say that it is, without loading its weights.

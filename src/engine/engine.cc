@@ -150,8 +150,8 @@ class EngineImpl final : public Engine {
   bool idle() const { return incoming_.empty() && active_.empty() && in_flight_ == 0; }
 
   bool can_tokenize() const {
-    return !incoming_.empty() &&
-           (!modules_->scheduler || modules_->scheduler->waiting_tokens() < kLookaheadBatches * modules_->batch_tokens);
+    return !incoming_.empty() && (!modules_->scheduler ||
+                                  modules_->scheduler->waiting_tokens() < kLookaheadBatches * modules_->batch_tokens());
   }
 
   // A full batch may go whenever there is room; less than that only to a worker that would idle, when nothing more is
@@ -159,7 +159,7 @@ class EngineImpl final : public Engine {
   bool can_dispatch(bool nothing_incoming) const {
     if (!modules_->scheduler || modules_->scheduler->waiting() == 0 || in_flight_ >= modules_->executor->capacity())
       return false;
-    if (modules_->scheduler->waiting_tokens() >= modules_->batch_tokens) return true;
+    if (modules_->scheduler->waiting_tokens() >= modules_->batch_tokens()) return true;
     return nothing_incoming && in_flight_ < modules_->executor->workers();
   }
 
@@ -208,8 +208,7 @@ class EngineImpl final : public Engine {
         auto made = m.input->process(std::move(submitted.request));
         if (!made.ok()) return made;
         Truncation& truncation = made.value().options.truncation;
-        if (truncation == Truncation::kModel)
-          truncation = m.info.truncates_left ? Truncation::kLeft : Truncation::kRight;
+        truncation = m.info.resolve(truncation);
         if (m.llm2vec) {
           m.llm2vec->prepare(*m.tokenizer, made.value());
         } else if (m.output->wants_prompt_tokens() && !made.value().prompt.empty()) {
@@ -317,12 +316,16 @@ class EngineImpl final : public Engine {
     // What waits is shared among the workers that would idle.
     const size_t idle_workers = m.executor->workers() - std::min(m.executor->workers(), in_flight_);
     const size_t share =
-        idle_workers == 0 ? m.batch_tokens : (m.scheduler->waiting_tokens() + idle_workers - 1) / idle_workers;
+        idle_workers == 0 ? SIZE_MAX : (m.scheduler->waiting_tokens() + idle_workers - 1) / idle_workers;
     {
       // Under the lock, so that a request is either cancelled or in the batch.
       std::unique_lock lock(mutex_);
       drop_cancelled(lock);
-      m.scheduler->next_batch(std::min(m.batch_tokens, share), job->batch);
+      // What is in a batch says whether more of it would be good.
+      for (size_t budget = 0, more = m.batch_tokens(); more > budget; more = m.batch_tokens(job->batch)) {
+        budget = more;
+        m.scheduler->next_batch(std::min(budget, share), job->batch);
+      }
       for (const Sequence& s : job->batch) waiting_.erase(s.id);
     }
     drop_expired(*job);

@@ -43,7 +43,7 @@ void read_tokenizer_settings(Modules& m, const std::string& directory) {
   if (side != "right" && side != "left")
     throw LoadError(
         fmt::format("{}: \"truncation_side\" must be right or left, found {}", config->file(), quote(side)));
-  m.info.truncates_left = side == "left";
+  m.info.truncation = side == "left" ? Truncation::kLeft : Truncation::kRight;
   if (!config->has("model_input_names")) return;
   const std::vector<std::string> names = config->strings("model_input_names");
   m.has_segments = std::find(names.begin(), names.end(), "token_type_ids") != names.end();
@@ -305,9 +305,9 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
   config.workers = static_cast<size_t>(args.get_integer("workers").value_or(static_cast<int64_t>(cpu_info().granted)));
   config.layers = m.model->layers();
   runner.max_team = config.workers;
-  const auto most_tokens = static_cast<size_t>(*args.get_integer("max-batch-tokens"));
-  const size_t useful_tokens = m.builder->useful_tokens();
-  runner.max_tokens = std::max(std::min(most_tokens, useful_tokens * config.workers), runner.max_seqlen);
+  m.max_batch_tokens = static_cast<size_t>(*args.get_integer("max-batch-tokens"));
+  runner.max_tokens =
+      std::max(std::min(m.max_batch_tokens, m.builder->most_useful_tokens() * config.workers), runner.max_seqlen);
   const RunnerFactory& make_runner = runners().get(w.runner);
   const WorkerFactory& make_worker = workers().get(w.worker);
   if (!args.get("trace").empty()) m.trace = std::make_unique<Trace>(args.get("trace"));
@@ -318,8 +318,7 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
   m.info.modules.emplace_back("worker", w.worker);
   m.info.modules.emplace_back("runner", w.runner);
   m.info.workers = m.executor->workers();
-  // Where workers compute a batch together, it is one for all of them.
-  m.batch_tokens = std::min(most_tokens, useful_tokens * std::max<size_t>(1, config.workers / m.info.workers));
+  m.threads_a_batch = std::max<size_t>(1, config.workers / m.info.workers);
   for (auto& fact : m.executor->facts()) m.info.facts.push_back(std::move(fact));
 }
 

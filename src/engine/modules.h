@@ -2,9 +2,11 @@
 // created.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "attention/attn_backend.h"
@@ -35,8 +37,9 @@ struct Modules {
   EngineInfo info;
   SentenceTransformersSpec spec;
   std::optional<Llm2Vec> llm2vec;
-  size_t batch_tokens = 0;
-  bool has_segments = true;  // the tokenizer gives segment ids to the model
+  size_t threads_a_batch = 1;   // that compute it together
+  size_t max_batch_tokens = 0;  // as the user says
+  bool has_segments = true;     // the tokenizer gives segment ids to the model
 
   // In order of creation: what a later one uses stands above it.
   std::unique_ptr<InputProcessor> input;
@@ -51,6 +54,10 @@ struct Modules {
   std::unique_ptr<ModelInputBuilder> builder;
   std::unique_ptr<Executor> executor;
 
+  // What a batch is to hold at most, when it has these sequences already.
+  size_t batch_tokens(std::span<const Sequence> batch = {}) const {
+    return std::min(max_batch_tokens, builder->useful_tokens(batch) * threads_a_batch);
+  }
   RowsNeeded rows_needed() const { return head ? head->rows_needed() : output->rows_needed(); }
 };
 

@@ -31,14 +31,14 @@ class FifoScheduler final : public Scheduler {
   }
 
   void next_batch(size_t budget, std::vector<Sequence>& batch) override {
-    batch.clear();
-    size_t tokens = 0;
+    const size_t had = tokens_of(batch);
+    size_t tokens = had;
     while (!queue_.empty() && (batch.empty() || tokens + queue_.front().size() <= budget)) {
       tokens += queue_.front().size();
       batch.push_back(std::move(queue_.front()));
       queue_.pop_front();
     }
-    tokens_ -= tokens;
+    tokens_ -= tokens - had;
   }
 
   size_t waiting() const override { return queue_.size(); }

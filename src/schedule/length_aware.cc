@@ -30,12 +30,10 @@ class LengthAwareScheduler final : public Scheduler {
   }
 
   void next_batch(size_t budget, std::vector<Sequence>& batch) override {
-    batch.clear();
-    if (by_arrival_.empty()) return;
-    const uint64_t oldest = by_arrival_.begin()->first;
-    const size_t length = by_arrival_.begin()->second.size();
-    batch.push_back(take(oldest));
-    size_t tokens = length;
+    if (batch.empty() && !by_arrival_.empty()) batch.push_back(take(by_arrival_.begin()->first));
+    if (batch.empty()) return;
+    const size_t length = batch.front().size();
+    size_t tokens = tokens_of(batch);
     while (!by_length_.empty()) {
       // The nearest neighbours in length: at or above, and below. Of equal ones the oldest.
       auto above = by_length_.lower_bound(Key{length, 0});

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <memory>
+#include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,12 +22,17 @@ class Scheduler {
 
   virtual void add(Sequence sequence) = 0;
   virtual bool cancel(RequestId id) = 0;  // true: was waiting and is gone now
-  // Moves sequences of at most `budget` tokens together into `batch` (cleared first), or a single longer one. Empty
-  // only if none wait.
+  // Moves sequences to the end of `batch`, which has at most `budget` tokens afterwards, what it had before included.
+  // Into an empty batch goes one at least, however long it is, if any wait.
   virtual void next_batch(size_t budget, std::vector<Sequence>& batch) = 0;
   virtual size_t waiting() const = 0;
   virtual size_t waiting_tokens() const = 0;
 };
+
+inline size_t tokens_of(std::span<const Sequence> batch) {
+  return std::accumulate(batch.begin(), batch.end(), size_t{0},
+                         [](size_t n, const Sequence& s) { return n + s.size(); });
+}
 
 using SchedulerFactory = std::function<std::unique_ptr<Scheduler>()>;
 Registry<SchedulerFactory>& schedulers();

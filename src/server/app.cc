@@ -74,10 +74,9 @@ void clip(std::string& text, size_t limit, Truncation truncation) {
   }
 }
 
-void clip(Request& request, size_t max_length, bool model_cuts_left) {
-  const size_t limit = max_length * kMaxBytesPerToken;
-  Truncation truncation = request.truncation;
-  if (truncation == Truncation::kModel) truncation = model_cuts_left ? Truncation::kLeft : Truncation::kRight;
+void clip(Request& request, const EngineInfo& info) {
+  const size_t limit = info.max_length * kMaxBytesPerToken;
+  const Truncation truncation = info.resolve(request.truncation);
   if (auto* text = std::get_if<std::string>(&request.input)) clip(*text, limit, truncation);
   if (auto* pair = std::get_if<TextPair>(&request.input)) {
     clip(pair->query, limit, truncation);
@@ -320,7 +319,7 @@ void App::make_plan(Call& call) {
     const bool whole = call.plan.average || call.plan.task == task::kTokenize;
     const size_t max_length = whole ? 0 : call.plan.model->info.max_length;
     tokens += estimated_tokens(request, max_length);
-    if (max_length > 0) clip(request, max_length, call.plan.model->info.truncates_left);
+    if (max_length > 0) clip(request, call.plan.model->info);
   }
   call.inputs = call.plan.requests.size();
   if (Clock::now() >= deadline) throw ApiError(Fault::kDeadline, "the deadline came before the request's turn");

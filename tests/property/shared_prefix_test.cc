@@ -3,6 +3,7 @@
 #include "build/model_input_builder.h"
 #include "golden/golden_files.h"
 #include "property/texts.h"
+#include "schedule/scheduler.h"
 
 namespace wde {
 namespace {
@@ -122,6 +123,14 @@ TEST(SharedPrefixBuilder, PacksWhatIsCommonOnce) {
   EXPECT_EQ(rows, input.tokens());
   EXPECT_EQ(rows, 21u + 20 + 12 + 1 + 1) << "one of a and b has its tokens, c too or borrows them";
   EXPECT_EQ(input.max_seqlen, 21u);
+  // Batches grow with what is shared in them: eight times.
+  EXPECT_EQ(builder->useful_tokens({}), 512u);
+  EXPECT_EQ(builder->useful_tokens(batch), 512u + 8 * (tokens_of(batch) - rows));
+  const std::vector<Sequence> apart = {sequence(range(0, 400)), sequence(range(500, 900))};
+  EXPECT_EQ(builder->useful_tokens(apart), 512u);
+  EXPECT_EQ(builder->useful_tokens(std::span(apart).first(1)), 800u) << "two, to see what they share";
+  const std::vector<Sequence> alike(50, sequence(range(0, 50)));
+  EXPECT_EQ(builder->useful_tokens(alike), builder->most_useful_tokens());
   // All rows are needed: nothing is shared.
   builder->build(batch, RowsNeeded::kAll, input);
   EXPECT_TRUE(input.prefix_lens.empty());

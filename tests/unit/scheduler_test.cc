@@ -24,7 +24,7 @@ class Schedulers : public ::testing::TestWithParam<std::string> {
 
   // The ids of the next batch; checks the budget.
   std::vector<RequestId> next(size_t budget) {
-    std::vector<Sequence> batch(3);  // what is in it before does not stay
+    std::vector<Sequence> batch;
     scheduler_->next_batch(budget, batch);
     std::vector<RequestId> ids;
     size_t tokens = 0;
@@ -70,6 +70,20 @@ TEST_P(Schedulers, BudgetIsUsedToTheLastToken) {
   EXPECT_EQ(next(49).size(), 4u);
   EXPECT_EQ(scheduler_->waiting(), 1u);
   EXPECT_EQ(scheduler_->waiting_tokens(), 10u);
+}
+
+TEST_P(Schedulers, ABatchGrowsUpToALargerBudget) {
+  for (RequestId id = 1; id <= 10; ++id) add(id, 10);
+  std::vector<Sequence> batch;
+  scheduler_->next_batch(30, batch);
+  scheduler_->next_batch(69, batch);
+  EXPECT_EQ(tokens_of(batch), 60u);
+  scheduler_->next_batch(65, batch);
+  EXPECT_EQ(batch.size(), 6u) << "what does not fit waits";
+  EXPECT_EQ(scheduler_->waiting_tokens(), 40u);
+  std::set<RequestId> ids;
+  for (const Sequence& s : batch) ids.insert(s.id);
+  EXPECT_EQ(ids, (std::set<RequestId>{1, 2, 3, 4, 5, 6}));
 }
 
 TEST_P(Schedulers, CancelledIsGone) {
