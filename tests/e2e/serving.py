@@ -1,6 +1,7 @@
-"""Starts `wde serve` for a test and speaks HTTP to it. Standard library only."""
+"""Starts `wde serve` for a test, speaks HTTP to it and looks at its answers. Standard library only."""
 import http.client
 import json
+import math
 import os
 import pathlib
 import re
@@ -10,11 +11,13 @@ import subprocess
 import tempfile
 import threading
 import time
+import unittest
 
 BINARY = os.environ.get("WDE_BINARY", "")
 DATA = pathlib.Path(os.environ.get("WDE_TEST_DATA", "."))
 MODEL = DATA / "bert-mean"
 SLOW = 10 if os.environ.get("WDE_SANITIZE") else 1  # sanitizers take their time
+TEXTS = ["a first text", "another", "the third one is longer than the others"]
 
 
 class Answer:
@@ -163,3 +166,23 @@ def embed_command(*texts, model=MODEL, command="embed", flags=()):
         env={k: v for k, v in os.environ.items() if not k.startswith("WDE_")},
     )
     return [json.loads(line) for line in process.stdout.splitlines()]
+
+
+def unit(vector):
+    length = math.sqrt(sum(x * x for x in vector))
+    return [x / length for x in vector]
+
+
+def cosine(a, b):
+    return sum(x * y for x, y in zip(unit(a), unit(b)))
+
+
+class Case(unittest.TestCase):
+    def assertClose(self, found, expected, tolerance=1e-5):
+        self.assertEqual(len(found), len(expected))
+        for a, b in zip(found, expected):
+            self.assertLess(abs(a - b), tolerance)
+
+    def assertStatus(self, answer, status):
+        self.assertEqual(answer.status, status, answer)
+        return answer.json if answer.body else None

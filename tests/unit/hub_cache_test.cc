@@ -1,4 +1,4 @@
-// The cache's folder and the choice of files, without a network; tests/e2e/test_hub.py has the rest.
+// The cache's folder and the choice of files, without a network; tests/e2e/test_hub_*.py have the rest.
 #include "loader/hub/cache.h"
 
 #include <gtest/gtest.h>
