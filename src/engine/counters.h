@@ -1,4 +1,4 @@
-// Counters behind EngineStatistics: written by the engine thread alone, once a batch or chunk; read by any.
+// Counters behind EngineStatistics: written by the engine's threads, once a batch or chunk; read by any.
 #pragma once
 
 #include <algorithm>
@@ -42,10 +42,9 @@ class Counters {
   }
 
  private:
-  // One writer, so that adding needs no locked instruction.
   class Count {
    public:
-    void add(uint64_t n) { value_.store(get() + n, std::memory_order_relaxed); }
+    void add(uint64_t n) { value_.fetch_add(n, std::memory_order_relaxed); }
     uint64_t get() const { return value_.load(std::memory_order_relaxed); }
 
    private:
