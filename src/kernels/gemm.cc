@@ -12,7 +12,7 @@ namespace HWY_NAMESPACE {
 
 void gemm_target(const float* a, size_t lda, const float* packed_b, float* c, size_t ldc, size_t m, size_t n, size_t k,
                  const GemmEpilogue& e) {
-  gemm_blocks(a, lda, TileB{packed_b, kPanelCols, kPanelCols * k, packed_b}, c, ldc, m, n, k, e);
+  gemm_blocks(a, lda, TileB{packed_b, kPanelCols, kPanelCols * k, nullptr}, c, ldc, m, n, k, e);
 }
 
 }  // namespace HWY_NAMESPACE

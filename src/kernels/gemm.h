@@ -19,6 +19,8 @@ struct GemmEpilogue {
   const float* residual = nullptr;  // [m, n], added after the bias; may be C itself
   size_t residual_stride = 0;
   Activation activation = Activation::kNone;  // applied last
+  // The weights that are needed next, or nullptr: pulled into the L2 cache while the last columns are computed.
+  const void* next = nullptr;
 };
 
 constexpr size_t packed_floats(size_t k, size_t n) { return (n + kPanelCols - 1) / kPanelCols * kPanelCols * k; }

@@ -17,7 +17,7 @@ namespace HWY_NAMESPACE {
 inline constexpr size_t kBlockRows = 168;
 
 template <class B>
-HWY_INLINE void gemm_blocks(const float* a, size_t lda, const B& b, float* c, size_t ldc, size_t m, size_t n, size_t k,
+HWY_INLINE void gemm_blocks(const float* a, size_t lda, B b, float* c, size_t ldc, size_t m, size_t n, size_t k,
                             const GemmEpilogue& e) {
   if (m == 0 || n == 0) return;
   const size_t blocks = (m + kBlockRows - 1) / kBlockRows;
@@ -25,6 +25,7 @@ HWY_INLINE void gemm_blocks(const float* a, size_t lda, const B& b, float* c, si
     const size_t row = share_begin(m, blocks, block), rows = share_begin(m, blocks, block + 1) - row;
     const TileC block_c{c + row * ldc,     ldc,    e.bias, e.residual ? e.residual + row * e.residual_stride : nullptr,
                         e.residual_stride, nullptr};
+    b.ahead = block + 1 == blocks && e.next != nullptr ? static_cast<decltype(b.ahead)>(e.next) : b.data;
     if (e.activation == Activation::kNone) {
       tile_rows(a + row * lda, lda, b, rows, n, k, block_c);
       continue;
@@ -39,7 +40,7 @@ HWY_INLINE void gemm_blocks(const float* a, size_t lda, const B& b, float* c, si
       if (c_cols.residual) c_cols.residual += col;
       B b_cols = b;
       b_cols.data = b.data + col / kPanelCols * b.panel_stride;
-      b_cols.ahead = col + kTileCols < n ? b_cols.data + kTileCols / kPanelCols * b.panel_stride : b_cols.data;
+      b_cols.ahead = col + kTileCols < n ? b_cols.data + kTileCols / kPanelCols * b.panel_stride : b.ahead;
       tile_rows(a + row * lda, lda, b_cols, rows, cols, k, c_cols);
       activate_rows(e.activation, c_cols.data, rows, cols, ldc);
     }

@@ -157,7 +157,9 @@ void gemm_int8(const QuantizedRows& a, const PackedInt8& b, float* c, size_t ldc
       s.a = a.from_row(row);
       s.b = b.from_column(col, k);
       const size_t next = col + kernel.tile_cols;
-      s.ahead = next < n ? b.from_column(next, k).weights : s.b.weights;
+      s.ahead = next < n                                   ? b.from_column(next, k).weights
+                : block + 1 == blocks && e.next != nullptr ? static_cast<const int8_t*>(e.next)
+                                                           : b.weights;
       s.c = c + row * ldc + col;
       s.ldc = ldc;
       s.bias = e.bias != nullptr ? e.bias + col : nullptr;

@@ -69,7 +69,21 @@ HeadShape Transformer::heads_of(const Part& part) const {
   return {kv_heads * (heads_.num_heads / heads_.num_kv_heads), kv_heads, heads_.head_dim};
 }
 
+// What is computed behind what, for the caches: see Linear::precede.
+void Transformer::chain_products() {
+  for (size_t i = 0; i < order_.size(); ++i) {
+    TransformerLayer& layer = *layers_[order_[i]];
+    layer.qkv.precede(layer.out);
+    if (layer.experts) continue;
+    Linear& up = layer.gated ? layer.gated.product() : layer.up;
+    layer.out.precede(up);
+    up.precede(layer.down);
+    if (i + 1 < order_.size()) layer.down.precede(layers_[order_[i + 1]]->qkv);
+  }
+}
+
 void Transformer::reserve(size_t max_seqlen) {
+  chain_products();
   for (const auto& rope : ropes_) rope->reserve(max_seqlen);
 }
 

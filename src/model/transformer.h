@@ -94,6 +94,7 @@ class Transformer {
            View<float> x, const Scratch& scratch, const Part& part) const;
   void finish(const TransformerLayer& layer, View<const float> context, View<float> x, const Scratch& scratch,
               const Part& part) const;
+  void chain_products();
   void finish_in_chunks(const TransformerLayer& layer, View<const float> context, View<float> x, const Scratch& scratch,
                         const Part& part) const;
 

@@ -22,6 +22,7 @@ class GatedLinear {
     return (out_features + kernels::kPanelCols - 1) / kernels::kPanelCols * 2 * kernels::kPanelCols;
   }
 
+  Linear& product() { return linear_; }
   size_t scratch_row() const { return linear_.scratch_row(); }  // see Linear
 
   // x [rows, in_features], inner [rows, inner_of(columns of y)], y [rows, columns that are kept here], its rows padded

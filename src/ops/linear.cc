@@ -120,6 +120,20 @@ size_t Linear::scratch_row() const {
   return pairs_ ? kernels::bf16_row_stride(in_) / 2 : 0;
 }
 
+const void* Linear::weights_of(const Part& part) const noexcept {
+  if (bias_ == nullptr) return nullptr;  // another process's
+  const size_t column = columns(part).begin;
+  switch (format_) {
+    case WeightFormat::kFloat32:
+      return packed_ + column * in_;
+    case WeightFormat::kBfloat16:
+      return bf16_ + kernels::packed_bf16_halves(in_, column);
+    case WeightFormat::kInt8:
+      return int8_.from_column(column, in_).weights;
+  }
+  return nullptr;
+}
+
 void Linear::run_columns(View<const float> x, View<float> y, kernels::GemmEpilogue epilogue, const Part& part,
                          float* scratch) const noexcept {
   const kernels::QuantizedRows bytes{reinterpret_cast<uint8_t*>(scratch), kernels::quantized_stride(in_)};
@@ -139,6 +153,7 @@ void Linear::run_columns(View<const float> x, View<float> y, kernels::GemmEpilog
   if (mine.size() == 0) return;
   epilogue.bias = bias_ + mine.begin;
   if (epilogue.residual != nullptr) epilogue.residual += mine.begin;
+  if (next_ != nullptr) epilogue.next = next_->weights_of(part);
   float* const out = y.data + mine.begin;
   switch (format_) {
     case WeightFormat::kFloat32:

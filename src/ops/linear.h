@@ -60,6 +60,8 @@ class Linear {
            float* scratch = nullptr) const noexcept;
   void run_add(View<const float> x, View<const float> residual, View<float> y, const Part& part = {},
                float* scratch = nullptr) const noexcept;
+  // This one's product is followed by that of `next`, which stays where it is: its weights come to the cache meanwhile.
+  void precede(const Linear& next) { next_ = &next; }
   Range columns(const Part& part) const { return part.share(out_, 2 * kernels::kPanelCols); }
   // Floats of scratch a row, where the input is needed in another format: int8, bfloat16 in pairs; else 0.
   size_t scratch_row() const;
@@ -77,6 +79,8 @@ class Linear {
   bool absent(const Weights& weights, const std::string& name) const;
   // `count` output columns from `first` on, at most a panel of them.
   void pack(const float* rows, size_t count, size_t first);
+  // The first that this member reads; nullptr: none are here.
+  const void* weights_of(const Part& part) const noexcept;
   void run_columns(View<const float> x, View<float> y, kernels::GemmEpilogue epilogue, const Part& part,
                    float* scratch) const noexcept;
 
@@ -90,6 +94,7 @@ class Linear {
   kernels::PackedInt8 int8_;
   float* bias_ = nullptr;  // zeros where there is none; nullptr: nothing was loaded yet
   bool filled_ = false;    // it came packed
+  const Linear* next_ = nullptr;
 };
 
 }  // namespace wde
