@@ -2,8 +2,9 @@
 
 Each row is one model on texts of one length (or on the package descriptions of bench/peers/run), all at once or one at a time.
 torch runs through sentence-transformers with SDPA, texts of equal length, so it pads nothing. Passes of both are interleaved and
-the medians compared. The share of the peak is the row's arithmetic (products and attention, not the rest) over what bench_peak
-measured in the same run, on all cores.
+the medians compared. The limit of a row is its arithmetic (products and attention, not the rest) at the FMA peak, or its weights
+at the memory's rate where each text reads them anew, whichever takes longer; bench_peak measured both in the same run, on all cores.
+Behind it comes all-MiniLM-L6-v2 over HTTP (http_load.py).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import http_load
 import machine
 import paths
 import run_process
@@ -127,15 +129,18 @@ def measure(row: Row, torch: Torch | None, program: Path, cores: int, peak: dict
     rates = {dtype: statistics.median(values) for dtype, values in ours.items()}
     shape = shapes.SHAPES[row.shape]
     mean = max(1, round(tokens / row.count))
-    share = rates["float32"] * shape.flop(mean) / mean / (peak["fma_gflops"] * 1e9)
+    seconds = tokens / rates["float32"]
+    computing = row.count * shape.flop(mean) / (peak["fma_gflops"] * 1e9)
+    reading = row.count * 4 * shape.matrices() / (peak["read_gb_s"] * 1e9) if row.single else 0.0
     return {
         "shape": row.shape, "length": row.length, "count": row.count, "single": row.single, "tokens": tokens,
-        "tokens_per_second": rates, "torch": statistics.median(theirs) if theirs else None, "share": share,
-        "milliseconds": 1e3 * tokens / row.count / rates["float32"], "mflop_per_token": shape.flop(mean) / mean * 1e-6,
+        "tokens_per_second": rates, "torch": statistics.median(theirs) if theirs else None,
+        "share_of_peak": computing / seconds, "share_of_limit": max(computing, reading) / seconds,
+        "milliseconds": 1e3 * seconds / row.count, "mflop_per_token": shape.flop(mean) / mean * 1e-6,
     }  # fmt: skip
 
 
-HEADER = ("model", "texts", "wde tokens/s", "torch", "x torch", "share of FMA peak", "ms a text", "bfloat16", "int8")
+HEADER = ("model", "texts", "wde tokens/s", "torch", "x torch", "of FMA peak", "of the limit", "ms a text", "bfloat16", "int8")
 
 
 def cells(result: dict[str, Any]) -> list[str]:
@@ -144,8 +149,8 @@ def cells(result: dict[str, Any]) -> list[str]:
     texts = f"{result['count']} {'descriptions ' if result['length'] == LIVE else ''}{length}"
     return [
         result["shape"], texts + (", one at a time" if result["single"] else ""), f"{rates['float32']:,.0f}",
-        f"{torch:,.0f}" if torch else "", f"{rates['float32'] / torch:.2f}" if torch else "", f"{result['share']:.0%}",
-        f"{result['milliseconds']:,.1f}",
+        f"{torch:,.0f}" if torch else "", f"{rates['float32'] / torch:.2f}" if torch else "", f"{result['share_of_peak']:.0%}",
+        f"{result['share_of_limit']:.0%}", f"{result['milliseconds']:,.1f}",
         *(f"{rates[dtype]:,.0f}" if dtype in rates else "" for dtype in ("bfloat16", "int8")),
     ]  # fmt: skip
 
@@ -177,19 +182,22 @@ def plot(path: Path, results: list[dict[str, Any]], peak: dict[str, float]) -> N
     figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
 
 
-def write(path: Path, results: list[dict[str, Any]], peak: dict[str, float], runs: int) -> None:
+def write(path: Path, results: list[dict[str, Any]], served: list[dict[str, Any]], peak: dict[str, float], runs: int) -> None:
     about = machine.describe()
     lines = [
         f"Written by `bench/peers/scoreboard`; do not edit by hand. {about['cpu']}, {about['cores']} cores, {about['date']}; measured "
         f"peak {peak['fma_gflops']:.0f} GFLOP/s on all cores ({peak['fma_gflops_one_core']:.0f} on one), memory read at "
         f"{peak['read_gb_s']:.0f} GB/s. Random weights of each model's shape, float32 but for the last two columns (tokens/s), "
-        f"medians of {runs} interleaved passes. A share counts the arithmetic of products and attention alone.",
+        f"medians of {runs} interleaved passes. The limit is the arithmetic of products and attention at "
+        "the FMA peak or, one text at a time, the float32 weights at the memory's rate.",
         "",
         "| " + " | ".join(HEADER) + " |",
         "|---|---" + "|---:" * (len(HEADER) - 2) + "|",
         *("| " + " | ".join(cells(result)) + " |" for result in results),
         "",
         "![Seconds a text against its arithmetic](img/scoreboard.svg)",
+        "",
+        *http_load.table(served),
     ]
     old = path.read_text(encoding="utf-8")
     if BEGIN not in old:
@@ -208,6 +216,7 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", choices=sorted({row.shape for row in ROWS}), metavar="NAME")
     parser.add_argument("--max-length", type=int, default=8192, metavar="N", help="leave longer rows out")
     parser.add_argument("--no-torch", action="store_true")
+    parser.add_argument("--no-http", action="store_true")
     parser.add_argument("--out", type=Path, metavar="FILE", help="everything measured, as JSON")
     parser.add_argument("--docs", type=Path, metavar="FILE", help="rewrite this document's section and its plot")
     options = parser.parse_args()
@@ -229,10 +238,13 @@ def main() -> None:
                 print(" | ".join(cells(results[-1])), flush=True)
         if torch:
             torch.close()
+    served = [] if options.no_http else http_load.measure(options.wde, texts_of(Row("minilm", LIVE, 1000)), options.runs)
+    print("\n".join(http_load.table(served)), flush=True)
     if options.out:
-        options.out.write_text(json.dumps({"machine": machine.describe(), "peak": peak, "rows": results}, indent=1) + "\n")
+        found = {"machine": machine.describe(), "peak": peak, "rows": results, "http": served}
+        options.out.write_text(json.dumps(found, indent=1) + "\n")
     if options.docs:
-        write(options.docs, results, peak, options.runs)
+        write(options.docs, results, served, peak, options.runs)
 
 
 if __name__ == "__main__":

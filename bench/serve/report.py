@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The figures that `wde serve` is held to, all in one run, so that they can be compared:
 
-    bench/serve/report.py --input texts.jsonl [--wde build/release/bin/wde] [--model DIR] [--seconds 20] [--rounds 3]
+    bench/serve/report.py --input texts.jsonl [--wde build/release/bin/wde] [--model DIR] [--dtype int8] [--seconds 20] [--rounds 3]
 
 1. bulk: batches of 32 on 4 connections with JSON floats, as a share of what `wde embed` does with the same texts (aim: 0.9);
 2. single: the texts' first words, one a request, on 16 connections (aim: 648 requests a second, twice TEI's);
@@ -34,7 +34,7 @@ class Server:
     def __init__(self, options):
         self.stderr = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [options.wde, "serve", "--model", options.model, "--port", "0", "--access-log", "off"],
+            [options.wde, "serve", "--model", options.model, "--dtype", options.dtype, "--port", "0", "--access-log", "off"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.stderr, env=ENVIRONMENT)
         while True:
             self.stderr.seek(0)
@@ -58,7 +58,7 @@ def embed_seconds(options, texts):
         file.writelines(json.dumps(text) + "\n" for text in texts)
         file.flush()
         start = time.monotonic()
-        subprocess.run([options.wde, "embed", "--model", options.model, "--input", file.name, "--output", os.devnull],
+        subprocess.run([options.wde, "embed", "--model", options.model, "--dtype", options.dtype, "--input", file.name, "--output", os.devnull],
                        check=True, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
         return time.monotonic() - start
 
@@ -88,6 +88,7 @@ def main():
     parser.add_argument("--input", required=True, help="JSON lines or lines of text, a thousand or more")
     parser.add_argument("--wde", default=str(ROOT / "build/release/bin/wde"))
     parser.add_argument("--model", default=str(pathlib.Path.home() / ".cache/wde/all-MiniLM-L6-v2"))
+    parser.add_argument("--dtype", default="float32")
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
