@@ -24,7 +24,7 @@ ROUTE = {"route": "tei"}
 
 def measure(program: Path, texts_file: Path, rounds: int) -> list[dict[str, Any]]:
     texts = load.read_texts(texts_file)
-    short = [" ".join(text.split()[: report.SHORT]) or "a" for text in texts]
+    short = report.shortened(texts)
     rows = []
     for dtype in ("float32", "int8"):
         options = argparse.Namespace(wde=str(program), model=str(model_files.obtain()), dtype=dtype)
@@ -33,8 +33,7 @@ def measure(program: Path, texts_file: Path, rounds: int) -> list[dict[str, Any]
             report.ask(server, texts[:64], batch=32, connections=4, **ROUTE)  # warm
             alone, bulk, single = [], [], []
             for _ in range(rounds):
-                loading = report.embed_seconds(options, texts[:1])
-                alone.append(len(texts) / (report.embed_seconds(options, texts) - loading))
+                alone.append(report.embed_rate(options, texts))
                 found = report.ask(server, texts, batch=32, connections=4, **ROUTE)
                 bulk.append(found["texts"] / found["seconds"])
                 found = report.ask(server, short, batch=1, connections=16, seconds=SECONDS, **ROUTE)

@@ -63,6 +63,15 @@ def embed_seconds(options, texts):
         return time.monotonic() - start
 
 
+def embed_rate(options, texts):
+    """Texts a second of `wde embed`, without its start."""
+    return len(texts) / (embed_seconds(options, texts) - embed_seconds(options, texts[:1]))
+
+
+def shortened(texts):
+    return [" ".join(text.split()[:SHORT]) or "a" for text in texts]
+
+
 def ask(server, texts, **settings):
     options = {"url": server.url, "route": "openai", "format": "float", "rate": 0, "seconds": 0, "check": False, **settings}
     found = load.run(argparse.Namespace(**options), texts)
@@ -98,12 +107,12 @@ def main():
         ask(server, texts[:64], batch=32, connections=4)  # warm
         alone, bulk = [], []
         for _ in range(options.rounds):
-            alone.append(len(texts) / (embed_seconds(options, texts) - embed_seconds(options, texts[:1])))
+            alone.append(embed_rate(options, texts))
             found = ask(server, texts, batch=32, connections=4)
             bulk.append(found["texts"] / found["seconds"])
             print(f"wde embed   {alone[-1]:8.1f} texts/s    bulk {bulk[-1]:8.1f} texts/s", flush=True)
         print(f"bulk        {statistics.median(bulk) / statistics.median(alone):.3f} of wde embed (aim: at least 0.9)", flush=True)
-        short = [" ".join(text.split()[:SHORT]) or "a" for text in texts]
+        short = shortened(texts)
         found = ask(server, short, batch=1, connections=16, seconds=options.seconds)
         rate = len(found["times"]) / found["seconds"]
         print(f"single      {rate:.0f} requests/s on 16 connections (aim: at least {AIM}), p50 {load.quantile(found['times'], 0.5):.2f} ms", flush=True)

@@ -108,7 +108,7 @@ class EngineImpl final : public Engine {
   };
 
   // Any thread: a job came back from the executor. It is answered on the spot, by a worker: to wake the engine thread
-  // for that takes as long as a fifth of a short text in int8. Those that wait come first.
+  // for that takes an eighth of a short text's time in int8. Those that wait come first.
   void finish(std::unique_ptr<Job> job) {
     std::vector<Active> active;
     bool more = false;

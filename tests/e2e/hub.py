@@ -87,3 +87,9 @@ class Case(unittest.TestCase):
         found = {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
         self.assertEqual(sorted(found), sorted(files))
         self.assertEqual(found, files)
+
+    def give_history(self):
+        """Several commits, of which "old" has another tokenizer_config.json."""
+        self.repo.commits = dict(COMMITS)
+        self.repo.trees = {commit: dict(self.files) for commit in COMMITS.values()}
+        self.repo.trees[COMMITS["old"]]["tokenizer_config.json"] = b'{"model_max_length": 7}'

@@ -110,9 +110,7 @@ class Layout(Case):
 class Revisions(Case):
     def setUp(self):
         super().setUp()
-        self.repo.commits = dict(COMMITS)
-        self.repo.trees = {commit: dict(self.files) for commit in COMMITS.values()}
-        self.repo.trees[COMMITS["old"]]["tokenizer_config.json"] = b'{"model_max_length": 7}'
+        self.give_history()
 
     def test_branch_pull_request_and_commit(self):
         self.assertEqual(self.pulled(NAME + "@old"), self.snapshot(COMMITS["old"]))

@@ -18,9 +18,7 @@ from hub_server import COMMITS, Repo, etag_of, sha256
 class Commands(Case):
     def setUp(self):
         super().setUp()
-        self.repo.commits = dict(COMMITS)
-        self.repo.trees = {commit: dict(self.files) for commit in COMMITS.values()}
-        self.repo.trees[COMMITS["old"]]["tokenizer_config.json"] = b'{"model_max_length": 7}'
+        self.give_history()
 
     def listed(self):
         process = self.wde("ls", "--json")
