@@ -95,6 +95,34 @@ struct Scores {
   size_t stride;
 };
 
+// The logits [lo, hi) of kRows queries from the block's r-th on become exponentials.
+template <size_t kRows>
+HWY_INLINE void fold_rows(const AttentionArgs& a, const QueryBlock& block, size_t r, Scores scores, KeyRange keys,
+                          float scale) {
+  float* const s = scores.data + r * scores.stride + keys.begin;
+  const size_t n = keys.end - keys.begin;
+  float max[kRows];
+  rows_max<kRows>(s, scores.stride, n, max);
+  for (size_t i = 0; i < kRows; ++i) {
+    float &so_far = block.max[r + i], &sum = block.sum[r + i];
+    if (sum == 0.0f) {
+      so_far = max[i];
+    } else if (max[i] > so_far) {
+      const float correction = max_correction(so_far, max[i], scale);
+      sum *= correction;
+      scale_in_place(block.out + (r + i) * a.out_stride, a.head_dim, correction);
+      so_far = max[i];
+    }
+  }
+  rows_exp<kRows>(s, scores.stride, n, block.max + r, scale, block.sum + r);
+}
+
+// What is seen of the keys [k0, k0 + keys), from k0 on.
+HWY_INLINE KeyRange within(const KeyRange& seen, size_t k0, size_t keys) {
+  const size_t begin = HWY_MIN(HWY_MAX(seen.begin, k0) - k0, keys);
+  return {begin, HWY_MAX(HWY_MIN(HWY_MAX(seen.end, k0) - k0, keys), begin)};
+}
+
 // Takes the keys [k0, k0 + keys) in. `only`: there are no others, and `out` becomes the result; else `out` must have
 // been zeroed before the first ones and divided by the sums behind the last.
 HWY_INLINE void fold_keys(const AttentionArgs& a, const QueryBlock& block, size_t k0, size_t keys, TileB k, TileB v,
@@ -103,24 +131,27 @@ HWY_INLINE void fold_keys(const AttentionArgs& a, const QueryBlock& block, size_
   const float scale = exponent_scale(plain ? a.scale : 1.0f);
   tile_rows(block.q, a.q_stride, k, block.rows, keys, a.head_dim,
             TileC{scores.data, scores.stride, nullptr, nullptr, 0, nullptr});
-  for (size_t r = 0; r < block.rows; ++r) {
-    float* s = scores.data + r * scores.stride;
-    const size_t lo = HWY_MIN(HWY_MAX(block.seen[r].begin, k0) - k0, keys);
-    const size_t hi = HWY_MAX(HWY_MIN(HWY_MAX(block.seen[r].end, k0) - k0, keys), lo);
-    if (lo < hi && !plain) adjust_logits(a, block.head, block.first + r, k0, lo, hi, s);
-    std::fill(s, s + lo, 0.0f);
-    std::fill(s + hi, s + keys, 0.0f);
-    if (lo == hi) continue;
-    const float max = row_max(s + lo, hi - lo);
-    if (block.sum[r] == 0.0f) {
-      block.max[r] = max;
-    } else if (max > block.max[r]) {
-      const float correction = max_correction(block.max[r], max, scale);
-      block.sum[r] *= correction;
-      scale_in_place(block.out + r * a.out_stride, a.head_dim, correction);
-      block.max[r] = max;
+  for (size_t r = 0, together; r < block.rows; r += together) {
+    const KeyRange seen = within(block.seen[r], k0, keys);
+    const auto [lo, hi] = seen;
+    together = HWY_MIN(kSoftmaxRows, block.rows - r);
+    for (size_t i = 1; i < together; ++i) {
+      const KeyRange other = within(block.seen[r + i], k0, keys);
+      if (other.begin != lo || other.end != hi) together = 1;
     }
-    block.sum[r] += row_exp(s + lo, hi - lo, block.max[r], scale);
+    if (together < kSoftmaxRows) together = 1;
+    for (size_t i = r; i < r + together; ++i) {
+      float* s = scores.data + i * scores.stride;
+      if (lo < hi && !plain) adjust_logits(a, block.head, block.first + i, k0, lo, hi, s);
+      if (lo > 0) std::fill(s, s + lo, 0.0f);
+      if (hi < keys) std::fill(s + hi, s + keys, 0.0f);
+    }
+    if (lo == hi) continue;
+    if (together == 1) {
+      fold_rows<1>(a, block, r, scores, seen, scale);
+    } else {
+      fold_rows<kSoftmaxRows>(a, block, r, scores, seen, scale);
+    }
   }
   TileC c{block.out, a.out_stride, nullptr, block.out, a.out_stride, nullptr};
   if (only) {

@@ -87,17 +87,20 @@ HWY_INLINE void accumulate(const float* HWY_RESTRICT a, size_t lda, const TileB&
   }
 }
 
-// C[kRows, cols] of one tile, cols <= kVectors * kLanes.
-template <class B, size_t kRows, size_t kVectors>
-void tile(const float* HWY_RESTRICT a, size_t lda, B b, size_t k, size_t cols, const TileC& c) {
+// C[kRows, cols] = the accumulators, with what C asks for.
+template <size_t kRows, size_t kVectors>
+HWY_INLINE void store_tile(const TileVector (&acc)[kRows * kVectors], size_t cols, const TileC& c) {
   const TileTag d;
   using V = TileVector;
-  V acc[kRows * kVectors];
-#pragma GCC unroll 64
-  for (size_t i = 0; i < kRows * kVectors; ++i) acc[i] = hn::Zero(d);
-  accumulate<kRows, kVectors>(a, lda, b, k, acc);
-
   const bool whole = cols == kVectors * kLanes;
+  if (whole && c.row_scale == nullptr && c.bias == nullptr && c.residual == nullptr) {
+#pragma GCC unroll 16
+    for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+      for (size_t v = 0; v < kVectors; ++v) hn::StoreU(acc[r * kVectors + v], d, c.data + r * c.stride + v * kLanes);
+    }
+    return;
+  }
 #pragma GCC unroll 16
   for (size_t r = 0; r < kRows; ++r) {
 #pragma GCC unroll 16
@@ -118,8 +121,26 @@ void tile(const float* HWY_RESTRICT a, size_t lda, B b, size_t k, size_t cols, c
   }
 }
 
+// `tiles` tiles one below the other: C[tiles * kRows, cols], cols <= kVectors * kLanes.
+template <class B, size_t kRows, size_t kVectors>
+void tile(const float* HWY_RESTRICT a, size_t lda, const B& b, size_t k, size_t cols, TileC c, size_t tiles) {
+  B b_tile = b;
+  b_tile.ahead = b.data;
+  for (; tiles > 0; --tiles, a += kRows * lda) {
+    if (tiles == 1) b_tile.ahead = b.ahead;
+    TileVector acc[kRows * kVectors];
+#pragma GCC unroll 64
+    for (size_t i = 0; i < kRows * kVectors; ++i) acc[i] = hn::Zero(TileTag());
+    accumulate<kRows, kVectors>(a, lda, b_tile, k, acc);
+    store_tile<kRows, kVectors>(acc, cols, c);
+    c.data += kRows * c.stride;
+    if (c.residual != nullptr) c.residual += kRows * c.residual_stride;
+    if (c.row_scale != nullptr) c.row_scale += kRows;
+  }
+}
+
 template <class B>
-using TileFunction = void (*)(const float*, size_t, B, size_t, size_t, const TileC&);
+using TileFunction = void (*)(const float*, size_t, const B&, size_t, size_t, TileC, size_t);
 
 template <class B, size_t kVectors, size_t... kRowsLessOne>
 constexpr std::array<TileFunction<B>, sizeof...(kRowsLessOne)> tile_table(std::index_sequence<kRowsLessOne...>) {
@@ -141,26 +162,26 @@ HWY_INLINE TileFunction<B> tile_for(size_t rows, size_t cols) {
 // Rows of tile number i of `tiles` that share m rows as evenly as can be: a short last tile would starve the FMA ports.
 HWY_INLINE size_t share_begin(size_t m, size_t tiles, size_t i) { return m * i / tiles; }
 
-// All rows and columns of C[m, n] from row-major row-major A.
+// All rows and columns of C[m, n] from row-major A.
 template <class B>
 HWY_INLINE void tile_rows(const float* a, size_t lda, const B& b, size_t m, size_t n, size_t k, const TileC& c) {
-  const size_t tiles = (m + kTileRows - 1) / kTileRows;
+  // The tiles share the rows as evenly as can be: `taller` of them have one more.
+  const size_t tiles = (m + kTileRows - 1) / kTileRows, rows = m / tiles, taller = m % tiles;
+  const size_t taller_rows = taller * (rows + 1);
   for (size_t col = 0; col < n; col += kTileCols) {
     const size_t cols = HWY_MIN(kTileCols, n - col);
     B b_tile = b;
     b_tile.data = b_tile.ahead = b.data + col / kPanelCols * b.panel_stride;
-    for (size_t t = 0; t < tiles; ++t) {
-      if (t + 1 == tiles)
-        b_tile.ahead = col + kTileCols < n ? b_tile.data + kTileCols / kPanelCols * b.panel_stride : b.ahead;
-      const size_t row = share_begin(m, tiles, t), rows = share_begin(m, tiles, t + 1) - row;
-      const TileC c_tile{c.data + row * c.stride + col,
-                         c.stride,
-                         c.bias ? c.bias + col : nullptr,
-                         c.residual ? c.residual + row * c.residual_stride + col : nullptr,
-                         c.residual_stride,
-                         c.row_scale ? c.row_scale + row : nullptr};
-      tile_for<B>(rows, cols)(a + row * lda, lda, b_tile, k, cols, c_tile);
-    }
+    TileC c_tile = c;
+    c_tile.data += col;
+    if (c.bias != nullptr) c_tile.bias += col;
+    if (c.residual != nullptr) c_tile.residual += col;
+    if (taller > 0) tile_for<B>(rows + 1, cols)(a, lda, b_tile, k, cols, c_tile, taller);
+    b_tile.ahead = col + kTileCols < n ? b_tile.data + kTileCols / kPanelCols * b.panel_stride : b.ahead;
+    c_tile.data += taller_rows * c.stride;
+    if (c.residual != nullptr) c_tile.residual += taller_rows * c.residual_stride;
+    if (c.row_scale != nullptr) c_tile.row_scale += taller_rows;
+    tile_for<B>(rows, cols)(a + taller_rows * lda, lda, b_tile, k, cols, c_tile, tiles - taller);
   }
 }
 

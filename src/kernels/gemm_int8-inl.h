@@ -6,7 +6,7 @@
 
 // Whole unrolling as in gemm-inl.h: GCC 12 keeps an array that any rolled loop touches in memory.
 template <size_t kRows, size_t kVectors>
-void tile(const Int8Strip& s, size_t row) {
+__attribute__((always_inline)) inline void tile(const Int8Strip& s, size_t row) {
   IntVector acc[kRows * kVectors];
   // What the rows' zero points contribute is taken off before it is added.
 #pragma GCC unroll 16
@@ -66,22 +66,26 @@ void tile(const Int8Strip& s, size_t row) {
   }
 }
 
-using Tile = void (*)(const Int8Strip&, size_t);
+// `tiles` tiles one below the other, from `row` on.
+template <size_t kRows, size_t kVectors>
+void column_of_tiles(const Int8Strip& s, size_t row, size_t tiles) {
+  for (size_t t = 0; t < tiles; ++t) tile<kRows, kVectors>(s, row + t * kRows);
+}
+
+using ColumnOfTiles = void (*)(const Int8Strip&, size_t, size_t);
 template <size_t kVectors, size_t... kRowsLessOne>
-constexpr std::array<Tile, sizeof...(kRowsLessOne)> tile_table(std::index_sequence<kRowsLessOne...>) {
-  return {&tile<kRowsLessOne + 1, kVectors>...};
+constexpr std::array<ColumnOfTiles, sizeof...(kRowsLessOne)> tile_table(std::index_sequence<kRowsLessOne...>) {
+  return {&column_of_tiles<kRowsLessOne + 1, kVectors>...};
 }
 constexpr auto kWideTiles = tile_table<kTileVectors>(std::make_index_sequence<kTileRows>());
 constexpr auto kNarrowTiles = tile_table<kPanelCols / kLanes>(std::make_index_sequence<kTileRows>());
 
-// The tiles share the rows as evenly as can be.
+// The tiles share the rows as evenly as can be: `taller` of them have one more.
 void strip(const Int8Strip& s) {
-  const size_t tiles = (s.m + kTileRows - 1) / kTileRows;
+  const size_t tiles = (s.m + kTileRows - 1) / kTileRows, rows = s.m / tiles, taller = s.m % tiles;
   const auto& table = s.cols > kPanelCols ? kWideTiles : kNarrowTiles;
-  for (size_t t = 0; t < tiles; ++t) {
-    const size_t row = s.m * t / tiles, rows = s.m * (t + 1) / tiles - row;
-    table[rows - 1](s, row);
-  }
+  if (taller > 0) table[rows](s, 0, taller);
+  table[rows - 1](s, taller * (rows + 1), tiles - taller);
 }
 
 constexpr size_t kTileCols = kTileVectors * kLanes;

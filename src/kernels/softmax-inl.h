@@ -15,16 +15,30 @@ HWY_BEFORE_NAMESPACE();
 namespace wde::kernels {
 namespace HWY_NAMESPACE {
 
-HWY_INLINE float row_max(const float* HWY_RESTRICT s, size_t n) {
+// Rows that are taken side by side: of one alone, the maximum and the sum are chains that leave the machine waiting.
+inline constexpr size_t kSoftmaxRows = 4;
+
+// max[r] = the largest of s[r * stride, + n), n > 0.
+template <size_t kRows>
+HWY_INLINE void rows_max(const float* HWY_RESTRICT s, size_t stride, size_t n, float* HWY_RESTRICT max) {
   const TileTag d;
-  auto m = hn::Set(d, s[0]);
+  hn::Vec<TileTag> m[kRows];
+#pragma GCC unroll 4
+  for (size_t r = 0; r < kRows; ++r) m[r] = hn::Set(d, s[r * stride]);
   size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) m = hn::Max(m, hn::LoadU(d, s + i));
+  for (; i + kLanes <= n; i += kLanes) {
+#pragma GCC unroll 4
+    for (size_t r = 0; r < kRows; ++r) m[r] = hn::Max(m[r], hn::LoadU(d, s + r * stride + i));
+  }
   if (i < n) {
     const auto mask = hn::FirstN(d, n - i);
-    m = hn::Max(m, hn::IfThenElse(mask, load_first(d, s + i, n - i), m));
+#pragma GCC unroll 4
+    for (size_t r = 0; r < kRows; ++r) {
+      m[r] = hn::Max(m[r], hn::IfThenElse(mask, load_first(d, s + r * stride + i, n - i), m[r]));
+    }
   }
-  return hn::GetLane(hn::MaxOfLanes(d, m));
+#pragma GCC unroll 4
+  for (size_t r = 0; r < kRows; ++r) max[r] = hn::GetLane(hn::MaxOfLanes(d, m[r]));
 }
 
 // 2^x for x <= 0, relative error <= 2e-7; below -126 it is 2^-126, which no float32 sum notices. NaN stays NaN.
@@ -48,24 +62,38 @@ HWY_INLINE V exp2_bounded(D d, V x) {
 // What a logit's distance from the maximum is multiplied with for exp2_bounded.
 HWY_INLINE float exponent_scale(float scale) { return scale * 1.44269504f; }
 
-// s = 2^(scale (s - max)); returns the sum.
-HWY_INLINE float row_exp(float* HWY_RESTRICT s, size_t n, float max, float scale) {
+// s = 2^(scale (s - max[r])) for s[r * stride, + n); sum[r] += theirs.
+template <size_t kRows>
+HWY_INLINE void rows_exp(float* HWY_RESTRICT s, size_t stride, size_t n, const float* HWY_RESTRICT max, float scale,
+                         float* HWY_RESTRICT sum) {
   const TileTag d;
-  const auto vm = hn::Set(d, max), vs = hn::Set(d, scale);
-  auto sum = hn::Zero(d);
+  const auto vs = hn::Set(d, scale);
+  hn::Vec<TileTag> vm[kRows], vsum[kRows];
+#pragma GCC unroll 4
+  for (size_t r = 0; r < kRows; ++r) vm[r] = hn::Set(d, max[r]), vsum[r] = hn::Zero(d);
   size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
-    const auto p = exp2_bounded(d, hn::Mul(vs, hn::Sub(hn::LoadU(d, s + i), vm)));
-    hn::StoreU(p, d, s + i);
-    sum = hn::Add(sum, p);
+#pragma GCC unroll 4
+    for (size_t r = 0; r < kRows; ++r) {
+      float* const at = s + r * stride + i;
+      const auto p = exp2_bounded(d, hn::Mul(vs, hn::Sub(hn::LoadU(d, at), vm[r])));
+      hn::StoreU(p, d, at);
+      vsum[r] = hn::Add(vsum[r], p);
+    }
   }
   if (i < n) {
     const auto mask = hn::FirstN(d, n - i);
-    const auto p = hn::IfThenElseZero(mask, exp2_bounded(d, hn::Mul(vs, hn::Sub(load_first(d, s + i, n - i), vm))));
-    store_first(p, d, s + i, n - i);
-    sum = hn::Add(sum, p);
+#pragma GCC unroll 4
+    for (size_t r = 0; r < kRows; ++r) {
+      float* const at = s + r * stride + i;
+      const auto x = hn::Mul(vs, hn::Sub(load_first(d, at, n - i), vm[r]));
+      const auto p = hn::IfThenElseZero(mask, exp2_bounded(d, x));
+      store_first(p, d, at, n - i);
+      vsum[r] = hn::Add(vsum[r], p);
+    }
   }
-  return hn::GetLane(hn::SumOfLanes(d, sum));
+#pragma GCC unroll 4
+  for (size_t r = 0; r < kRows; ++r) sum[r] += hn::GetLane(hn::SumOfLanes(d, vsum[r]));
 }
 
 // 2^(scale (from - to)): what an older maximum's sums are multiplied with.
