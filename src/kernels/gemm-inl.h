@@ -37,6 +37,8 @@ inline constexpr size_t kLanes = 4, kTileVectors = 4, kTileRows = 6;
 #endif
 inline constexpr size_t kTileCols = kTileVectors * kLanes;  // 32 on AVX-512 (two panels), else 16
 static_assert(kTileCols % kPanelCols == 0);
+// Narrow tiles serve the last 16 columns where the full tile has 32.
+inline constexpr size_t kNarrowVectors = kPanelCols / kLanes;
 
 // B as the tile reads it: row kk, column c is at data[kk * row_stride + (c / 16) * panel_stride + c % 16].
 struct TileB {
@@ -55,6 +57,16 @@ struct TileC {
   const float* residual;  // or nullptr
   size_t residual_stride;
   const float* row_scale;  // [rows] or nullptr: the product is multiplied by it, before bias and residual
+
+  // From that row and column on.
+  HWY_INLINE TileC at(size_t row, size_t col) const {
+    return {data + row * stride + col,
+            stride,
+            bias == nullptr ? nullptr : bias + col,
+            residual == nullptr ? nullptr : residual + row * residual_stride + col,
+            residual_stride,
+            row_scale == nullptr ? nullptr : row_scale + row};
+  }
 };
 
 using TileVector = hn::Vec<TileTag>;
@@ -123,7 +135,8 @@ HWY_INLINE void store_tile(const TileVector (&acc)[kRows * kVectors], size_t col
 
 // `tiles` tiles one below the other: C[tiles * kRows, cols], cols <= kVectors * kLanes.
 template <class B, size_t kRows, size_t kVectors>
-void tile(const float* HWY_RESTRICT a, size_t lda, const B& b, size_t k, size_t cols, TileC c, size_t tiles) {
+void column_of_tiles(const float* HWY_RESTRICT a, size_t lda, const B& b, size_t k, size_t cols, TileC c,
+                     size_t tiles) {
   B b_tile = b;
   b_tile.ahead = b.data;
   for (; tiles > 0; --tiles, a += kRows * lda) {
@@ -131,11 +144,16 @@ void tile(const float* HWY_RESTRICT a, size_t lda, const B& b, size_t k, size_t 
     TileVector acc[kRows * kVectors];
 #pragma GCC unroll 64
     for (size_t i = 0; i < kRows * kVectors; ++i) acc[i] = hn::Zero(TileTag());
+      // What the sums will be stored to, while they are computed: the rows of C come from the L2 cache or beyond.
+#pragma GCC unroll 16
+    for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 16
+      for (size_t v = 0; v < kVectors; v += kNarrowVectors)
+        __builtin_prefetch(c.data + r * c.stride + v * kLanes, 1, 3);
+    }
     accumulate<kRows, kVectors>(a, lda, b_tile, k, acc);
     store_tile<kRows, kVectors>(acc, cols, c);
-    c.data += kRows * c.stride;
-    if (c.residual != nullptr) c.residual += kRows * c.residual_stride;
-    if (c.row_scale != nullptr) c.row_scale += kRows;
+    c = c.at(kRows, 0);
   }
 }
 
@@ -144,11 +162,9 @@ using TileFunction = void (*)(const float*, size_t, const B&, size_t, size_t, Ti
 
 template <class B, size_t kVectors, size_t... kRowsLessOne>
 constexpr std::array<TileFunction<B>, sizeof...(kRowsLessOne)> tile_table(std::index_sequence<kRowsLessOne...>) {
-  return {&tile<B, kRowsLessOne + 1, kVectors>...};
+  return {&column_of_tiles<B, kRowsLessOne + 1, kVectors>...};
 }
 
-// Narrow tiles serve the last 16 columns where the full tile has 32.
-inline constexpr size_t kNarrowVectors = kPanelCols / kLanes;
 template <class B>
 inline constexpr auto kWideTiles = tile_table<B, kTileVectors>(std::make_index_sequence<kTileRows>());
 template <class B>
@@ -159,29 +175,23 @@ HWY_INLINE TileFunction<B> tile_for(size_t rows, size_t cols) {
   return (cols > kPanelCols ? kWideTiles<B> : kNarrowTiles<B>)[rows - 1];
 }
 
-// Rows of tile number i of `tiles` that share m rows as evenly as can be: a short last tile would starve the FMA ports.
+// Where piece i of m rows begins that `tiles` pieces share as evenly as can be: a short last tile would starve the FMA
+// ports.
 HWY_INLINE size_t share_begin(size_t m, size_t tiles, size_t i) { return m * i / tiles; }
 
 // All rows and columns of C[m, n] from row-major A.
 template <class B>
 HWY_INLINE void tile_rows(const float* a, size_t lda, const B& b, size_t m, size_t n, size_t k, const TileC& c) {
-  // The tiles share the rows as evenly as can be: `taller` of them have one more.
+  // The tiles share the rows as evenly as can be, as in share_begin(): `taller` of them have one more.
   const size_t tiles = (m + kTileRows - 1) / kTileRows, rows = m / tiles, taller = m % tiles;
   const size_t taller_rows = taller * (rows + 1);
   for (size_t col = 0; col < n; col += kTileCols) {
     const size_t cols = HWY_MIN(kTileCols, n - col);
     B b_tile = b;
     b_tile.data = b_tile.ahead = b.data + col / kPanelCols * b.panel_stride;
-    TileC c_tile = c;
-    c_tile.data += col;
-    if (c.bias != nullptr) c_tile.bias += col;
-    if (c.residual != nullptr) c_tile.residual += col;
-    if (taller > 0) tile_for<B>(rows + 1, cols)(a, lda, b_tile, k, cols, c_tile, taller);
+    if (taller > 0) tile_for<B>(rows + 1, cols)(a, lda, b_tile, k, cols, c.at(0, col), taller);
     b_tile.ahead = col + kTileCols < n ? b_tile.data + kTileCols / kPanelCols * b.panel_stride : b.ahead;
-    c_tile.data += taller_rows * c.stride;
-    if (c.residual != nullptr) c_tile.residual += taller_rows * c.residual_stride;
-    if (c.row_scale != nullptr) c_tile.row_scale += taller_rows;
-    tile_for<B>(rows, cols)(a + taller_rows * lda, lda, b_tile, k, cols, c_tile, tiles - taller);
+    tile_for<B>(rows, cols)(a + taller_rows * lda, lda, b_tile, k, cols, c.at(taller_rows, col), tiles - taller);
   }
 }
 

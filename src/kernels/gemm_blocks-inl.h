@@ -23,8 +23,7 @@ HWY_INLINE void gemm_blocks(const float* a, size_t lda, B b, float* c, size_t ld
   const size_t blocks = (m + kBlockRows - 1) / kBlockRows;
   for (size_t block = 0; block < blocks; ++block) {
     const size_t row = share_begin(m, blocks, block), rows = share_begin(m, blocks, block + 1) - row;
-    const TileC block_c{c + row * ldc,     ldc,    e.bias, e.residual ? e.residual + row * e.residual_stride : nullptr,
-                        e.residual_stride, nullptr};
+    const TileC block_c = TileC{c, ldc, e.bias, e.residual, e.residual_stride, nullptr}.at(row, 0);
     b.ahead = block + 1 == blocks && e.next != nullptr ? static_cast<decltype(b.ahead)>(e.next) : b.data;
     if (e.activation == Activation::kNone) {
       tile_rows(a + row * lda, lda, b, rows, n, k, block_c);
@@ -34,10 +33,7 @@ HWY_INLINE void gemm_blocks(const float* a, size_t lda, B b, float* c, size_t ld
     // is a serial chain behind every tile.
     for (size_t col = 0; col < n; col += kTileCols) {
       const size_t cols = HWY_MIN(kTileCols, n - col);
-      TileC c_cols = block_c;
-      c_cols.data += col;
-      if (c_cols.bias) c_cols.bias += col;
-      if (c_cols.residual) c_cols.residual += col;
+      const TileC c_cols = block_c.at(0, col);
       B b_cols = b;
       b_cols.data = b.data + col / kPanelCols * b.panel_stride;
       b_cols.ahead = col + kTileCols < n ? b_cols.data + kTileCols / kPanelCols * b.panel_stride : b.ahead;

@@ -16,6 +16,15 @@ __attribute__((always_inline)) inline void tile(const Int8Strip& s, size_t row) 
     for (size_t v = 0; v < kVectors; ++v) acc[r * kVectors + v] = multiply(zero_point, load(s.b.sums + v * kLanes));
   }
 
+  // What the sums will be stored to, while they are computed: the rows of C come from the L2 cache or beyond.
+#pragma GCC unroll 16
+  for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+    for (size_t v = 0; v < kVectors; v += kPanelCols / kLanes) {
+      __builtin_prefetch(s.c + (row + r) * s.ldc + v * kLanes, 1, 3);
+    }
+  }
+
   const size_t lda = s.a.stride, panel = 4 * kPanelCols * s.groups;
   const uint8_t* a = s.a.bytes(row);
   const int8_t* b = s.b.weights;
