@@ -103,7 +103,6 @@ HWY_INLINE void accumulate(const float* HWY_RESTRICT a, size_t lda, const TileB&
 template <size_t kRows, size_t kVectors>
 HWY_INLINE void store_tile(const TileVector (&acc)[kRows * kVectors], size_t cols, const TileC& c) {
   const TileTag d;
-  using V = TileVector;
   const bool whole = cols == kVectors * kLanes;
   if (whole && c.row_scale == nullptr && c.bias == nullptr && c.residual == nullptr) {
 #pragma GCC unroll 16
@@ -117,7 +116,7 @@ HWY_INLINE void store_tile(const TileVector (&acc)[kRows * kVectors], size_t col
   for (size_t r = 0; r < kRows; ++r) {
 #pragma GCC unroll 16
     for (size_t v = 0; v < kVectors; ++v) {
-      V x = acc[r * kVectors + v];
+      TileVector x = acc[r * kVectors + v];
       const size_t col = v * kLanes;
       if (c.row_scale != nullptr) x = hn::Mul(x, hn::Set(d, c.row_scale[r]));
       if (c.bias != nullptr) x = hn::Add(x, hn::LoadU(d, c.bias + col));
@@ -175,14 +174,13 @@ HWY_INLINE TileFunction<B> tile_for(size_t rows, size_t cols) {
   return (cols > kPanelCols ? kWideTiles<B> : kNarrowTiles<B>)[rows - 1];
 }
 
-// Where piece i of m rows begins that `tiles` pieces share as evenly as can be: a short last tile would starve the FMA
-// ports.
+// Where tile i of m rows begins; tiles are as even as can be: a short last one would starve the FMA ports.
 HWY_INLINE size_t share_begin(size_t m, size_t tiles, size_t i) { return m * i / tiles; }
 
 // All rows and columns of C[m, n] from row-major A.
 template <class B>
 HWY_INLINE void tile_rows(const float* a, size_t lda, const B& b, size_t m, size_t n, size_t k, const TileC& c) {
-  // The tiles share the rows as evenly as can be, as in share_begin(): `taller` of them have one more.
+  // Even, as in share_begin(): `taller` tiles have one row more.
   const size_t tiles = (m + kTileRows - 1) / kTileRows, rows = m / tiles, taller = m % tiles;
   const size_t taller_rows = taller * (rows + 1);
   for (size_t col = 0; col < n; col += kTileCols) {
