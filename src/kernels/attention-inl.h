@@ -134,12 +134,11 @@ HWY_INLINE void fold_keys(const AttentionArgs& a, const QueryBlock& block, size_
   for (size_t r = 0, together; r < block.rows; r += together) {
     const KeyRange seen = within(block.seen[r], k0, keys);
     const auto [lo, hi] = seen;
-    together = HWY_MIN(kSoftmaxRows, block.rows - r);
+    together = block.rows - r < kSoftmaxRows ? 1 : kSoftmaxRows;
     for (size_t i = 1; i < together; ++i) {
       const KeyRange other = within(block.seen[r + i], k0, keys);
       if (other.begin != lo || other.end != hi) together = 1;
     }
-    if (together < kSoftmaxRows) together = 1;
     for (size_t i = r; i < r + together; ++i) {
       float* s = scores.data + i * scores.stride;
       if (lo < hi && !plain) adjust_logits(a, block.head, block.first + i, k0, lo, hi, s);

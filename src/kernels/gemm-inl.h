@@ -137,19 +137,18 @@ template <class B, size_t kRows, size_t kVectors>
 void column_of_tiles(const float* HWY_RESTRICT a, size_t lda, const B& b, size_t k, size_t cols, TileC c,
                      size_t tiles) {
   B b_tile = b;
-  b_tile.ahead = b.data;
   for (; tiles > 0; --tiles, a += kRows * lda) {
-    if (tiles == 1) b_tile.ahead = b.ahead;
-    TileVector acc[kRows * kVectors];
-#pragma GCC unroll 64
-    for (size_t i = 0; i < kRows * kVectors; ++i) acc[i] = hn::Zero(TileTag());
-      // What the sums will be stored to, while they are computed: the rows of C come from the L2 cache or beyond.
+    b_tile.ahead = tiles == 1 ? b.ahead : b.data;
+    // What the sums will be stored to, while they are computed: the rows of C come from the L2 cache or beyond.
 #pragma GCC unroll 16
     for (size_t r = 0; r < kRows; ++r) {
 #pragma GCC unroll 16
       for (size_t v = 0; v < kVectors; v += kNarrowVectors)
         __builtin_prefetch(c.data + r * c.stride + v * kLanes, 1, 3);
     }
+    TileVector acc[kRows * kVectors];
+#pragma GCC unroll 64
+    for (size_t i = 0; i < kRows * kVectors; ++i) acc[i] = hn::Zero(TileTag());
     accumulate<kRows, kVectors>(a, lda, b_tile, k, acc);
     store_tile<kRows, kVectors>(acc, cols, c);
     c = c.at(kRows, 0);
@@ -174,13 +173,13 @@ HWY_INLINE TileFunction<B> tile_for(size_t rows, size_t cols) {
   return (cols > kPanelCols ? kWideTiles<B> : kNarrowTiles<B>)[rows - 1];
 }
 
-// Where tile i of m rows begins; tiles are as even as can be: a short last one would starve the FMA ports.
-HWY_INLINE size_t share_begin(size_t m, size_t tiles, size_t i) { return m * i / tiles; }
+// Where piece i of m rows begins; pieces are as even as can be: a short last one would starve the FMA ports.
+HWY_INLINE size_t share_begin(size_t m, size_t pieces, size_t i) { return m * i / pieces; }
 
 // All rows and columns of C[m, n] from row-major A.
 template <class B>
 HWY_INLINE void tile_rows(const float* a, size_t lda, const B& b, size_t m, size_t n, size_t k, const TileC& c) {
-  // Even, as in share_begin(): `taller` tiles have one row more.
+  // As even as can be: `taller` tiles have one row more.
   const size_t tiles = (m + kTileRows - 1) / kTileRows, rows = m / tiles, taller = m % tiles;
   const size_t taller_rows = taller * (rows + 1);
   for (size_t col = 0; col < n; col += kTileCols) {

@@ -4,7 +4,8 @@
 // load_weights, broadcast, broadcast_int, dot, multiply, multiply_add, to_float, add, set, zero, load_floats,
 // load_some, store_floats, store_some. No #pragma once: it is included again and again.
 
-// Whole unrolling as in gemm-inl.h: GCC 12 keeps an array that any rolled loop touches in memory.
+// Whole unrolling as in gemm-inl.h: GCC 12 keeps an array that any rolled loop touches in memory. Left to itself it
+// does not inline the tile either, and each costs a call.
 template <size_t kRows, size_t kVectors>
 __attribute__((always_inline)) inline void tile(const Int8Strip& s, size_t row) {
   IntVector acc[kRows * kVectors];

@@ -88,7 +88,7 @@ void AccessLog::run() {
 
 void AccessLog::write(const AccessEntry& e) {
   if (format_ == LogFormat::kOff) return;
-  const double milliseconds = std::round(e.seconds * 1e6) / 1e3;  // the clock tells no more than microseconds
+  const double milliseconds = std::round(e.seconds * 1e6) / 1e3;  // whole microseconds, without a double's 17 digits
   if (format_ == LogFormat::kText) {
     std::string text = fmt::format("{} {} {} {} {} {:.1f} ms", utc_time(), e.remote, printable(e.method),
                                    printable(e.path), e.status, milliseconds);
