@@ -45,8 +45,9 @@ struct TileB {
   const float* data;
   size_t row_stride;    // 16 in a packed panel
   size_t panel_stride;  // 16 k between packed panels, 16 in a plain row-major matrix
-  // What the tile pulls into the L2 cache while it computes: the columns that come next, else its own (which costs
+  // What the tile pulls into the caches while it computes: the columns that come next, else its own (which costs
   // nothing). A small batch streams the weights from memory, and the hardware's prefetcher sees a new panel too late.
+  // The hint is for all levels: with that for the L2 cache alone a short text takes 4 to 10 % longer (Zen 5).
   const float* ahead;
 };
 
@@ -84,7 +85,7 @@ HWY_INLINE void accumulate(const float* HWY_RESTRICT a, size_t lda, const TileB&
   for (size_t kk = 0; kk < k; ++kk, b_row += b.row_stride) {
 #pragma GCC unroll 16
     for (size_t v = 0; v < kVectors; v += kPanelCols / kLanes) {
-      __builtin_prefetch(b_row + ahead + v * kLanes / kPanelCols * b.panel_stride, 0, 2);
+      __builtin_prefetch(b_row + ahead + v * kLanes / kPanelCols * b.panel_stride, 0, 3);
     }
     V bv[kVectors];
 #pragma GCC unroll 16

@@ -48,7 +48,7 @@ HWY_INLINE void accumulate(const float* HWY_RESTRICT a, size_t lda, const TileB1
 #pragma GCC unroll 16
     for (size_t v = 0; v < kVectors; ++v) {
       const uint16_t* p = pair + v * kLanes / kPanelCols * b.panel_stride;
-      if (v * kLanes % kPanelCols == 0) __builtin_prefetch(p + ahead, 0, 2);
+      if (v * kLanes % kPanelCols == 0) __builtin_prefetch(p + ahead, 0, 3);
       const auto both = hn::LoadU(du, reinterpret_cast<const uint32_t*>(p) + v * kLanes % kPanelCols);
       bv[v] = hn::BitCast(d, hn::ShiftLeft<16>(both));
     }

@@ -48,7 +48,7 @@ HWY_INLINE void accumulate(const float* HWY_RESTRICT a, size_t lda, const TilePa
 #pragma GCC unroll 16
     for (size_t v = 0; v < kVectors; ++v) {
       const float* const p = b_row + v * kLanes / kPanelCols * b.panel_stride;
-      if (v * kLanes % kPanelCols == 0) __builtin_prefetch(p + ahead, 0, 2);
+      if (v * kLanes % kPanelCols == 0) __builtin_prefetch(p + ahead, 0, 3);
       bv[v] = hn::LoadU(d, p + v * kLanes % kPanelCols);
     }
 #pragma GCC unroll 16
