@@ -6,7 +6,8 @@
 1. bulk: batches of 32 on 4 connections with JSON floats, as a share of what `wde embed` does with the same texts (aim: 0.9);
 2. single: the texts' first words, one a request, on 16 connections (aim: 648 requests a second, twice TEI's);
 3. spread: at half of that aim, 324 a second, and at half of what was reached (aim: p99 at most 1.5 times p50); of all those texts,
-   and of the ones that have the commonest number of tokens, so that the spread is the server's and not the texts'.
+   and of the ones that have the commonest number of tokens, so that the spread is the server's and not the texts';
+4. memory: reading the weights alone, as often, by threads that never sleep (bench_peak): what of the spread is the machine's.
 
 `wde embed` and bulk take turns; the medians are compared. The time in which `wde embed` loads the model is taken off.
 Nothing else should run on the machine. Minutes of hostile clients: tests/e2e/soak.py.
@@ -68,6 +69,15 @@ def embed_rate(options, texts):
     return len(texts) / (embed_seconds(options, texts) - embed_seconds(options, texts[:1]))
 
 
+def memory(options):
+    """What bench_peak says of reading as many megabytes as the engine's packed weights are."""
+    asked = [options.wde, "doctor", "--model", options.model, "--dtype", options.dtype, "--json"]
+    found = json.loads(subprocess.run(asked, check=True, env=ENVIRONMENT, stdout=subprocess.PIPE).stdout)
+    megabytes = max(1, round(found["engine"]["weight_bytes"] / 1e6))
+    program = pathlib.Path(options.wde).parent / "bench_peak"
+    return json.loads(subprocess.run([program, str(os.cpu_count()), str(megabytes)], check=True, stdout=subprocess.PIPE).stdout)
+
+
 def shortened(texts):
     return [" ".join(text.split()[:SHORT]) or "a" for text in texts]
 
@@ -125,6 +135,9 @@ def main():
                       "(aim: at most 1.5)", flush=True)
         with urllib.request.urlopen(server.url + "/metrics") as answer:
             metrics = answer.read().decode()
+        read = memory(options)
+        middle, late = read["again_p50_ms"], read["again_p99_ms"]
+        print(f"memory      {read['again_mb']} MB read 324 times a second: p50 {middle:.2f} ms, p99 {late:.2f} ms, {late / middle:.2f} times")
         batches, = re.findall(r"^te_batch_next_size_count\S* (\d+)", metrics, re.MULTILINE)
         inside, = re.findall(r"^te_batch_next_size_sum\S* (\d+)", metrics, re.MULTILINE)
         print(f"batches     {batches}, {int(inside) / int(batches):.1f} texts each")
