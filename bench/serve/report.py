@@ -10,7 +10,7 @@
 4. memory: reading the weights alone, as often, by threads that never sleep (bench_peak): what of the spread is the machine's.
 
 `wde embed` and bulk take turns; the medians are compared. The time in which `wde embed` loads the model is taken off.
-Nothing else should run on the machine. Minutes of hostile clients: tests/e2e/soak.py.
+Nothing else should run on the machine. Needs build/release/bin/bench_peak (configure with -DWDE_BENCH=ON). Minutes of hostile clients: tests/e2e/soak.py.
 """
 import argparse
 import json
@@ -69,13 +69,14 @@ def embed_rate(options, texts):
     return len(texts) / (embed_seconds(options, texts) - embed_seconds(options, texts[:1]))
 
 
-def memory(options):
-    """What bench_peak says of reading as many megabytes as the engine's packed weights are."""
+def read_weights(options):
+    """The megabytes of the engine's packed weights, and what bench_peak says of reading as many."""
     asked = [options.wde, "doctor", "--model", options.model, "--dtype", options.dtype, "--json"]
     found = json.loads(subprocess.run(asked, check=True, env=ENVIRONMENT, stdout=subprocess.PIPE).stdout)
     megabytes = max(1, round(found["engine"]["weight_bytes"] / 1e6))
     program = pathlib.Path(options.wde).parent / "bench_peak"
-    return json.loads(subprocess.run([program, str(os.cpu_count()), str(megabytes)], check=True, stdout=subprocess.PIPE).stdout)
+    read = subprocess.run([program, str(os.cpu_count()), str(megabytes)], check=True, stdout=subprocess.PIPE).stdout
+    return megabytes, json.loads(read)
 
 
 def shortened(texts):
@@ -135,14 +136,14 @@ def main():
                       "(aim: at most 1.5)", flush=True)
         with urllib.request.urlopen(server.url + "/metrics") as answer:
             metrics = answer.read().decode()
-        read = memory(options)
-        middle, late = read["again_p50_ms"], read["again_p99_ms"]
-        print(f"memory      {read['again_mb']} MB read 324 times a second: p50 {middle:.2f} ms, p99 {late:.2f} ms, {late / middle:.2f} times")
         batches, = re.findall(r"^te_batch_next_size_count\S* (\d+)", metrics, re.MULTILINE)
         inside, = re.findall(r"^te_batch_next_size_sum\S* (\d+)", metrics, re.MULTILINE)
         print(f"batches     {batches}, {int(inside) / int(batches):.1f} texts each")
     finally:
         server.stop()
+    megabytes, read = read_weights(options)
+    middle, late = read["again_p50_ms"], read["again_p99_ms"]
+    print(f"memory      {megabytes} MB read 324 times a second: p50 {middle:.2f} ms, p99 {late:.2f} ms, {late / middle:.2f} times")
 
 
 if __name__ == "__main__":
