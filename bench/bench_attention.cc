@@ -7,6 +7,7 @@
 
 #include "base/view.h"
 #include "kernels/attention.h"
+#include "kernels/gemm_bf16.h"
 #include "peak.h"
 
 namespace wde {
@@ -23,7 +24,7 @@ void fill(View<float> x) {
 }
 
 struct Mask {
-  bool causal = false, soft_cap = false, alibi = false, relative_bias = false, disentangled = false;
+  bool causal = false, soft_cap = false, alibi = false, relative_bias = false, disentangled = false, bf16 = false;
   int64_t window = kernels::kNoWindow;  // on both sides
   void (*kernel)(const kernels::AttentionArgs&, float*) noexcept = kernels::flash_attention;
 };
@@ -54,6 +55,7 @@ void attend(benchmark::State& state, const Mask& mask) {
   args.head_dim = head_dim;
   args.scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   args.causal = mask.causal;
+  args.bf16 = mask.bf16;
   args.window_left = args.window_right = mask.window;
   args.relative_span = length;
   if (mask.soft_cap) args.soft_cap = 50;
@@ -80,6 +82,10 @@ void attend(benchmark::State& state, const Mask& mask) {
 }
 
 void bidirectional(benchmark::State& state) { attend(state, {}); }
+void bf16(benchmark::State& state) {
+  if (!kernels::bf16_pairs()) return state.SkipWithError("this CPU does not multiply pairs of bfloat16");
+  attend(state, {.bf16 = true});
+}
 void causal(benchmark::State& state) { attend(state, {.causal = true}); }
 void window_128(benchmark::State& state) { attend(state, {.window = 64}); }
 void soft_cap(benchmark::State& state) { attend(state, {.soft_cap = true}); }
@@ -100,6 +106,7 @@ void by_length(benchmark::internal::Benchmark* benchmark) {
   benchmark->ArgNames({"length", "head_dim"})->ArgsProduct({{128, 512, 2048, 8192}, {64}})->Threads(1);
   benchmark->UseRealTime()->Unit(benchmark::kMicrosecond);
 }
+BENCHMARK(bf16)->Apply(by_length);
 BENCHMARK(causal)->Apply(by_length);
 BENCHMARK(window_128)->Apply(by_length);
 BENCHMARK(memory_efficient)->Apply(by_length);

@@ -88,6 +88,7 @@ void AttnBackend::attend(View<const float> q, View<const float> k, View<const fl
   args.num_kv_heads = heads.num_kv_heads;
   args.head_dim = heads.head_dim;
   args.scale = mask.scale;
+  args.bf16 = mask.bf16;
   args.causal = !bidirectional_ && !mask.bidirectional;
   const int64_t growth = args.causal ? 0 : mask.bidirectional_growth;
   args.window_left = mask.window_left < 0 ? mask.window_left : mask.window_left + growth;

@@ -22,6 +22,7 @@ struct AttentionMask {
   int64_t window_left = kernels::kNoWindow, window_right = kernels::kNoWindow;
   int64_t bidirectional_growth = 0;     // of both sides of the window, where attention is bidirectional
   bool bidirectional = false;           // whatever the backend's switch says: image towers
+  bool bf16 = false;                    // the layer's products are less exact than float32, its attention's may be too
   float soft_cap = 0.0f;                // 0: none
   const float* alibi_slopes = nullptr;  // [num_heads]; symmetric: - slope * |distance|
   size_t relative_span = 0;

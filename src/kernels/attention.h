@@ -26,6 +26,7 @@ struct AttentionArgs {
   const int32_t* q_positions = nullptr;  // position of each query among the keys; nullptr: query i is at q_begin + i
   size_t q_begin = 0;
   float scale = 1.0f;                // > 0
+  bool bf16 = false;                 // a kernel may round the operands of both products to bfloat16
   bool causal = false;               // key j is seen by query i only if j <= i
   int64_t window_left = kNoWindow;   // ... only if i - j <= window_left
   int64_t window_right = kNoWindow;  // ... only if j - i <= window_right
@@ -48,7 +49,9 @@ struct AttentionArgs {
 size_t flash_attention_scratch(size_t max_k_len, size_t head_dim, size_t group = 1) noexcept;
 
 // Tiled; one pass over the keys while a block of scores fits the L2 cache, online softmax over blocks of keys beyond
-// (Dao et al. 2022, Milakov & Gimelshein 2018). A row whose mask allows no key becomes zeros.
+// (Dao et al. 2022, Milakov & Gimelshein 2018). A row whose mask allows no key becomes zeros. args.bf16 has queries,
+// keys, values and exponentials rounded, sums and softmax in float32: twice as fast where bf16_pairs() (gemm_bf16.h),
+// which must have been true on x86 where the kernels run on AVX-512; right but slow elsewhere.
 void flash_attention(const AttentionArgs& args, float* scratch) noexcept;
 
 // Chunks of queries over chunks of keys with a running maximum and sum (Rabe & Staats 2021, as in xFormers). What it

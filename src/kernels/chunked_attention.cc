@@ -29,6 +29,7 @@ HWY_INLINE void attend_chunk(const AttentionArgs& a, const QueryBlock& chunk, fl
   float* const packed = scratch;
   float* const values = packed + kKeyChunk * a.head_dim;
   const Scores scores{values + kKeyChunk * padded_dim, padded_stride(kKeyChunk)};
+  const FloatProducts format(nullptr);
   const KeyRange seen = look(a, chunk);
   for (size_t r = 0; r < chunk.rows; ++r) {
     chunk.sum[r] = 0.0f;
@@ -36,9 +37,9 @@ HWY_INLINE void attend_chunk(const AttentionArgs& a, const QueryBlock& chunk, fl
   }
   for (size_t k0 = seen.begin, keys; k0 < seen.end; k0 += keys) {
     keys = HWY_MIN((k0 / kKeyChunk + 1) * kKeyChunk, seen.end) - k0;
-    pack_keys(a.k + kv_head * a.head_dim + k0 * a.k_stride, a.k_stride, keys, a.head_dim, packed);
-    copy_values(a.v + kv_head * a.head_dim + k0 * a.v_stride, a.v_stride, keys, a.head_dim, values);
-    fold_keys(a, chunk, k0, keys, TileB{packed, kPanelCols, kPanelCols * a.head_dim, packed},
+    format.pack_keys(a.k + kv_head * a.head_dim + k0 * a.k_stride, a.k_stride, keys, a.head_dim, packed);
+    format.pack_values(a.v + kv_head * a.head_dim + k0 * a.v_stride, a.v_stride, keys, a.head_dim, values);
+    fold_keys(a, chunk, k0, keys, format, TileB{packed, kPanelCols, kPanelCols * a.head_dim, packed},
               TileB{values, padded_dim, kPanelCols, values}, scores, false);
   }
   for (size_t r = 0; r < chunk.rows; ++r) {

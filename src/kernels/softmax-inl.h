@@ -9,6 +9,7 @@
 #include <hwy/highway.h>
 
 #include "kernels/gemm-inl.h"
+#include "kernels/mask-inl.h"
 #include "kernels/partial-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -47,7 +48,12 @@ HWY_INLINE void rows_max(const float* HWY_RESTRICT s, size_t stride, size_t n, f
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp2_bounded(D d, V x) {
   const hn::RebindToSigned<D> di;
-  x = hn::Max(hn::Set(d, -126.0f), x);
+  const V lowest = hn::Set(d, -126.0f);
+#if HWY_TARGET == HWY_SCALAR
+  x = hn::IfThenElse(hn::Lt(x, lowest), lowest, x);  // its Max drops a NaN
+#else
+  x = hn::Max(lowest, x);
+#endif
   const V magic = hn::Set(d, 12582912.0f);
   const V n = hn::Add(x, magic);
   const V r = hn::Sub(x, hn::Sub(n, magic));
@@ -62,33 +68,33 @@ HWY_INLINE V exp2_bounded(D d, V x) {
 // What a logit's distance from the maximum is multiplied with for exp2_bounded.
 HWY_INLINE float exponent_scale(float scale) { return scale * 1.44269504f; }
 
-// s = 2^(scale (s - max[r])) for s[r * stride, + n); sum[r] += theirs.
-template <size_t kRows>
-HWY_INLINE void rows_exp(float* HWY_RESTRICT s, size_t stride, size_t n, const float* HWY_RESTRICT max, float scale,
-                         float* HWY_RESTRICT sum) {
+// 2^(scale (s - max[r])) for `keys` of the row at s + r * stride, stored as Format::store does; sum[r] += theirs.
+template <size_t kRows, class Format>
+HWY_INLINE void rows_exp(float* HWY_RESTRICT s, size_t stride, KeyRange keys, const float* HWY_RESTRICT max,
+                         float scale, float* HWY_RESTRICT sum) {
   const TileTag d;
   const auto vs = hn::Set(d, scale);
   hn::Vec<TileTag> vm[kRows], vsum[kRows];
 #pragma GCC unroll 4
   for (size_t r = 0; r < kRows; ++r) vm[r] = hn::Set(d, max[r]), vsum[r] = hn::Zero(d);
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
+  size_t i = keys.begin;
+  for (; i + kLanes <= keys.end; i += kLanes) {
 #pragma GCC unroll 4
     for (size_t r = 0; r < kRows; ++r) {
-      float* const at = s + r * stride + i;
-      const auto p = exp2_bounded(d, hn::Mul(vs, hn::Sub(hn::LoadU(d, at), vm[r])));
-      hn::StoreU(p, d, at);
+      float* const row = s + r * stride;
+      const auto p = exp2_bounded(d, hn::Mul(vs, hn::Sub(hn::LoadU(d, row + i), vm[r])));
+      Format::store(p, row, i, kLanes);
       vsum[r] = hn::Add(vsum[r], p);
     }
   }
-  if (i < n) {
-    const auto mask = hn::FirstN(d, n - i);
+  if (const size_t left = keys.end - i; left > 0) {
+    const auto mask = hn::FirstN(d, left);
 #pragma GCC unroll 4
     for (size_t r = 0; r < kRows; ++r) {
-      float* const at = s + r * stride + i;
-      const auto x = hn::Mul(vs, hn::Sub(load_first(d, at, n - i), vm[r]));
+      float* const row = s + r * stride;
+      const auto x = hn::Mul(vs, hn::Sub(load_first(d, row + i, left), vm[r]));
       const auto p = hn::IfThenElseZero(mask, exp2_bounded(d, x));
-      store_first(p, d, at, n - i);
+      Format::store(p, row, i, left);
       vsum[r] = hn::Add(vsum[r], p);
     }
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/elementwise.h"
+#include "kernels/gemm_bf16.h"
 
 namespace wde {
 
@@ -84,6 +85,9 @@ void Transformer::chain_products() {
 
 void Transformer::reserve(size_t max_seqlen) {
   chain_products();
+  for (const auto& layer : layers_) {
+    layer->mask.bf16 = layer->qkv.format() != WeightFormat::kFloat32 && kernels::bf16_pairs();
+  }
   for (const auto& rope : ropes_) rope->reserve(max_seqlen);
 }
 
