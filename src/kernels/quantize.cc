@@ -23,8 +23,8 @@ HWY_INLINE float nearest(float x) { return (x + kUnits) - kUnits; }
 
 // The least and the greatest of the row and 0 make the scale; every operation is rounded the same on all instruction
 // sets, so the bytes are the same too.
-void quantize_row(const float* HWY_RESTRICT x, size_t k, QuantizedRow& header, uint8_t* HWY_RESTRICT out,
-                  int16_t* HWY_RESTRICT pairs) {
+void quantize_row(const float* HWY_RESTRICT x, size_t x_stride, size_t k, QuantizedRow& header,
+                  uint8_t* HWY_RESTRICT out, int16_t* HWY_RESTRICT pairs) {
   const hn::CappedTag<float, 16> d;
   const hn::RebindToSigned<decltype(d)> di;
   const hn::RebindToUnsigned<decltype(d)> du;
@@ -70,6 +70,7 @@ void quantize_row(const float* HWY_RESTRICT x, size_t k, QuantizedRow& header, u
     return;
   }
   for (i = 0; i + lanes <= k; i += lanes) {
+    __builtin_prefetch(x + x_stride + i, 0, 3);  // the next row's
     hn::StoreU(hn::TruncateTo(d8, number(hn::LoadU(d, x + i))), d8, out + i);
   }
   // The bytes behind the row up to a group of four meet weights of zero.
@@ -79,7 +80,7 @@ void quantize_row(const float* HWY_RESTRICT x, size_t k, QuantizedRow& header, u
 void quantize_rows_target(const float* x, size_t x_stride, size_t rows, size_t k, bool pairs,
                           const QuantizedRows& out) {
   for (size_t row = 0; row < rows; ++row) {
-    quantize_row(x + row * x_stride, k, *out.header(row), out.bytes(row), pairs ? out.pairs(row) : nullptr);
+    quantize_row(x + row * x_stride, x_stride, k, *out.header(row), out.bytes(row), pairs ? out.pairs(row) : nullptr);
   }
 }
 
