@@ -65,7 +65,7 @@ const Weight& packed_weight(size_t n, size_t k) {
   return out;
 }
 
-enum class Format { kFloat32, kBfloat16, kInt8 };
+enum class Format { kFloat32, kBfloat16Weights, kBfloat16, kInt8 };
 
 void gemm(benchmark::State& state, Format format, size_t m, size_t n, size_t k, Epilogue kind) {
   const Weight& packed = packed_weight(n, k);
@@ -90,7 +90,7 @@ void gemm(benchmark::State& state, Format format, size_t m, size_t n, size_t k, 
       kernels::round_rows(x.data, x.stride, m, k, halves);
       kernels::gemm_bf16_pairs(halves, static_cast<const uint16_t*>(packed.bf16.data()), y.data, y.stride, m, n, k,
                                epilogue);
-    } else if (format == Format::kBfloat16) {
+    } else if (format != Format::kFloat32) {
       kernels::gemm_bf16(x.data, x.stride, static_cast<const uint16_t*>(packed.bf16.data()), y.data, y.stride, m, n, k,
                          epilogue);
     } else {
@@ -115,8 +115,10 @@ void add_benchmarks() {
          {Shape{"qkv", 3 * hidden, hidden, Epilogue::kBias}, Shape{"out", hidden, hidden, Epilogue::kResidual},
           Shape{"up_gelu", inner, hidden, Epilogue::kGelu}, Shape{"down", hidden, inner, Epilogue::kResidual}}) {
       for (size_t m : {192, 480, 1062}) {
-        for (const auto& [format, label] :
-             {std::pair{Format::kFloat32, ""}, {Format::kBfloat16, "bf16/"}, {Format::kInt8, "int8/"}}) {
+        for (const auto& [format, label] : {std::pair{Format::kFloat32, ""},
+                                            {Format::kBfloat16Weights, "bf16_weights/"},
+                                            {Format::kBfloat16, "bf16/"},
+                                            {Format::kInt8, "int8/"}}) {
           const std::string title = std::string(label) + name + "/" + s.step + "/m:" + std::to_string(m) +
                                     "/n:" + std::to_string(s.n) + "/k:" + std::to_string(s.k);
           for (int threads : {1, 2}) {

@@ -116,8 +116,12 @@ WeightPolicy policy_of(const EngineArgs& args) {
   return {weight_format_from_name(args.get("dtype")), args.get("float32-layers")};
 }
 
-std::string dtypes(const ConfigView& config, const WeightPolicy& policy) {
-  std::string out = fmt::format("{} on disk, {} in memory", config_dtype(config), weight_format_name(policy.format()));
+std::string dtypes(const ConfigView& config, const Weights& weights) {
+  const WeightPolicy& policy = weights.policy();
+  const bool halves = weights.float32_format() == WeightFormat::kBfloat16;
+  std::string out = fmt::format("{} on disk, {} in memory", halves ? "bfloat16" : config_dtype(config),
+                                weight_format_name(policy.format()));
+  if (halves && policy.format() == WeightFormat::kFloat32) out += " (weights kept in the bfloat16 that they are)";
   if (policy.format() == WeightFormat::kInt8) out += fmt::format(" ({})", kernels::int8_kernel());
   if (!policy.float32_names().empty()) out += fmt::format(", float32: {}", join_names(policy.float32_names()));
   return out;
@@ -160,7 +164,7 @@ std::string describe(const Portion& portion, const Modules& m, const Model& mode
 // One file a model and format; in its key is everything else that the packed bytes depend on.
 std::shared_ptr<PackCache> open_pack_cache(const EngineArgs& args, const ModelFiles& files, const Weights& weights,
                                            const std::string& identity) {
-  constexpr int kLayout = 1;  // raised with every change of how weights are packed
+  constexpr int kLayout = 2;  // raised with every change of how weights are packed
   if (args.get("pack-cache").empty()) return nullptr;
   const std::string format(weight_format_name(weights.policy().format()));
   std::string key = fmt::format("{} layout {}\n{} {} float32: {}\n{}\n{}", version(), kLayout, format,
@@ -222,7 +226,7 @@ void load_model(Modules& m, const EngineArgs& args, const ModelFiles& files, con
                       join_names(lora_tasks(config))));
   }
   const WeightPolicy& policy = m.loaded->weights->policy();
-  m.info.facts.emplace_back("dtype", dtypes(config, policy));
+  m.info.facts.emplace_back("dtype", dtypes(config, *m.loaded->weights));
   if (policy.format() == WeightFormat::kInt8 && kernels::int8_kernel() == "PORTABLE") {
     m.info.warnings.push_back("there is no fast int8 kernel for this CPU: --dtype int8 saves memory, but costs time");
   }

@@ -54,9 +54,13 @@ HWY_INLINE void accumulate(const float* HWY_RESTRICT a, size_t lda, const TileB1
     }
     accumulate_row<kRows, kVectors>(a + kk, lda, bv, acc);
     if (kk + 1 == k) break;
+    // Loaded again: kept over the first row, both vectors would take the registers of two accumulators, and on AVX2 the
+    // sums that go through memory then halve the speed.
+    const uint16_t* again = pair;
+    asm("" : "+r"(again));
 #pragma GCC unroll 16
     for (size_t v = 0; v < kVectors; ++v) {
-      const uint16_t* p = pair + v * kLanes / kPanelCols * b.panel_stride;
+      const uint16_t* p = again + v * kLanes / kPanelCols * b.panel_stride;
       const auto both = hn::LoadU(du, reinterpret_cast<const uint32_t*>(p) + v * kLanes % kPanelCols);
       bv[v] = hn::BitCast(d, hn::And(both, hn::Set(du, 0xffff0000u)));
     }

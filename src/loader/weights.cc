@@ -338,6 +338,14 @@ std::vector<std::string> Weights::unused() const {
   return names;
 }
 
+WeightFormat Weights::float32_format() const {
+  const bool more = std::any_of(tensors_.begin(), tensors_.end(), [](const auto& entry) {
+    const TensorView& tensor = *entry.second;
+    return tensor.shape.size() > 1 && (tensor.dtype == Dtype::kF32 || tensor.dtype == Dtype::kF16);
+  });
+  return more ? WeightFormat::kFloat32 : WeightFormat::kBfloat16;
+}
+
 size_t Weights::bytes() const {
   size_t sum = 0;
   for (const auto& [name, tensor] : tensors_) sum += tensor->bytes;

@@ -86,7 +86,7 @@ void Transformer::chain_products() {
 void Transformer::reserve(size_t max_seqlen) {
   chain_products();
   for (const auto& layer : layers_) {
-    layer->mask.bf16 = layer->qkv.format() != WeightFormat::kFloat32 && kernels::bf16_pairs();
+    layer->mask.bf16 = !layer->qkv.exact() && kernels::bf16_pairs();
   }
   for (const auto& rope : ropes_) rope->reserve(max_seqlen);
 }

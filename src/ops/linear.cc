@@ -42,7 +42,9 @@ void Linear::allocate(Weights& weights, const WeightRows& source) {
   const bool of_layer = arena_->use() == WeightArena::Use::kLayers;
   format_ = asked_ ? *asked_ : of_layer ? weights.policy().format_of(source.weight) : WeightFormat::kFloat32;
   if (format_ == WeightFormat::kInt8 && in_ > kernels::kInt8MaxDepth) format_ = WeightFormat::kFloat32;
+  exact_ = format_ == WeightFormat::kFloat32;
   pairs_ = format_ == WeightFormat::kBfloat16 && kernels::bf16_pairs();
+  if (exact_ && of_layer && !asked_) format_ = weights.float32_format();
   const size_t bytes = place(nullptr) * sizeof(float);
   PackCache* const cache = of_layer && !asked_ ? weights.pack_cache() : nullptr;
   if (cache == nullptr) {

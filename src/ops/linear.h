@@ -68,7 +68,8 @@ class Linear {
 
   size_t in_features() const { return in_; }
   size_t out_features() const { return out_; }
-  WeightFormat format() const { return format_; }
+  // Whether its products are those of float32 with the checkpoint's weights, to the last bit.
+  bool exact() const { return exact_; }
 
  private:
   // Chooses the format and takes the memory, from the checkpoint's cache of packed weights or new.
@@ -88,6 +89,7 @@ class Linear {
   WeightArena* arena_ = nullptr;
   std::optional<WeightFormat> asked_;
   WeightFormat format_ = WeightFormat::kFloat32;
+  bool exact_ = true;
   bool pairs_ = false;       // activations become bfloat16 like the weights, where there is scratch for them
   float* packed_ = nullptr;  // one of the three
   uint16_t* bf16_ = nullptr;
