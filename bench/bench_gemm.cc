@@ -19,6 +19,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/gemm.h"
 #include "kernels/gemm_bf16.h"
+#include "kernels/gemm_f16.h"
 #include "kernels/gemm_int8.h"
 #include "peak.h"
 
@@ -38,7 +39,7 @@ void fill(float* x, size_t n, float amplitude) {
 
 // One weight in every format.
 struct Weight {
-  AlignedBuffer floats, bf16, int8, scales, sums;
+  AlignedBuffer floats, f16, bf16, int8, scales, sums;
   kernels::PackedInt8 packed_int8() const {
     return {static_cast<int8_t*>(int8.data()), scales.floats(), static_cast<int32_t*>(sums.data())};
   }
@@ -55,6 +56,9 @@ const Weight& packed_weight(size_t n, size_t k) {
     fill(w.view().data, n * k, 0.05f);
     out.floats = AlignedBuffer(kernels::packed_floats(k, n) * sizeof(float));
     kernels::pack_weight(w.view().data, n, k, 0, out.floats.floats());
+    // The numbers do not count, and need not be what the other formats have.
+    out.f16 = AlignedBuffer(kernels::packed_floats(k, n) * sizeof(uint16_t));
+    kernels::pack_weight_f16(w.view().data, n, k, 0, static_cast<uint16_t*>(out.f16.data()));
     out.bf16 = AlignedBuffer(kernels::packed_bf16_halves(k, n) * sizeof(uint16_t));
     kernels::pack_weight_bf16(w.view().data, n, k, 0, static_cast<uint16_t*>(out.bf16.data()));
     out.int8 = AlignedBuffer(kernels::packed_int8_bytes(k, n));
@@ -65,7 +69,7 @@ const Weight& packed_weight(size_t n, size_t k) {
   return out;
 }
 
-enum class Format { kFloat32, kBfloat16Weights, kBfloat16, kInt8 };
+enum class Format { kFloat32, kFloat16Weights, kBfloat16Weights, kBfloat16, kInt8 };
 
 void gemm(benchmark::State& state, Format format, size_t m, size_t n, size_t k, Epilogue kind) {
   const Weight& packed = packed_weight(n, k);
@@ -90,6 +94,9 @@ void gemm(benchmark::State& state, Format format, size_t m, size_t n, size_t k, 
       kernels::round_rows(x.data, x.stride, m, k, halves);
       kernels::gemm_bf16_pairs(halves, static_cast<const uint16_t*>(packed.bf16.data()), y.data, y.stride, m, n, k,
                                epilogue);
+    } else if (format == Format::kFloat16Weights) {
+      kernels::gemm_f16(x.data, x.stride, static_cast<const uint16_t*>(packed.f16.data()), y.data, y.stride, m, n, k,
+                        epilogue);
     } else if (format != Format::kFloat32) {
       kernels::gemm_bf16(x.data, x.stride, static_cast<const uint16_t*>(packed.bf16.data()), y.data, y.stride, m, n, k,
                          epilogue);
@@ -116,6 +123,7 @@ void add_benchmarks() {
           Shape{"up_gelu", inner, hidden, Epilogue::kGelu}, Shape{"down", hidden, inner, Epilogue::kResidual}}) {
       for (size_t m : {192, 480, 1062}) {
         for (const auto& [format, label] : {std::pair{Format::kFloat32, ""},
+                                            {Format::kFloat16Weights, "f16_weights/"},
                                             {Format::kBfloat16Weights, "bf16_weights/"},
                                             {Format::kBfloat16, "bf16/"},
                                             {Format::kInt8, "int8/"}}) {

@@ -14,6 +14,7 @@
 #include "loader/pack_cache.h"
 #include "model/causality.h"
 #include "model/lora.h"
+#include "ops/linear.h"
 
 namespace wde {
 
@@ -118,10 +119,13 @@ WeightPolicy policy_of(const EngineArgs& args) {
 
 std::string dtypes(const ConfigView& config, const Weights& weights) {
   const WeightPolicy& policy = weights.policy();
-  const bool halves = weights.float32_format() == WeightFormat::kBfloat16;
-  std::string out = fmt::format("{} on disk, {} in memory", halves ? "bfloat16" : config_dtype(config),
-                                weight_format_name(policy.format()));
-  if (halves && policy.format() == WeightFormat::kFloat32) out += " (weights kept in the bfloat16 that they are)";
+  const WeightFormat stored = weights.stored_format();
+  const std::string on_disk(stored == WeightFormat::kFloat32 ? config_dtype(config) : weight_format_name(stored));
+  std::string out = fmt::format("{} on disk, {} in memory", on_disk, weight_format_name(policy.format()));
+  const WeightFormat kept = Linear::float32_format(weights);
+  if (policy.format() == WeightFormat::kFloat32 && kept != WeightFormat::kFloat32) {
+    out += fmt::format(" (weights kept in the {} that they are)", weight_format_name(kept));
+  }
   if (policy.format() == WeightFormat::kInt8) out += fmt::format(" ({})", kernels::int8_kernel());
   if (!policy.float32_names().empty()) out += fmt::format(", float32: {}", join_names(policy.float32_names()));
   return out;

@@ -1,3 +1,4 @@
+#include "kernels/pack_columns.h"
 #include "kernels/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -29,16 +30,7 @@ void gemm(const float* a, size_t lda, const float* packed_b, float* c, size_t ld
 }
 
 void pack_weight(const float* w, size_t n, size_t k, size_t first_column, float* packed) noexcept {
-  for (size_t begin = 0; begin < n;) {
-    // Columns of one panel together, so that the writes run through it once.
-    const size_t column = first_column + begin, within = column % kPanelCols;
-    const size_t count = HWY_MIN(kPanelCols - within, n - begin);
-    float* panel = packed + column / kPanelCols * kPanelCols * k + within;
-    for (size_t kk = 0; kk < k; ++kk) {
-      for (size_t j = 0; j < count; ++j) panel[kk * kPanelCols + j] = w[(begin + j) * k + kk];
-    }
-    begin += count;
-  }
+  pack_columns(w, n, k, first_column, packed, [](float x) { return x; });
 }
 }  // namespace wde::kernels
 #endif

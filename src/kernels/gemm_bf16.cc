@@ -9,6 +9,7 @@
 #include <bit>
 
 #include "kernels/gemm_blocks-inl.h"
+#include "kernels/gemm_row-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace wde::kernels {
@@ -21,19 +22,6 @@ struct TileB16 {
   size_t panel_stride;  // 16 k, k rounded up to 2
   const uint16_t* ahead;
 };
-
-// One row of bfloat16 times one column of A.
-template <size_t kRows, size_t kVectors>
-HWY_INLINE void accumulate_row(const float* HWY_RESTRICT a, size_t lda, const TileVector (&bv)[kVectors],
-                               TileVector (&acc)[kRows * kVectors]) {
-  const TileTag d;
-#pragma GCC unroll 16
-  for (size_t r = 0; r < kRows; ++r) {
-    const TileVector av = hn::Set(d, a[r * lda]);
-#pragma GCC unroll 16
-    for (size_t v = 0; v < kVectors; ++v) acc[r * kVectors + v] = hn::MulAdd(av, bv[v], acc[r * kVectors + v]);
-  }
-}
 
 // The same chains of operations as float32's on the weights' values.
 template <size_t kRows, size_t kVectors>

@@ -58,6 +58,7 @@ WeightFormat weight_format_from_name(std::string_view name) {
 
 std::string_view weight_format_name(WeightFormat format) {
   if (format == WeightFormat::kBfloat16) return "bfloat16";
+  if (format == WeightFormat::kFloat16) return "float16";
   return format == WeightFormat::kInt8 ? "int8" : "float32";
 }
 

@@ -10,7 +10,7 @@
 
 namespace wde {
 
-enum class WeightFormat { kFloat32, kBfloat16, kInt8 };
+enum class WeightFormat { kFloat32, kBfloat16, kFloat16, kInt8 };  // float16: of checkpoints that have it, alone
 
 class WeightPolicy {
  public:
@@ -33,7 +33,7 @@ class WeightPolicy {
 // Of which layer a tensor is: the first number in its name ("encoder.layer.11.output.dense.weight"); nullopt: of none.
 std::optional<size_t> layer_of_tensor(std::string_view tensor);
 
-// The names that --dtype takes.
+// By the names that --dtype takes.
 WeightFormat weight_format_from_name(std::string_view name);  // an unknown one: float32
 std::string_view weight_format_name(WeightFormat format);
 

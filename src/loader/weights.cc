@@ -338,12 +338,15 @@ std::vector<std::string> Weights::unused() const {
   return names;
 }
 
-WeightFormat Weights::float32_format() const {
-  const bool more = std::any_of(tensors_.begin(), tensors_.end(), [](const auto& entry) {
-    const TensorView& tensor = *entry.second;
-    return tensor.shape.size() > 1 && (tensor.dtype == Dtype::kF32 || tensor.dtype == Dtype::kF16);
-  });
-  return more ? WeightFormat::kFloat32 : WeightFormat::kBfloat16;
+WeightFormat Weights::stored_format() const {
+  const auto have = [&](Dtype dtype) {
+    return std::any_of(tensors_.begin(), tensors_.end(), [&](const auto& entry) {
+      return entry.second->shape.size() > 1 && entry.second->dtype == dtype;
+    });
+  };
+  const bool halves = have(Dtype::kF16), bfloats = have(Dtype::kBF16);
+  if (have(Dtype::kF32) || halves == bfloats) return WeightFormat::kFloat32;
+  return halves ? WeightFormat::kFloat16 : WeightFormat::kBfloat16;
 }
 
 size_t Weights::bytes() const {

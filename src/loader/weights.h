@@ -59,8 +59,8 @@ class Weights {
   void set_policy(WeightPolicy policy) { policy_ = std::move(policy); }
   const WeightPolicy& policy() const { return policy_; }
 
-  // How to keep what is multiplied in float32: in bfloat16 where no matrix is given in more (merged adapters are).
-  WeightFormat float32_format() const;
+  // What holds every matrix as it is given: bfloat16 or float16 where all are that (merged adapters are float32).
+  WeightFormat stored_format() const;
 
   // Where Linears of layers look for their weights before they pack them; nullptr: nowhere.
   void set_pack_cache(std::shared_ptr<PackCache> cache) { pack_cache_ = std::move(cache); }

@@ -37,7 +37,7 @@ Experts::Experts(Weights& weights, WeightArena& arena, const Names& names, size_
   router_.take(WeightFormat::kFloat32);
   router_.load(weights, WeightRows::of(names.router, experts, false), 0);
   const WeightFormat asked = weights.policy().format_of(names.up);
-  const WeightFormat format = asked == WeightFormat::kBfloat16 ? asked : weights.float32_format();
+  const WeightFormat format = asked == WeightFormat::kBfloat16 ? asked : Linear::float32_format(weights);
   for (size_t e = 0; e < experts; ++e) {
     up_.emplace_back(hidden, inner, arena).take(format);
     up_.back().load(weights, {names.up, "", inner, e * inner, experts * inner}, 0);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "kernels/gemm_bf16.h"
+#include "kernels/gemm_f16.h"
 #include "loader/pack_cache.h"
 
 namespace wde {
@@ -26,7 +27,10 @@ size_t Linear::place(float* memory) {
       packed_ = next(kernels::packed_floats(in_, out_));
       break;
     case WeightFormat::kBfloat16:
-      bf16_ = reinterpret_cast<uint16_t*>(next(kernels::packed_bf16_halves(in_, out_) / 2));
+      halves_ = reinterpret_cast<uint16_t*>(next(kernels::packed_bf16_halves(in_, out_) / 2));
+      break;
+    case WeightFormat::kFloat16:
+      halves_ = reinterpret_cast<uint16_t*>(next(kernels::packed_floats(in_, out_) / 2));
       break;
     case WeightFormat::kInt8:
       int8_.weights = reinterpret_cast<int8_t*>(next(kernels::packed_int8_bytes(in_, out_) / 4));
@@ -38,13 +42,17 @@ size_t Linear::place(float* memory) {
   return floats;
 }
 
+WeightFormat Linear::float32_format(const Weights& weights) {
+  return kernels::widening_is_free() ? weights.stored_format() : WeightFormat::kFloat32;
+}
+
 void Linear::allocate(Weights& weights, const WeightRows& source) {
   const bool of_layer = arena_->use() == WeightArena::Use::kLayers;
   format_ = asked_ ? *asked_ : of_layer ? weights.policy().format_of(source.weight) : WeightFormat::kFloat32;
   if (format_ == WeightFormat::kInt8 && in_ > kernels::kInt8MaxDepth) format_ = WeightFormat::kFloat32;
   exact_ = format_ == WeightFormat::kFloat32;
   pairs_ = format_ == WeightFormat::kBfloat16 && kernels::bf16_pairs();
-  if (exact_ && of_layer && !asked_) format_ = weights.float32_format();
+  if (exact_ && of_layer && !asked_) format_ = float32_format(weights);
   const size_t bytes = place(nullptr) * sizeof(float);
   PackCache* const cache = of_layer && !asked_ ? weights.pack_cache() : nullptr;
   if (cache == nullptr) {
@@ -70,7 +78,9 @@ void Linear::pack(const float* rows, size_t count, size_t first) {
   if (format_ == WeightFormat::kInt8) {
     kernels::pack_weight_int8(rows, count, in_, first, int8_);
   } else if (format_ == WeightFormat::kBfloat16) {
-    kernels::pack_weight_bf16(rows, count, in_, first, bf16_);
+    kernels::pack_weight_bf16(rows, count, in_, first, halves_);
+  } else if (format_ == WeightFormat::kFloat16) {
+    kernels::pack_weight_f16(rows, count, in_, first, halves_);
   } else {
     kernels::pack_weight(rows, count, in_, first, packed_);
   }
@@ -129,7 +139,9 @@ const void* Linear::weights_of(const Part& part) const noexcept {
     case WeightFormat::kFloat32:
       return packed_ + column * in_;
     case WeightFormat::kBfloat16:
-      return bf16_ + kernels::packed_bf16_halves(in_, column);
+      return halves_ + kernels::packed_bf16_halves(in_, column);
+    case WeightFormat::kFloat16:
+      return halves_ + column * in_;
     case WeightFormat::kInt8:
       return int8_.from_column(column, in_).weights;
   }
@@ -162,10 +174,13 @@ void Linear::run_columns(View<const float> x, View<float> y, kernels::GemmEpilog
       return kernels::gemm(x.data, x.stride, packed_ + mine.begin * in_, out, y.stride, x.rows, mine.size(), in_,
                            epilogue);
     case WeightFormat::kBfloat16: {
-      const uint16_t* const weights = bf16_ + kernels::packed_bf16_halves(in_, mine.begin);
+      const uint16_t* const weights = halves_ + kernels::packed_bf16_halves(in_, mine.begin);
       if (pairs) return kernels::gemm_bf16_pairs(halves, weights, out, y.stride, x.rows, mine.size(), in_, epilogue);
       return kernels::gemm_bf16(x.data, x.stride, weights, out, y.stride, x.rows, mine.size(), in_, epilogue);
     }
+    case WeightFormat::kFloat16:
+      return kernels::gemm_f16(x.data, x.stride, halves_ + mine.begin * in_, out, y.stride, x.rows, mine.size(), in_,
+                               epilogue);
     case WeightFormat::kInt8:
       return kernels::gemm_int8(bytes, int8_.from_column(mine.begin, in_), out, y.stride, x.rows, mine.size(), in_,
                                 epilogue);

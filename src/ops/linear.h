@@ -41,6 +41,8 @@ class Linear {
   // The weights lie in the arena, which must outlive the Linear.
   Linear(size_t in_features, size_t out_features, WeightArena& arena);
 
+  // How to keep these weights where float32 is asked for: as they are given, if that costs no speed on this CPU.
+  static WeightFormat float32_format(const Weights& weights);
   // Keeps the weights in this format, whatever the policy says; before anything is loaded.
   void take(WeightFormat format) { asked_ = format; }
   // Loads rows as output columns from `first` on. The first tensor's format is that of them all. Stays empty where the
@@ -92,7 +94,7 @@ class Linear {
   bool exact_ = true;
   bool pairs_ = false;       // activations become bfloat16 like the weights, where there is scratch for them
   float* packed_ = nullptr;  // one of the three
-  uint16_t* bf16_ = nullptr;
+  uint16_t* halves_ = nullptr;
   kernels::PackedInt8 int8_;
   float* bias_ = nullptr;  // zeros where there is none; nullptr: nothing was loaded yet
   bool filled_ = false;    // it came packed
