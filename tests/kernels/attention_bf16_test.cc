@@ -1,5 +1,6 @@
 // flash_attention with its products in bfloat16, against naive_attention on the same rounded numbers.
 #include "kernels/attention_case.h"
+#include "kernels/every_pairs_target.h"
 
 namespace wde::kernels {
 namespace {
@@ -9,14 +10,7 @@ using test::expect_near;
 using test::Mask;
 using test::Random;
 
-class Bf16Attention : public test::EveryTarget {
- protected:
-  void SetUp() override {
-    test::EveryTarget::SetUp();
-    if (IsSkipped()) return;
-    if (GetParam() == "AVX3" && !bf16_pairs()) GTEST_SKIP() << "NOT TESTED: this CPU has AVX-512, but not its BF16";
-  }
-};
+class Bf16Attention : public test::EveryPairsTarget {};
 WDE_FOR_EVERY_TARGET(Bf16Attention);
 
 void compare(const test::Shape& shape, const Mask& mask = {}) { test::compare(shape, mask, true); }

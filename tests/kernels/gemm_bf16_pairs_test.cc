@@ -1,7 +1,7 @@
 // gemm_bf16_pairs is the same chain of operations on every instruction set, the CPU's own pairs among them.
 #include <bit>
 
-#include "kernels/every_target.h"
+#include "kernels/every_pairs_target.h"
 #include "kernels/gemm_bf16.h"
 
 namespace wde::kernels {
@@ -12,14 +12,7 @@ using test::Random;
 
 float widened(uint16_t half) { return std::bit_cast<float>(static_cast<uint32_t>(half) << 16); }
 
-class Bf16Pairs : public test::EveryTarget {
- protected:
-  void SetUp() override {
-    test::EveryTarget::SetUp();
-    if (IsSkipped()) return;
-    if (GetParam() == "AVX3" && !bf16_pairs()) GTEST_SKIP() << "NOT TESTED: this CPU has AVX-512, but not its BF16";
-  }
-};
+class Bf16Pairs : public test::EveryPairsTarget {};
 WDE_FOR_EVERY_TARGET(Bf16Pairs);
 
 TEST_P(Bf16Pairs, IsTheChainOfItsFormula) {
