@@ -74,11 +74,16 @@ void gemm_bf16(const float* a, size_t lda, const uint16_t* packed_b, float* c, s
   HWY_DYNAMIC_DISPATCH(gemm_bf16_target)(a, lda, packed_b, c, ldc, m, n, k, epilogue);
 }
 
-uint16_t to_bf16(float x) noexcept {
+namespace {
+// Not to_bf16() itself, which as the library's own function is called for every weight.
+inline uint16_t rounded(float x) {
   const auto bits = std::bit_cast<uint32_t>(x);
   if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>(bits >> 16 | 0x40);
   return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
 }
+}  // namespace
+
+uint16_t to_bf16(float x) noexcept { return rounded(x); }
 
 void pack_weight_bf16(const float* w, size_t n, size_t k, size_t first_column, uint16_t* packed) noexcept {
   const size_t depth = (k + 1) / 2 * 2;
@@ -89,7 +94,7 @@ void pack_weight_bf16(const float* w, size_t n, size_t k, size_t first_column, u
     uint16_t* panel = packed + column / kPanelCols * kPanelCols * depth + 2 * within;
     for (size_t kk = 0; kk < k; ++kk) {
       for (size_t j = 0; j < count; ++j)
-        panel[kk / 2 * 2 * kPanelCols + 2 * j + kk % 2] = to_bf16(w[(begin + j) * k + kk]);
+        panel[kk / 2 * 2 * kPanelCols + 2 * j + kk % 2] = rounded(w[(begin + j) * k + kk]);
     }
     begin += count;
   }

@@ -61,7 +61,9 @@ void gemm_f16(const float* a, size_t lda, const uint16_t* packed_b, float* c, si
   HWY_DYNAMIC_DISPATCH(gemm_f16_target)(a, lda, packed_b, c, ldc, m, n, k, epilogue);
 }
 
-uint16_t to_f16(float x) noexcept {
+namespace {
+// Not to_f16() itself, which as the library's own function is called for every weight.
+inline uint16_t half_of(float x) {
   constexpr uint32_t kDropped = 23 - 10, kBias = 127 - 15;  // bits of the fraction; between the exponents
   const auto bits = std::bit_cast<uint32_t>(x);
   const uint32_t sign = bits >> 16 & 0x8000, exponent = bits >> 23 & 0xff, fraction = bits & 0x7fffff;
@@ -72,9 +74,12 @@ uint16_t to_f16(float x) noexcept {
   const uint32_t shift = kDropped + 1 + kBias - exponent;  // a denormal: the leading one is a digit of the fraction
   return static_cast<uint16_t>(shift > 24 ? sign : sign | (fraction | 0x800000) >> shift);
 }
+}  // namespace
+
+uint16_t to_f16(float x) noexcept { return half_of(x); }
 
 void pack_weight_f16(const float* w, size_t n, size_t k, size_t first_column, uint16_t* packed) noexcept {
-  pack_columns(w, n, k, first_column, packed, to_f16);
+  pack_columns(w, n, k, first_column, packed, [](float x) { return half_of(x); });
 }
 
 bool widening_is_free() {
