@@ -49,10 +49,10 @@ template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp2_bounded(D d, V x) {
   const hn::RebindToSigned<D> di;
   const V lowest = hn::Set(d, -126.0f);
-#if HWY_TARGET == HWY_SCALAR
-  x = hn::IfThenElse(hn::Lt(x, lowest), lowest, x);  // its Max drops a NaN
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR
+  x = hn::Max(lowest, x);  // the second where one is NaN
 #else
-  x = hn::Max(lowest, x);
+  x = hn::IfThenElse(hn::Lt(x, lowest), lowest, x);  // Max prefers the number
 #endif
   const V magic = hn::Set(d, 12582912.0f);
   const V n = hn::Add(x, magic);
