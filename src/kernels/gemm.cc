@@ -30,7 +30,7 @@ void gemm(const float* a, size_t lda, const float* packed_b, float* c, size_t ld
 }
 
 void pack_weight(const float* w, size_t n, size_t k, size_t first_column, float* packed) noexcept {
-  pack_columns(w, n, k, first_column, packed, [](float x) { return x; });
+  pack_columns<1>(w, n, k, first_column, packed, [](float x) { return x; });
 }
 }  // namespace wde::kernels
 #endif

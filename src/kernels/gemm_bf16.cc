@@ -10,6 +10,7 @@
 
 #include "kernels/gemm_blocks-inl.h"
 #include "kernels/gemm_row-inl.h"
+#include "kernels/pack_columns.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace wde::kernels {
@@ -86,18 +87,7 @@ inline uint16_t rounded(float x) {
 uint16_t to_bf16(float x) noexcept { return rounded(x); }
 
 void pack_weight_bf16(const float* w, size_t n, size_t k, size_t first_column, uint16_t* packed) noexcept {
-  const size_t depth = (k + 1) / 2 * 2;
-  for (size_t begin = 0; begin < n;) {
-    // Columns of one panel together, so that the writes run through it once.
-    const size_t column = first_column + begin, within = column % kPanelCols;
-    const size_t count = HWY_MIN(kPanelCols - within, n - begin);
-    uint16_t* panel = packed + column / kPanelCols * kPanelCols * depth + 2 * within;
-    for (size_t kk = 0; kk < k; ++kk) {
-      for (size_t j = 0; j < count; ++j)
-        panel[kk / 2 * 2 * kPanelCols + 2 * j + kk % 2] = rounded(w[(begin + j) * k + kk]);
-    }
-    begin += count;
-  }
+  pack_columns<2>(w, n, k, first_column, packed, [](float x) { return rounded(x); });
 }
 }  // namespace wde::kernels
 #endif

@@ -79,7 +79,7 @@ inline uint16_t half_of(float x) {
 uint16_t to_f16(float x) noexcept { return half_of(x); }
 
 void pack_weight_f16(const float* w, size_t n, size_t k, size_t first_column, uint16_t* packed) noexcept {
-  pack_columns(w, n, k, first_column, packed, [](float x) { return half_of(x); });
+  pack_columns<1>(w, n, k, first_column, packed, [](float x) { return half_of(x); });
 }
 
 bool widening_is_free() {

@@ -344,8 +344,9 @@ WeightFormat Weights::stored_format() const {
       return entry.second->shape.size() > 1 && entry.second->dtype == dtype;
     });
   };
+  if (have(Dtype::kF32)) return WeightFormat::kFloat32;  // most checkpoints, at their first matrix
   const bool halves = have(Dtype::kF16), bfloats = have(Dtype::kBF16);
-  if (have(Dtype::kF32) || halves == bfloats) return WeightFormat::kFloat32;
+  if (halves == bfloats) return WeightFormat::kFloat32;
   return halves ? WeightFormat::kFloat16 : WeightFormat::kBfloat16;
 }
 

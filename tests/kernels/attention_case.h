@@ -118,17 +118,6 @@ class Case {
   std::vector<float> q_, k_, v_;
 };
 
-inline void expect_near(const std::vector<float>& got, const std::vector<float>& want, double tolerance) {
-  ASSERT_EQ(got.size(), want.size());
-  double worst = 0;
-  for (size_t i = 0; i < got.size(); ++i) {
-    const double error = std::abs(static_cast<double>(got[i]) - want[i]);
-    if (!(error <= worst)) worst = error;
-    if (std::isnan(worst)) break;
-  }
-  EXPECT_LE(worst, tolerance);
-}
-
 // All rows of a short sequence; of a long one those at its ends, at the borders of query blocks (56) and of key blocks.
 inline std::vector<int32_t> sample(size_t length) {
   std::vector<int32_t> out;

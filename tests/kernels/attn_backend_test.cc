@@ -14,6 +14,7 @@ namespace wde {
 namespace {
 
 using kernels::kNoWindow;
+using kernels::test::expect_near;
 using kernels::test::kCanary;
 using kernels::test::kUnit;
 using kernels::test::Random;
@@ -226,17 +227,6 @@ class Problem {
   std::vector<int32_t> cu_, cu_rows_, rows_, positions_, index_, unseen_;
   std::vector<float> q_, k_, v_, slopes_, bias_, c2p_, p2c_;
 };
-
-void expect_near(const std::vector<float>& got, const std::vector<float>& want, double tolerance) {
-  ASSERT_EQ(got.size(), want.size());
-  double worst = 0;
-  for (size_t i = 0; i < got.size(); ++i) {
-    const double error = std::abs(static_cast<double>(got[i]) - want[i]);
-    if (!(error <= worst)) worst = error;
-    if (std::isnan(worst)) break;
-  }
-  EXPECT_LE(worst, tolerance);
-}
 
 // What naive says of the rows that are compared; it runs once, not once an instruction set.
 struct Expected {

@@ -69,6 +69,17 @@ inline bool too_slow_for(const std::string& target, size_t length) {
   return kSanitized && target == "SCALAR" && length > 600;
 }
 
+inline void expect_near(const std::vector<float>& got, const std::vector<float>& want, double tolerance) {
+  ASSERT_EQ(got.size(), want.size());
+  double worst = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    const double error = std::abs(static_cast<double>(got[i]) - want[i]);
+    if (!(error <= worst)) worst = error;
+    if (std::isnan(worst)) break;
+  }
+  EXPECT_LE(worst, tolerance);
+}
+
 // What no kernel computes; found again, it was not written to.
 inline constexpr float kCanary = -7.25e33f;
 
