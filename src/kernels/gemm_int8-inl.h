@@ -4,85 +4,131 @@
 // load_weights, broadcast, broadcast_int, dot, multiply, multiply_add, to_float, add, set, zero, load_floats,
 // load_some, store_floats, store_some. No #pragma once: it is included again and again.
 
-// Whole unrolling as in gemm-inl.h: GCC 12 keeps an array that any rolled loop touches in memory. Left to itself it
-// does not inline the tile either, and each costs a call.
-template <size_t kRows, size_t kVectors>
-__attribute__((always_inline)) inline void tile(const Int8Strip& s, size_t row) {
-  IntVector acc[kRows * kVectors];
-  // What the rows' zero points contribute is taken off before it is added.
-#pragma GCC unroll 16
-  for (size_t r = 0; r < kRows; ++r) {
-    const IntVector zero_point = broadcast_int(kByteZero - s.a.header(row + r)->zero);
-#pragma GCC unroll 4
-    for (size_t v = 0; v < kVectors; ++v) acc[r * kVectors + v] = multiply(zero_point, load(s.b.sums + v * kLanes));
-  }
+// Hides where a pointer came from: GCC would keep the addresses of all rows, most of them in memory, where one that
+// goes from row to row does.
+template <class T>
+__attribute__((always_inline)) inline void one_pointer(T*& p) {
+  asm("" : "+r"(p));
+}
 
-  // What the sums will be stored to, while they are computed: the rows of C come from the L2 cache or beyond.
-#pragma GCC unroll 16
-  for (size_t r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-    for (size_t v = 0; v < kVectors; v += kPanelCols / kLanes) {
-      __builtin_prefetch(s.c + (row + r) * s.ldc + v * kLanes, 1, 3);
-    }
-  }
-
-  const size_t lda = s.a.stride, panel = 4 * kPanelCols * s.groups;
-  const uint8_t* a = s.a.bytes(row);
-  const int8_t* b = s.b.weights;
-  const ptrdiff_t ahead = s.ahead - b;
-  const size_t groups = s.groups * (4 / kTogether);
-  for (size_t g = 0; g < groups; ++g, b += kTogether * kPanelCols) {
-    IntVector bv[kVectors];
-#pragma GCC unroll 4
-    for (size_t v = 0; v < kVectors; ++v) {
-      if (v * kLanes % kPanelCols == 0) __builtin_prefetch(b + ahead + v * kLanes / kPanelCols * panel, 0, 2);
-      bv[v] = load_weights(b + v * kLanes / kPanelCols * panel + v * kLanes % kPanelCols * kTogether);
-    }
-#pragma GCC unroll 16
-    for (size_t r = 0; r < kRows; ++r) {
-      const IntVector av = broadcast(a + r * lda + 4 * g);
-#pragma GCC unroll 4
-      for (size_t v = 0; v < kVectors; ++v) acc[r * kVectors + v] = dot(acc[r * kVectors + v], av, bv[v]);
-    }
-  }
-
+// The sums of the tile from `row` on as floats, with what C asks for.
+template <size_t kRows, size_t kVectors, bool kWhole, bool kResidual>
+__attribute__((always_inline)) inline void store_tile(const Int8Strip& s, size_t row,
+                                                      const IntVector (&acc)[kRows * kVectors]) {
   // Copies: a store may change what `s` points to, for all that the compiler knows.
   const size_t cols = s.cols, ldc = s.ldc, residual_stride = s.residual_stride;
-  float* const c = s.c + row * ldc;
-  const float* const residuals = s.residual == nullptr ? nullptr : s.residual + row * residual_stride;
-  float scales[kRows];
-#pragma GCC unroll 16
-  for (size_t r = 0; r < kRows; ++r) scales[r] = s.a.header(row + r)->scale;
-  const bool whole = cols == kVectors * kLanes;
+  float* c = s.c + row * ldc;
+  const float* residual = kResidual ? s.residual + row * residual_stride : nullptr;
+  QuantizedRows a = s.a.from_row(row);
+  FloatVector col_scales[kVectors], bias[kVectors];
 #pragma GCC unroll 4
   for (size_t v = 0; v < kVectors; ++v) {
-    const size_t col = v * kLanes;
-    const FloatVector col_scale = load_floats(s.b.scales + col);
-    const FloatVector bias = s.bias != nullptr ? load_floats(s.bias + col) : zero();
+    col_scales[v] = load_floats(s.b.scales + v * kLanes);
+    bias[v] = s.bias != nullptr ? load_floats(s.bias + v * kLanes) : zero();
+  }
 #pragma GCC unroll 16
-    for (size_t r = 0; r < kRows; ++r) {
-      FloatVector x = multiply(to_float(acc[r * kVectors + v]), set(scales[r]));
-      x = multiply_add(x, col_scale, bias);
-      float* const out = c + r * ldc + col;
-      const size_t at = r * residual_stride + col;
-      if (whole) {
-        if (residuals != nullptr) x = add(x, load_floats(residuals + at));
-        store_floats(out, x);
-      } else if (col < cols) {
-        if (residuals != nullptr) x = add(x, load_some(residuals + at, cols - col));
-        store_some(out, x, cols - col);
+  for (size_t r = 0; r < kRows; ++r) {
+    const FloatVector row_scale = set(a.header(0)->scale);
+#pragma GCC unroll 4
+    for (size_t v = 0; v < kVectors; ++v) {
+      const size_t col = v * kLanes;
+      if (!kWhole && col >= cols) break;
+      FloatVector x = multiply_add(multiply(to_float(acc[r * kVectors + v]), row_scale), col_scales[v], bias[v]);
+      if (kResidual) x = add(x, kWhole ? load_floats(residual + col) : load_some(residual + col, cols - col));
+      if (kWhole) {
+        store_floats(c + col, x);
+      } else {
+        store_some(c + col, x, cols - col);
       }
     }
+    a = a.from_row(1), c += ldc;
+    one_pointer(a.data), one_pointer(c);
+    if (kResidual) residual += residual_stride, one_pointer(residual);
+  }
+}
+
+// Pulls the next columns' factors into the cache, which no loop of loads announces to the prefetcher.
+template <size_t kVectors>
+__attribute__((always_inline)) inline void prefetch_next_factors(const Int8Strip& s) {
+#pragma GCC unroll 4
+  for (size_t col = kVectors * kLanes; col < 2 * kVectors * kLanes; col += kPanelCols) {
+    __builtin_prefetch(s.b.sums + col);
+    __builtin_prefetch(s.b.scales + col);
+    if (s.bias != nullptr) __builtin_prefetch(s.bias + col);
+  }
+}
+
+// Meanwhile pulls into the L2 cache what is `ahead` in each panel, `ahead_step` bytes a step. Whole unrolling as in
+// gemm-inl.h: GCC 12 keeps an array that any rolled loop touches in memory. Left to itself it does not inline the tile
+// either, and each costs a call.
+template <size_t kRows, size_t kVectors>
+__attribute__((always_inline)) inline void tile(const Int8Strip& s, size_t row, const int8_t* ahead,
+                                                size_t ahead_step) {
+  IntVector acc[kRows * kVectors];
+  // What the rows' zero points contribute is taken off before it is added.
+  QuantizedRows rows = s.a.from_row(row);
+#pragma GCC unroll 16
+  for (size_t r = 0; r < kRows; ++r) {
+    const IntVector zero_point = broadcast_int(kByteZero - rows.header(0)->zero);
+#pragma GCC unroll 4
+    for (size_t v = 0; v < kVectors; ++v) acc[r * kVectors + v] = multiply(zero_point, load(s.b.sums + v * kLanes));
+    rows = rows.from_row(1);
+    one_pointer(rows.data);
+  }
+  prefetch_next_factors<kVectors>(s);
+
+  const size_t lda = s.a.stride, panel = 4 * kPanelCols * s.groups, groups = s.groups * (4 / kTogether);
+  const uint8_t* a = s.a.bytes(row);
+  const int8_t* b = s.b.weights;
+  // Of what the sums will be stored and added to, a row at a time: it comes from the L2 cache or beyond, and all rows
+  // at once would keep A and B waiting.
+  const float *out = s.c + row * s.ldc, *residual = s.residual == nullptr ? out : s.residual + row * s.residual_stride;
+  const size_t residual_stride = s.residual == nullptr ? s.ldc : s.residual_stride;
+  size_t g = 0;
+  for (size_t part = 0; part < kRows; ++part, out += s.ldc, residual += residual_stride) {
+#pragma GCC unroll 4
+    for (size_t col = 0; col < kVectors * kLanes; col += kPanelCols) {
+      __builtin_prefetch(out + col, 1, 3);
+      __builtin_prefetch(residual + col);
+    }
+    const size_t end = groups * (part + 1) / kRows;
+    for (; g < end; ++g, b += kTogether * kPanelCols, ahead += ahead_step) {
+      IntVector bv[kVectors];
+#pragma GCC unroll 4
+      for (size_t v = 0; v < kVectors; ++v) {
+        if (v * kLanes % kPanelCols == 0) __builtin_prefetch(ahead + v * kLanes / kPanelCols * panel, 0, 2);
+        bv[v] = load_weights(b + v * kLanes / kPanelCols * panel + v * kLanes % kPanelCols * kTogether);
+      }
+#pragma GCC unroll 16
+      for (size_t r = 0; r < kRows; ++r) {
+        const IntVector av = broadcast(a + r * lda + 4 * g);
+#pragma GCC unroll 4
+        for (size_t v = 0; v < kVectors; ++v) acc[r * kVectors + v] = dot(acc[r * kVectors + v], av, bv[v]);
+      }
+    }
+  }
+
+  const bool whole = s.cols == kVectors * kLanes;
+  if (whole && s.residual == nullptr) {
+    store_tile<kRows, kVectors, true, false>(s, row, acc);
+  } else if (whole) {
+    store_tile<kRows, kVectors, true, true>(s, row, acc);
+  } else if (s.residual == nullptr) {
+    store_tile<kRows, kVectors, false, false>(s, row, acc);
+  } else {
+    store_tile<kRows, kVectors, false, true>(s, row, acc);
   }
 }
 
 // `tiles` tiles one below the other, from `row` on.
 template <size_t kRows, size_t kVectors>
-void column_of_tiles(const Int8Strip& s, size_t row, size_t tiles) {
-  for (size_t t = 0; t < tiles; ++t) tile<kRows, kVectors>(s, row + t * kRows);
+void column_of_tiles(const Int8Strip& s, size_t row, size_t tiles, const int8_t* ahead, size_t ahead_step) {
+  for (; tiles > 0; --tiles, row += kRows, ahead += ahead_step * s.groups * (4 / kTogether)) {
+    tile<kRows, kVectors>(s, row, ahead, ahead_step);
+  }
 }
 
-using ColumnOfTiles = void (*)(const Int8Strip&, size_t, size_t);
+using ColumnOfTiles = void (*)(const Int8Strip&, size_t, size_t, const int8_t*, size_t);
 template <size_t kVectors, size_t... kRowsLessOne>
 constexpr std::array<ColumnOfTiles, sizeof...(kRowsLessOne)> tile_table(std::index_sequence<kRowsLessOne...>) {
   return {&column_of_tiles<kRowsLessOne + 1, kVectors>...};
@@ -90,12 +136,15 @@ constexpr std::array<ColumnOfTiles, sizeof...(kRowsLessOne)> tile_table(std::ind
 constexpr auto kWideTiles = tile_table<kTileVectors>(std::make_index_sequence<kTileRows>());
 constexpr auto kNarrowTiles = tile_table<kPanelCols / kLanes>(std::make_index_sequence<kTileRows>());
 
-// The tiles share the rows as evenly as can be: `taller` of them have one more.
+// The tiles share the rows as evenly as can be, `taller` of them have one more; and what is to be pulled into the
+// cache: all of it with the first one, the cache could take nothing else.
 void strip(const Int8Strip& s) {
   const size_t tiles = (s.m + kTileRows - 1) / kTileRows, rows = s.m / tiles, taller = s.m % tiles;
+  const size_t ahead_step = (kTogether * kPanelCols + tiles - 1) / tiles;
   const auto& table = s.cols > kPanelCols ? kWideTiles : kNarrowTiles;
-  if (taller > 0) table[rows](s, 0, taller);
-  table[rows - 1](s, taller * (rows + 1), tiles - taller);
+  if (taller > 0) table[rows](s, 0, taller, s.ahead, ahead_step);
+  table[rows - 1](s, taller * (rows + 1), tiles - taller, s.ahead + taller * ahead_step * s.groups * (4 / kTogether),
+                  ahead_step);
 }
 
 constexpr size_t kTileCols = kTileVectors * kLanes;
