@@ -8,8 +8,8 @@
 namespace wde {
 
 namespace {
-// Rows that go through the second half of a layer together: their intermediate activations (168 x 1,536 floats = 1 MiB
-// on MiniLM) stay in the L2 cache, and the memory for them does not grow with the batch.
+// Rows that go through the halves of a layer together: their intermediate activations (168 x 1,536 floats = 1 MiB on
+// MiniLM) stay in the L2 cache, and the memory for them does not grow with the batch.
 constexpr size_t kChunkRows = 168;
 // From so many rows a member on, members take rows: then they meet only around the attention. Below, they take columns,
 // so that each streams only its share of the weights from memory. Members of several processes always do: theirs have
@@ -32,6 +32,24 @@ AttentionMask from_head(AttentionMask mask, size_t first) {
   if (mask.alibi_slopes != nullptr) mask.alibi_slopes += first;
   if (mask.relative_bias != nullptr) mask.relative_bias += first * (2 * mask.relative_span - 1);
   return mask;
+}
+
+// f(rows) for pieces of at most kChunkRows, as even as can be.
+template <class F>
+void for_chunks(Range rows, const F& f) {
+  const size_t pieces = (rows.size() + kChunkRows - 1) / kChunkRows;
+  for (size_t i = 0; i < pieces; ++i) {
+    f(Range{rows.begin + rows.size() * i / pieces, rows.begin + rows.size() * (i + 1) / pieces});
+  }
+}
+
+// The end of the sequences from `first` on whose rows are a chunk together, or of one that is longer.
+size_t end_of_group(std::span<const int32_t> cu_seqlens, size_t first) {
+  size_t end = first + 1;
+  while (end + 1 < cu_seqlens.size() && static_cast<size_t>(cu_seqlens[end + 1] - cu_seqlens[first]) <= kChunkRows) {
+    ++end;
+  }
+  return end;
 }
 
 View<float> linear_rows(Arena& arena, size_t rows, size_t floats) {
@@ -239,9 +257,9 @@ void Transformer::finish(const TransformerLayer& layer, View<const float> contex
 
 void Transformer::finish_in_chunks(const TransformerLayer& layer, View<const float> context, View<float> x,
                                    const Scratch& scratch, const Part& part) const {
-  const size_t chunk = scratch.normed.rows;
-  for (size_t row = 0; row < x.rows; row += chunk) {
-    const size_t rows = std::min(chunk, x.rows - row);
+  const size_t chunk = scratch.normed.rows, pieces = (x.rows + chunk - 1) / chunk;
+  for (size_t i = 0; i < pieces; ++i) {
+    const size_t row = x.rows * i / pieces, rows = x.rows * (i + 1) / pieces - row;
     finish(layer, context.slice_rows(row, rows), x.slice_rows(row, rows), scratch, part);
   }
 }
@@ -275,16 +293,17 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
     const View<const float> q = qkv.slice_cols(0, own.size()), k = qkv.slice_cols(own.size(), own_k),
                             v = qkv.slice_cols(own.size() + own_k, own_k);
     const bool by_rows = part.exchange == nullptr && tokens >= kRowsAMember * part.size;
-    const Range rows = by_rows ? part.share(tokens) : Range{0, tokens};
+    // Of some rows, those of the member: between the attentions it meets nobody.
+    const auto own_rows = [&](Range of) {
+      const Range share = by_rows ? part.share(of.size()) : Range{0, of.size()};
+      return Range{of.begin + share.begin, of.begin + share.end};
+    };
     const Scratch scratch = by_rows ? scratches.slice_rows(part.rank * chunk, chunk) : scratches;
-    const View<float> x_rows = x.slice_rows(rows.begin, rows.size());
     float* const attention_scratch = attention_scratches + part.rank * floats;
     AttentionBatch batch;
-    batch.cu_seqlens = input.cu_seqlens;
     batch.max_seqlen = input.max_seqlen;
     batch.prefix_rows = input.prefix_rows;
     batch.prefix_lens = input.prefix_lens;
-    batch.unseen_lens = input.unseen_lens;
     const auto attend = [&](View<const float> queries, View<float> out, const AttentionMask& mask) {
       if (own.size() > 0) {
         backend.attend(queries, k, v, out.slice_cols(own.begin, own.size()), heads,
@@ -293,18 +312,17 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
       part.complete(out, group_cols);
     };
 
-    for (size_t i = range.first; i < last; ++i) {
-      const TransformerLayer& layer = *layers_[order_[i]];
+    const auto project_rows = [&](const TransformerLayer& layer, Range rows) {
       if (by_rows) {
-        for (size_t row = rows.begin; row < rows.end; row += kChunkRows) {
-          const size_t count = std::min(kChunkRows, rows.end - row);
-          project(layer, x.slice_rows(row, count), qkv.slice_rows(row, count), scratch, input, row, {});
-        }
+        for_chunks(own_rows(rows), [&](Range r) {
+          project(layer, x.slice_rows(r.begin, r.size()), qkv.slice_rows(r.begin, r.size()), scratch, input, r.begin,
+                  {});
+        });
       } else {
         const size_t rows_at_once = scratch.normed.rows;  // all of them, but for several processes
-        for (size_t row = 0; row < tokens; row += rows_at_once) {
-          if (row > 0) part.sync();  // everybody has done with the scratch
-          const size_t count = std::min(rows_at_once, tokens - row);
+        for (size_t row = rows.begin; row < rows.end; row += rows_at_once) {
+          if (row > rows.begin) part.sync();  // everybody has done with the scratch
+          const size_t count = std::min(rows_at_once, rows.end - row);
           project(layer, x.slice_rows(row, count), qkv.slice_rows(row, count), scratch, input, row, part);
         }
       }
@@ -313,15 +331,36 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
         batch.c2p = layer.relative->has_keys() ? c2p : View<float>{};
         batch.p2c = layer.relative->has_queries() ? p2c : View<float>{};
       }
+    };
+    const auto take_sequences = [&](Range of) {
+      batch.cu_seqlens = std::span(input.cu_seqlens).subspan(of.begin, of.size() + 1);
+      const std::span<const int32_t> unseen = input.unseen_lens;
+      batch.unseen_lens = unseen.subspan(std::min(of.begin, unseen.size()));
+      return Range{static_cast<size_t>(batch.cu_seqlens.front()), static_cast<size_t>(batch.cu_seqlens.back())};
+    };
+    // A member alone takes some sequences at a time through a whole layer: their queries, keys and values are in the
+    // cache still when attention comes.
+    const size_t sequences = input.sequences();
+    const bool in_groups = by_rows && part.size == 1 && input.prefix_lens.empty() && relative == 0;
+
+    for (size_t i = range.first; i < last; ++i) {
+      const TransformerLayer& layer = *layers_[order_[i]];
       if (i + 1 < layers() || all_rows) {
-        if (layer.relative) {
-          score_positions(layer, q, k, c2p, p2c, input.max_seqlen, part);
-          part.sync();
+        for (size_t first = 0, end; first < sequences; first = end) {
+          end = in_groups ? end_of_group(input.cu_seqlens, first) : sequences;
+          const Range rows = take_sequences({first, end}), mine = own_rows(rows);
+          project_rows(layer, rows);
+          if (layer.relative) {
+            score_positions(layer, q, k, c2p, p2c, input.max_seqlen, part);
+            part.sync();
+          }
+          attend(q, context, layer.mask);
+          finish_in_chunks(layer, context.slice_rows(mine.begin, mine.size()), x.slice_rows(mine.begin, mine.size()),
+                           scratch, by_rows ? Part{} : part);
         }
-        attend(q, context, layer.mask);
-        finish_in_chunks(layer, context.slice_rows(rows.begin, rows.size()), x_rows, scratch, by_rows ? Part{} : part);
         continue;
       }
+      project_rows(layer, take_sequences({0, sequences}));
       // Behind the last keys and values only the needed rows go on.
       const View<float> needed_q = all_needed_q.slice_cols(0, own.size());
       const Range mine = part.share(needed.rows);
@@ -349,7 +388,8 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
       }
     }
     if (ends && final_norm_) {
-      const View<float> mine = all_rows && by_rows ? x_rows : share_of(needed, part);
+      const Range rows = own_rows({0, tokens});
+      const View<float> mine = all_rows && by_rows ? x.slice_rows(rows.begin, rows.size()) : share_of(needed, part);
       final_norm_.run(mine, mine);
     }
   });
