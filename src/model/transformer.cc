@@ -34,12 +34,13 @@ AttentionMask from_head(AttentionMask mask, size_t first) {
   return mask;
 }
 
-// f(rows) for pieces of at most kChunkRows, as even as can be.
+// f(rows) for pieces of at most `chunk` rows, as even as can be.
 template <class F>
-void for_chunks(Range rows, const F& f) {
-  const size_t pieces = (rows.size() + kChunkRows - 1) / kChunkRows;
+void for_chunks(Range rows, size_t chunk, const F& f) {
+  const size_t pieces = (rows.size() + chunk - 1) / chunk;
   for (size_t i = 0; i < pieces; ++i) {
-    f(Range{rows.begin + rows.size() * i / pieces, rows.begin + rows.size() * (i + 1) / pieces});
+    const Range piece = wde::share_of(rows.size(), 1, i, pieces);
+    f(Range{rows.begin + piece.begin, rows.begin + piece.end});
   }
 }
 
@@ -257,11 +258,9 @@ void Transformer::finish(const TransformerLayer& layer, View<const float> contex
 
 void Transformer::finish_in_chunks(const TransformerLayer& layer, View<const float> context, View<float> x,
                                    const Scratch& scratch, const Part& part) const {
-  const size_t chunk = scratch.normed.rows, pieces = (x.rows + chunk - 1) / chunk;
-  for (size_t i = 0; i < pieces; ++i) {
-    const size_t row = x.rows * i / pieces, rows = x.rows * (i + 1) / pieces - row;
-    finish(layer, context.slice_rows(row, rows), x.slice_rows(row, rows), scratch, part);
-  }
+  for_chunks({0, x.rows}, scratch.normed.rows, [&](Range rows) {
+    finish(layer, context.slice_rows(rows.begin, rows.size()), x.slice_rows(rows.begin, rows.size()), scratch, part);
+  });
 }
 
 void Transformer::forward(View<float> x, const ModelInput& input, LayerRange range, const AttnBackend& backend,
@@ -293,7 +292,8 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
     const View<const float> q = qkv.slice_cols(0, own.size()), k = qkv.slice_cols(own.size(), own_k),
                             v = qkv.slice_cols(own.size() + own_k, own_k);
     const bool by_rows = part.exchange == nullptr && tokens >= kRowsAMember * part.size;
-    // Of some rows, those of the member: between the attentions it meets nobody.
+    const Part together = by_rows ? Part{} : part;  // those who share the work on a row
+    // Of some rows, those of the member.
     const auto own_rows = [&](Range of) {
       const Range share = by_rows ? part.share(of.size()) : Range{0, of.size()};
       return Range{of.begin + share.begin, of.begin + share.end};
@@ -313,19 +313,12 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
     };
 
     const auto project_rows = [&](const TransformerLayer& layer, Range rows) {
-      if (by_rows) {
-        for_chunks(own_rows(rows), [&](Range r) {
-          project(layer, x.slice_rows(r.begin, r.size()), qkv.slice_rows(r.begin, r.size()), scratch, input, r.begin,
-                  {});
-        });
-      } else {
-        const size_t rows_at_once = scratch.normed.rows;  // all of them, but for several processes
-        for (size_t row = rows.begin; row < rows.end; row += rows_at_once) {
-          if (row > rows.begin) part.sync();  // everybody has done with the scratch
-          const size_t count = std::min(rows_at_once, rows.end - row);
-          project(layer, x.slice_rows(row, count), qkv.slice_rows(row, count), scratch, input, row, part);
-        }
-      }
+      const Range mine = own_rows(rows);
+      for_chunks(mine, scratch.normed.rows, [&](Range r) {
+        if (r.begin > mine.begin) together.sync();  // everybody has done with the scratch
+        project(layer, x.slice_rows(r.begin, r.size()), qkv.slice_rows(r.begin, r.size()), scratch, input, r.begin,
+                together);
+      });
       part.sync();
       if (layer.relative) {
         batch.c2p = layer.relative->has_keys() ? c2p : View<float>{};
@@ -356,7 +349,7 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
           }
           attend(q, context, layer.mask);
           finish_in_chunks(layer, context.slice_rows(mine.begin, mine.size()), x.slice_rows(mine.begin, mine.size()),
-                           scratch, by_rows ? Part{} : part);
+                           scratch, together);
         }
         continue;
       }
