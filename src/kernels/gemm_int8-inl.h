@@ -58,12 +58,10 @@ __attribute__((always_inline)) inline void prefetch_next_factors(const Int8Strip
   }
 }
 
-// Meanwhile pulls into the L2 cache what is `ahead` in each panel, `ahead_step` bytes a step. Whole unrolling as in
-// gemm-inl.h: GCC 12 keeps an array that any rolled loop touches in memory. Left to itself it does not inline the tile
-// either, and each costs a call.
+// Whole unrolling as in gemm-inl.h: GCC 12 keeps an array that any rolled loop touches in memory. Left to itself it
+// does not inline the tile either, and each costs a call.
 template <size_t kRows, size_t kVectors>
-__attribute__((always_inline)) inline void tile(const Int8Strip& s, size_t row, const int8_t* ahead,
-                                                size_t ahead_step) {
+__attribute__((always_inline)) inline void tile(const Int8Strip& s, size_t row) {
   IntVector acc[kRows * kVectors];
   // What the rows' zero points contribute is taken off before it is added.
   QuantizedRows rows = s.a.from_row(row);
@@ -80,6 +78,11 @@ __attribute__((always_inline)) inline void tile(const Int8Strip& s, size_t row, 
   const size_t lda = s.a.stride, panel = 4 * kPanelCols * s.groups, groups = s.groups * (4 / kTogether);
   const uint8_t* a = s.a.bytes(row);
   const int8_t* b = s.b.weights;
+  // A tile's share of what is ahead in each panel is that of its rows: all of it with the first tile, the cache could
+  // take nothing else.
+  constexpr size_t step = kTogether * kPanelCols;
+  const int8_t* ahead = s.ahead + step * groups * row / s.m;
+  const size_t ahead_step = (step * kRows + s.m - 1) / s.m;
   // Of what the sums will be stored and added to, a row at a time: it comes from the L2 cache or beyond, and all rows
   // at once would keep A and B waiting.
   const float *out = s.c + row * s.ldc, *residual = s.residual == nullptr ? out : s.residual + row * s.residual_stride;
@@ -92,7 +95,7 @@ __attribute__((always_inline)) inline void tile(const Int8Strip& s, size_t row, 
       __builtin_prefetch(residual + col);
     }
     const size_t end = groups * (part + 1) / kRows;
-    for (; g < end; ++g, b += kTogether * kPanelCols, ahead += ahead_step) {
+    for (; g < end; ++g, b += step, ahead += ahead_step) {
       IntVector bv[kVectors];
 #pragma GCC unroll 4
       for (size_t v = 0; v < kVectors; ++v) {
@@ -122,13 +125,11 @@ __attribute__((always_inline)) inline void tile(const Int8Strip& s, size_t row, 
 
 // `tiles` tiles one below the other, from `row` on.
 template <size_t kRows, size_t kVectors>
-void column_of_tiles(const Int8Strip& s, size_t row, size_t tiles, const int8_t* ahead, size_t ahead_step) {
-  for (; tiles > 0; --tiles, row += kRows, ahead += ahead_step * s.groups * (4 / kTogether)) {
-    tile<kRows, kVectors>(s, row, ahead, ahead_step);
-  }
+void column_of_tiles(const Int8Strip& s, size_t row, size_t tiles) {
+  for (size_t t = 0; t < tiles; ++t) tile<kRows, kVectors>(s, row + t * kRows);
 }
 
-using ColumnOfTiles = void (*)(const Int8Strip&, size_t, size_t, const int8_t*, size_t);
+using ColumnOfTiles = void (*)(const Int8Strip&, size_t, size_t);
 template <size_t kVectors, size_t... kRowsLessOne>
 constexpr std::array<ColumnOfTiles, sizeof...(kRowsLessOne)> tile_table(std::index_sequence<kRowsLessOne...>) {
   return {&column_of_tiles<kRowsLessOne + 1, kVectors>...};
@@ -136,15 +137,12 @@ constexpr std::array<ColumnOfTiles, sizeof...(kRowsLessOne)> tile_table(std::ind
 constexpr auto kWideTiles = tile_table<kTileVectors>(std::make_index_sequence<kTileRows>());
 constexpr auto kNarrowTiles = tile_table<kPanelCols / kLanes>(std::make_index_sequence<kTileRows>());
 
-// The tiles share the rows as evenly as can be, `taller` of them have one more; and what is to be pulled into the
-// cache: all of it with the first one, the cache could take nothing else.
+// The tiles share the rows as evenly as can be: `taller` of them have one more.
 void strip(const Int8Strip& s) {
   const size_t tiles = (s.m + kTileRows - 1) / kTileRows, rows = s.m / tiles, taller = s.m % tiles;
-  const size_t ahead_step = (kTogether * kPanelCols + tiles - 1) / tiles;
   const auto& table = s.cols > kPanelCols ? kWideTiles : kNarrowTiles;
-  if (taller > 0) table[rows](s, 0, taller, s.ahead, ahead_step);
-  table[rows - 1](s, taller * (rows + 1), tiles - taller, s.ahead + taller * ahead_step * s.groups * (4 / kTogether),
-                  ahead_step);
+  if (taller > 0) table[rows](s, 0, taller);
+  table[rows - 1](s, taller * (rows + 1), tiles - taller);
 }
 
 constexpr size_t kTileCols = kTileVectors * kLanes;
