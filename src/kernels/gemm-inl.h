@@ -14,32 +14,11 @@
 
 #include "kernels/gemm.h"
 #include "kernels/partial-inl.h"
+#include "kernels/tile-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace wde::kernels {
 namespace HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
-using TileTag = hn::CappedTag<float, 16>;
-
-// Tile shape by register file. The accumulators (rows x vectors) plus the vectors of a B row plus one broadcast fit the
-// registers, and there are at least latency x FMA-ports chains.
-#if HWY_TARGET == HWY_SCALAR
-inline constexpr size_t kLanes = 1, kTileVectors = 16, kTileRows = 1;
-#elif HWY_MAX_BYTES == 64  // AVX-512: 14 x 32, 28 of 32 registers
-inline constexpr size_t kLanes = 16, kTileVectors = 2, kTileRows = 14;
-#elif HWY_MAX_BYTES == 32  // AVX2: 6 x 16, 12 of 16 registers
-inline constexpr size_t kLanes = 8, kTileVectors = 2, kTileRows = 6;
-#elif HWY_ARCH_X86         // SSE4: 3 x 16, 12 of 16 registers
-inline constexpr size_t kLanes = 4, kTileVectors = 4, kTileRows = 3;
-#else                      // NEON: 6 x 16, 24 of 32 registers
-inline constexpr size_t kLanes = 4, kTileVectors = 4, kTileRows = 6;
-#endif
-inline constexpr size_t kTileCols = kTileVectors * kLanes;  // 32 on AVX-512 (two panels), else 16
-static_assert(kTileCols % kPanelCols == 0);
-// Narrow tiles serve the last 16 columns where the full tile has 32.
-inline constexpr size_t kNarrowVectors = kPanelCols / kLanes;
-
 // B as the tile reads it: row kk, column c is at data[kk * row_stride + (c / 16) * panel_stride + c % 16].
 struct TileB {
   const float* data;
@@ -70,33 +49,21 @@ struct TileC {
   }
 };
 
-using TileVector = hn::Vec<TileTag>;
-
-// The accumulators += A * B; formats of B have their own (gemm_bf16.cc). The loops over the accumulators must be
-// unrolled wholly: GCC 12 keeps an array that any rolled loop touches in memory, and the tile loses a quarter of its
-// speed.
+// The accumulators += A * B; formats of B have their own (gemm_bf16.cc).
 template <size_t kRows, size_t kVectors>
 HWY_INLINE void accumulate(const float* HWY_RESTRICT a, size_t lda, const TileB& b, size_t k,
                            TileVector (&acc)[kRows * kVectors]) {
-  const TileTag d;
-  using V = TileVector;
   const float* HWY_RESTRICT b_row = b.data;
   const ptrdiff_t ahead = b.ahead - b.data;
   for (size_t kk = 0; kk < k; ++kk, b_row += b.row_stride) {
+    TileVector bv[kVectors];
 #pragma GCC unroll 16
-    for (size_t v = 0; v < kVectors; v += kPanelCols / kLanes) {
-      __builtin_prefetch(b_row + ahead + v * kLanes / kPanelCols * b.panel_stride, 0, 3);
+    for (size_t v = 0; v < kVectors; ++v) {
+      const float* p = b_row + v * kLanes / kPanelCols * b.panel_stride;
+      if (v * kLanes % kPanelCols == 0) __builtin_prefetch(p + ahead, 0, 3);
+      bv[v] = hn::LoadU(TileTag(), p + v * kLanes % kPanelCols);
     }
-    V bv[kVectors];
-#pragma GCC unroll 16
-    for (size_t v = 0; v < kVectors; ++v)
-      bv[v] = hn::LoadU(d, b_row + v * kLanes / kPanelCols * b.panel_stride + v * kLanes % kPanelCols);
-#pragma GCC unroll 16
-    for (size_t r = 0; r < kRows; ++r) {
-      const V av = hn::Set(d, a[r * lda + kk]);
-#pragma GCC unroll 16
-      for (size_t v = 0; v < kVectors; ++v) acc[r * kVectors + v] = hn::MulAdd(av, bv[v], acc[r * kVectors + v]);
-    }
+    accumulate_row<kRows, kVectors>(a + kk, lda, bv, acc);
   }
 }
 

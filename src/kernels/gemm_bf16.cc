@@ -9,7 +9,6 @@
 #include <bit>
 
 #include "kernels/gemm_blocks-inl.h"
-#include "kernels/gemm_row-inl.h"
 #include "kernels/pack_columns.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -10,7 +10,6 @@
 
 #include "kernels/dispatch.h"
 #include "kernels/gemm_blocks-inl.h"
-#include "kernels/gemm_row-inl.h"
 #include "kernels/pack_columns.h"
 
 HWY_BEFORE_NAMESPACE();
