@@ -19,10 +19,10 @@ AttentionArgs only_heads(AttentionArgs args, size_t first_kv_head, size_t kv_hea
   const size_t group = args.num_heads / args.num_kv_heads, first = first_kv_head * group;
   args.num_heads = kv_heads * group;
   args.num_kv_heads = kv_heads;
-  args.q += first * args.head_dim;
+  args.q += first * args.head_floats();
   args.out += first * args.head_dim;
-  args.k += first_kv_head * args.head_dim;
-  args.v += first_kv_head * args.head_dim;
+  args.k += first_kv_head * args.head_floats();
+  args.v += first_kv_head * args.head_floats();
   if (args.alibi_slopes) args.alibi_slopes += first;
   if (args.relative_bias) args.relative_bias += first * (2 * args.relative_span - 1);
   if (args.c2p) args.c2p += first * args.positions;
@@ -89,6 +89,7 @@ void AttnBackend::attend(View<const float> q, View<const float> k, View<const fl
   args.head_dim = heads.head_dim;
   args.scale = mask.scale;
   args.bf16 = mask.bf16;
+  args.rounded = batch.rounded;
   args.causal = !bidirectional_ && !mask.bidirectional;
   const int64_t growth = args.causal ? 0 : mask.bidirectional_growth;
   args.window_left = mask.window_left < 0 ? mask.window_left : mask.window_left + growth;

@@ -50,6 +50,9 @@ struct AttentionBatch {
   // The last unseen_lens[s] keys and values of a sequence are seen by none of its queries. Sequences behind the span's
   // end have no such ones.
   std::span<const int32_t> unseen_lens;
+  // Queries, keys and values are of bfloat16, two in a float: all their columns are half as many. Only with an even
+  // head_dim, AttentionMask::bf16, a backend that takes_rounded(), and without prefixes and disentangled attention.
+  bool rounded = false;
   // Disentangled attention: q . Krel of each query row, k . Qrel of each key row, [rows, num_heads * positions], before
   // the scale. Either may be empty.
   View<const float> c2p, p2c;
@@ -69,6 +72,7 @@ class AttnBackend {
   virtual std::string refuses(const AttentionMask& mask) const = 0;
   // False: a row's last bits may depend on the other rows of the call, so a text's on what else is in its batch.
   virtual bool batch_invariant() const { return true; }
+  virtual bool takes_rounded() const { return false; }
   // Of one member, for sequences of up to max_seqlen: what attend_sequence() needs.
   virtual size_t scratch_floats(size_t max_seqlen, const HeadShape& heads) const = 0;
   // ... and what attend() needs.

@@ -8,6 +8,7 @@ namespace {
 class FlashAttention : public AttnBackend {
  public:
   std::string refuses(const AttentionMask&) const override { return ""; }
+  bool takes_rounded() const override { return true; }
   size_t scratch_floats(size_t max_seqlen, const HeadShape& heads) const override {
     return kernels::flash_attention_scratch(max_seqlen, heads.head_dim, heads.num_heads / heads.num_kv_heads);
   }

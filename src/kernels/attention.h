@@ -15,7 +15,7 @@ inline constexpr int64_t kNoWindow = -1;
 //   x - alibi_slope * |j - i| + relative_bias(j - i)
 // where what is absent (nullptr, 0) is left out; then the mask, then the softmax.
 struct AttentionArgs {
-  // [q_len, num_heads * head_dim], q_stride floats between rows; k, v alike with num_kv_heads.
+  // [q_len, num_heads * head_floats()], q_stride floats between rows; k, v alike with num_kv_heads.
   const float* q = nullptr;
   const float* k = nullptr;
   const float* v = nullptr;
@@ -27,6 +27,7 @@ struct AttentionArgs {
   size_t q_begin = 0;
   float scale = 1.0f;                // > 0
   bool bf16 = false;                 // a kernel may round the operands of both products to bfloat16
+  bool rounded = false;              // q, k and v are that already, two in a float; with bf16 and an even head_dim
   bool causal = false;               // key j is seen by query i only if j <= i
   int64_t window_left = kNoWindow;   // ... only if i - j <= window_left
   int64_t window_right = kNoWindow;  // ... only if j - i <= window_right
@@ -42,6 +43,8 @@ struct AttentionArgs {
   const float* c2p = nullptr;  // [q_len, num_heads * positions]
   const float* p2c = nullptr;  // [k_len, num_heads * positions]
   size_t c2p_stride = 0, p2c_stride = 0;
+
+  size_t head_floats() const { return rounded ? head_dim / 2 : head_dim; }  // of a head in a row of q, k or v
 };
 
 // Floats of scratch that flash_attention needs for sequences of up to max_k_len keys and as many queries, with `group`
@@ -51,7 +54,8 @@ size_t flash_attention_scratch(size_t max_k_len, size_t head_dim, size_t group =
 // Tiled; one pass over the keys while a block of scores fits the L2 cache, online softmax over blocks of keys beyond
 // (Dao et al. 2022, Milakov & Gimelshein 2018). A row whose mask allows no key becomes zeros. args.bf16 has queries,
 // keys, values and exponentials rounded, sums and softmax in float32: twice as fast where bf16_pairs() (gemm_bf16.h),
-// which must have been true on x86 where the kernels run on AVX-512; right but slow elsewhere.
+// which must have been true on x86 where the kernels run on AVX-512; right but slow elsewhere. No other kernel takes
+// args.rounded.
 void flash_attention(const AttentionArgs& args, float* scratch) noexcept;
 
 // Chunks of queries over chunks of keys with a running maximum and sum (Rabe & Staats 2021, as in xFormers). What it

@@ -29,7 +29,7 @@ HWY_INLINE void attend_chunk(const AttentionArgs& a, const QueryBlock& chunk, fl
   float* const packed = scratch;
   float* const values = packed + kKeyChunk * a.head_dim;
   const Scores scores{values + kKeyChunk * padded_dim, padded_stride(kKeyChunk)};
-  const FloatProducts format(nullptr);
+  const FloatProducts format(a, nullptr);
   const KeyRange seen = look(a, chunk);
   for (size_t r = 0; r < chunk.rows; ++r) {
     chunk.sum[r] = 0.0f;

@@ -28,7 +28,7 @@ class Flash {
   using B = typename Format::B;
 
  public:
-  Flash(const AttentionArgs& a, float* scratch) : a_(a), format_(scratch) {
+  Flash(const AttentionArgs& a, float* scratch) : a_(a), format_(a, scratch) {
     // A window's keys are few, wherever they lie: one pass (a block's queries reach further than one of them).
     const size_t window = window_keys(a) + kQueryBlock + 2 * kPanelCols;
     one_pass_ = HWY_MIN(a.k_len, window) <= kKeyBlock;
@@ -44,8 +44,8 @@ class Flash {
 
   void run() {
     for (size_t kv_head = 0; kv_head < a_.num_kv_heads; ++kv_head) {
-      k_ = a_.k + kv_head * a_.head_dim;
-      v_ = a_.v + kv_head * a_.head_dim;
+      k_ = a_.k + kv_head * a_.head_floats();
+      v_ = a_.v + kv_head * a_.head_floats();
       if (one_pass_) {
         run_one_pass(kv_head);
       } else {
@@ -62,7 +62,7 @@ class Flash {
     return {head,
             first,
             rows,
-            a_.q + first * a_.q_stride + head * a_.head_dim,
+            a_.q + first * a_.q_stride + head * a_.head_floats(),
             a_.out + first * a_.out_stride + head * a_.head_dim,
             seen_,
             max,

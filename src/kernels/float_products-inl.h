@@ -10,6 +10,7 @@
 
 #include <algorithm>
 
+#include "kernels/attention.h"
 #include "kernels/gemm-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -71,7 +72,7 @@ struct FloatProducts {
   // Rows of V are rows of B as they lie, unless a whole panel of them would reach into the neighbour's.
   static constexpr bool kTakesValuesAsTheyAre = true;
   static constexpr size_t scratch(size_t /*head_dim*/) { return 0; }
-  explicit FloatProducts(float* /*scratch*/) {}
+  FloatProducts(const AttentionArgs& /*args*/, float* /*scratch*/) {}
 
   void pack_keys(const float* k, size_t stride, size_t count, size_t head_dim, float* out) const {
     pack_panels(k, stride, count, head_dim, out);

@@ -1,8 +1,9 @@
 // The int8 tile, included by the file of each instruction set inside a namespace of its own, with the set switched on
 // and these defined: IntVector, FloatVector, kLanes (columns a vector), kTileVectors, kTileRows, kTogether (rows of B
-// side by side: 4 bytes, or 2 in pairs), kByteZero (what dot takes off a byte before it multiplies), and load,
-// load_weights, broadcast, broadcast_int, dot, multiply, multiply_add, to_float, add, set, zero, load_floats,
-// load_some, store_floats, store_some. No #pragma once: it is included again and again.
+// side by side: 4 bytes, or 2 in pairs), kByteZero (what dot takes off a byte before it multiplies), kRounds (whether
+// store and store_some take a uint16_t* too), and load, load_weights, broadcast, broadcast_int, dot, multiply,
+// multiply_add, to_float, add, set, zero, load_floats, load_some, store, store_some. No #pragma once: it is included
+// again and again.
 
 // Hides where a pointer came from: GCC would keep the addresses of all rows, most of them in memory, where one that
 // goes from row to row does.
@@ -11,13 +12,13 @@ __attribute__((always_inline)) inline void one_pointer(T*& p) {
   asm("" : "+r"(p));
 }
 
-// The sums of the tile from `row` on as floats, with what C asks for.
-template <size_t kRows, size_t kVectors, bool kWhole, bool kResidual>
-__attribute__((always_inline)) inline void store_tile(const Int8Strip& s, size_t row,
+// The sums of the tile from `row` on as numbers of C, with what it asks for.
+template <size_t kRows, size_t kVectors, bool kWhole, bool kResidual, class C>
+__attribute__((always_inline)) inline void store_tile(const Int8Strip& s, size_t row, C* c,
                                                       const IntVector (&acc)[kRows * kVectors]) {
   // Copies: a store may change what `s` points to, for all that the compiler knows.
   const size_t cols = s.cols, ldc = s.ldc, residual_stride = s.residual_stride;
-  float* c = s.c + row * ldc;
+  c += row * ldc;
   const float* residual = kResidual ? s.residual + row * residual_stride : nullptr;
   QuantizedRows a = s.a.from_row(row);
   FloatVector col_scales[kVectors], bias[kVectors];
@@ -36,7 +37,7 @@ __attribute__((always_inline)) inline void store_tile(const Int8Strip& s, size_t
       FloatVector x = multiply_add(multiply(to_float(acc[r * kVectors + v]), row_scale), col_scales[v], bias[v]);
       if (kResidual) x = add(x, kWhole ? load_floats(residual + col) : load_some(residual + col, cols - col));
       if (kWhole) {
-        store_floats(c + col, x);
+        store(c + col, x);
       } else {
         store_some(c + col, x, cols - col);
       }
@@ -85,10 +86,12 @@ __attribute__((always_inline)) inline void tile(const Int8Strip& s, size_t row) 
   const size_t ahead_step = (step * kRows + s.m - 1) / s.m;
   // Of what the sums will be stored and added to, a row at a time: it comes from the L2 cache or beyond, and all rows
   // at once would keep A and B waiting.
-  const float *out = s.c + row * s.ldc, *residual = s.residual == nullptr ? out : s.residual + row * s.residual_stride;
-  const size_t residual_stride = s.residual == nullptr ? s.ldc : s.residual_stride;
+  const size_t out_step = s.rounded != nullptr ? s.ldc / 2 : s.ldc;
+  const float* out = (s.rounded != nullptr ? reinterpret_cast<const float*>(s.rounded) : s.c) + row * out_step;
+  const float* residual = s.residual == nullptr ? out : s.residual + row * s.residual_stride;
+  const size_t residual_step = s.residual == nullptr ? out_step : s.residual_stride;
   size_t g = 0;
-  for (size_t part = 0; part < kRows; ++part, out += s.ldc, residual += residual_stride) {
+  for (size_t part = 0; part < kRows; ++part, out += out_step, residual += residual_step) {
 #pragma GCC unroll 4
     for (size_t col = 0; col < kVectors * kLanes; col += kPanelCols) {
       __builtin_prefetch(out + col, 1, 3);
@@ -112,14 +115,20 @@ __attribute__((always_inline)) inline void tile(const Int8Strip& s, size_t row) 
   }
 
   const bool whole = s.cols == kVectors * kLanes;
+  if constexpr (kRounds) {
+    if (s.rounded != nullptr) {
+      if (whole) return store_tile<kRows, kVectors, true, false>(s, row, s.rounded, acc);
+      return store_tile<kRows, kVectors, false, false>(s, row, s.rounded, acc);
+    }
+  }
   if (whole && s.residual == nullptr) {
-    store_tile<kRows, kVectors, true, false>(s, row, acc);
+    store_tile<kRows, kVectors, true, false>(s, row, s.c, acc);
   } else if (whole) {
-    store_tile<kRows, kVectors, true, true>(s, row, acc);
+    store_tile<kRows, kVectors, true, true>(s, row, s.c, acc);
   } else if (s.residual == nullptr) {
-    store_tile<kRows, kVectors, false, false>(s, row, acc);
+    store_tile<kRows, kVectors, false, false>(s, row, s.c, acc);
   } else {
-    store_tile<kRows, kVectors, false, true>(s, row, acc);
+    store_tile<kRows, kVectors, false, true>(s, row, s.c, acc);
   }
 }
 

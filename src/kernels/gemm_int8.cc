@@ -145,8 +145,10 @@ void pack_weight_int8(const float* w, size_t n, size_t k, size_t first_column, c
   }
 }
 
-void gemm_int8(const QuantizedRows& a, const PackedInt8& b, float* c, size_t ldc, size_t m, size_t n, size_t k,
-               const GemmEpilogue& e) noexcept {
+namespace {
+// C is `c` or `rounded`.
+void run_strips(const QuantizedRows& a, const PackedInt8& b, float* c, uint16_t* rounded, size_t ldc, size_t m,
+                size_t n, size_t k, const GemmEpilogue& e) noexcept {
   if (m == 0 || n == 0) return;
   const Int8Kernel& kernel = *chosen().load(std::memory_order_relaxed);
   const size_t blocks = (m + kBlockRows - 1) / kBlockRows, groups = int8_groups(k);
@@ -160,7 +162,8 @@ void gemm_int8(const QuantizedRows& a, const PackedInt8& b, float* c, size_t ldc
       s.ahead = next < n                                   ? b.from_column(next, k).weights
                 : block + 1 == blocks && e.next != nullptr ? static_cast<const int8_t*>(e.next)
                                                            : b.weights;
-      s.c = c + row * ldc + col;
+      s.c = c == nullptr ? nullptr : c + row * ldc + col;
+      s.rounded = rounded == nullptr ? nullptr : rounded + row * ldc + col;
       s.ldc = ldc;
       s.bias = e.bias != nullptr ? e.bias + col : nullptr;
       s.residual = e.residual != nullptr ? e.residual + row * e.residual_stride + col : nullptr;
@@ -173,6 +176,22 @@ void gemm_int8(const QuantizedRows& a, const PackedInt8& b, float* c, size_t ldc
       if (e.activation != Activation::kNone) activate(e.activation, s.c, rows, s.cols, ldc);
     }
   }
+}
+}  // namespace
+
+void gemm_int8(const QuantizedRows& a, const PackedInt8& b, float* c, size_t ldc, size_t m, size_t n, size_t k,
+               const GemmEpilogue& epilogue) noexcept {
+  run_strips(a, b, c, nullptr, ldc, m, n, k, epilogue);
+}
+
+bool int8_rounds() noexcept { return chosen().load(std::memory_order_relaxed)->rounds && bf16_pairs(); }
+
+void gemm_int8_rounded(const QuantizedRows& a, const PackedInt8& b, const Bf16Rows& c, size_t m, size_t n, size_t k,
+                       const GemmEpilogue& epilogue) noexcept {
+  GemmEpilogue e = epilogue;
+  e.residual = nullptr;
+  e.activation = Activation::kNone;
+  run_strips(a, b, nullptr, c.data, c.stride, m, n, k, e);
 }
 
 }  // namespace wde::kernels

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "kernels/gemm.h"
+#include "kernels/gemm_bf16.h"
 
 namespace wde::kernels {
 
@@ -67,6 +68,12 @@ void pack_weight_int8(const float* w, size_t n, size_t k, size_t first_column, c
 
 void gemm_int8(const QuantizedRows& a, const PackedInt8& b, float* c, size_t ldc, size_t m, size_t n, size_t k,
                const GemmEpilogue& epilogue) noexcept;
+
+// C rounded to bfloat16: what round_rows() would make of gemm_int8()'s, to the last bit. Of the epilogue the bias and
+// `next`. Only where int8_rounds().
+void gemm_int8_rounded(const QuantizedRows& a, const PackedInt8& b, const Bf16Rows& c, size_t m, size_t n, size_t k,
+                       const GemmEpilogue& epilogue) noexcept;
+bool int8_rounds() noexcept;
 
 // "AVX512-VNNI", "AVX-VNNI", "AVX2", "I8MM", "DOTPROD" or "PORTABLE" (plain loops, slower than float32): the best that
 // this CPU has.

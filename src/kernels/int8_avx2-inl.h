@@ -4,6 +4,7 @@
 using IntVector = __m256i;
 using FloatVector = __m256;
 constexpr size_t kLanes = 8, kTileVectors = 2;
+constexpr bool kRounds = false;
 
 inline IntVector load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
 inline IntVector broadcast_int(int32_t x) { return _mm256_set1_epi32(x); }
@@ -20,7 +21,7 @@ inline FloatVector multiply(FloatVector a, FloatVector b) { return _mm256_mul_ps
 inline FloatVector multiply_add(FloatVector a, FloatVector b, FloatVector c) { return _mm256_fmadd_ps(a, b, c); }
 inline FloatVector add(FloatVector a, FloatVector b) { return _mm256_add_ps(a, b); }
 inline FloatVector load_floats(const float* p) { return _mm256_loadu_ps(p); }
-inline void store_floats(float* p, FloatVector x) { _mm256_storeu_ps(p, x); }
+inline void store(float* p, FloatVector x) { _mm256_storeu_ps(p, x); }
 inline __m256i first(size_t n) {
   const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n < kLanes ? n : kLanes)), lanes);

@@ -4,6 +4,7 @@
 using IntVector = int32x4_t;
 using FloatVector = float32x4_t;
 constexpr size_t kLanes = 4, kTileVectors = 4, kTileRows = 6, kTogether = 4;
+constexpr bool kRounds = false;
 
 inline IntVector load(const int32_t* p) { return vld1q_s32(p); }
 inline IntVector load_weights(const int8_t* p) { return vreinterpretq_s32_s8(vld1q_s8(p)); }
@@ -21,7 +22,7 @@ inline FloatVector multiply(FloatVector a, FloatVector b) { return vmulq_f32(a, 
 inline FloatVector multiply_add(FloatVector a, FloatVector b, FloatVector c) { return vfmaq_f32(c, a, b); }
 inline FloatVector add(FloatVector a, FloatVector b) { return vaddq_f32(a, b); }
 inline FloatVector load_floats(const float* p) { return vld1q_f32(p); }
-inline void store_floats(float* p, FloatVector x) { vst1q_f32(p, x); }
+inline void store(float* p, FloatVector x) { vst1q_f32(p, x); }
 inline FloatVector load_some(const float* p, size_t n) {
   float lanes[kLanes] = {};
   for (size_t i = 0; i < n && i < kLanes; ++i) lanes[i] = p[i];

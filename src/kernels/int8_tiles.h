@@ -10,7 +10,8 @@ struct Int8Strip {
   QuantizedRows a;
   PackedInt8 b;
   const int8_t* ahead;  // what to pull into the L2 cache meanwhile: the next strip's weights, or b's own
-  float* c;
+  float* c;             // one of the two
+  uint16_t* rounded;    // to bfloat16; then there is no residual
   size_t ldc;
   const float* bias;      // [cols rounded up to 16] or nullptr
   const float* residual;  // or nullptr
@@ -22,7 +23,8 @@ struct Int8Kernel {
   const char* name;
   size_t tile_cols;
   void (*strip)(const Int8Strip& strip);
-  bool pairs = false;  // its operands are in pairs, see gemm_int8.h
+  bool pairs = false;   // its operands are in pairs, see gemm_int8.h
+  bool rounds = false;  // its strip takes `rounded`, where the CPU has AVX512-BF16
 };
 
 // nullptr where the compiler does not know the instruction set.

@@ -152,8 +152,13 @@ size_t Transformer::arena_floats(size_t tokens, size_t max_seqlen, size_t team, 
          256;
 }
 
+bool Transformer::rounds(const TransformerLayer& layer, const ModelInput& input, const AttnBackend& backend) const {
+  return layer.mask.bf16 && layer.qkv.rounds() && backend.takes_rounded() && heads_.head_dim % 2 == 0 &&
+         !layer.q_norm && layer.rope == nullptr && !layer.relative && input.prefix_lens.empty();
+}
+
 // First half of a layer up to the attention, for rows from first_row of the batch on.
-void Transformer::project(const TransformerLayer& layer, View<const float> x, View<float> qkv, const Scratch& scratch,
+void Transformer::project(const TransformerLayer& layer, View<const float> x, const Qkv& to, const Scratch& scratch,
                           const ModelInput& input, size_t first_row, const Part& part) const {
   if (layer.attention_in) {
     const Range rows = part.share(x.rows);
@@ -161,6 +166,8 @@ void Transformer::project(const TransformerLayer& layer, View<const float> x, Vi
     part.sync();
     x = scratch.normed.slice_rows(0, x.rows);
   }
+  if (to.rounded) return layer.qkv.run_rounded(x, to.all, part, scratch.linear.data);
+  const View<float> qkv = to.all;
   layer.qkv.run(x, qkv, Activation::kNone, part, scratch.linear.data);
   if (!layer.q_norm && layer.rope == nullptr) return;
   part.sync();
@@ -287,10 +294,14 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
   team.run([&](const Part& part) {
     const HeadShape heads = heads_of(part);
     const Range own = part.own(q_cols, group_cols);  // the heads' columns of the context
-    const size_t own_k = heads.num_kv_heads * head_dim;
-    const View<float> qkv = all_qkv.slice_cols(0, own.size() + 2 * own_k);
-    const View<const float> q = qkv.slice_cols(0, own.size()), k = qkv.slice_cols(own.size(), own_k),
-                            v = qkv.slice_cols(own.size() + own_k, own_k);
+    const auto qkv_of = [&](const TransformerLayer& layer) {
+      const bool rounded = rounds(layer, input, backend);
+      const size_t together = rounded ? 2 : 1, own_q = own.size() / together;
+      const size_t own_k = heads.num_kv_heads * head_dim / together;
+      // Rows close together, so that halves need half of the cache.
+      const size_t stride = rounded ? padded_stride(all_qkv.cols / together) : all_qkv.stride;
+      return Qkv{{all_qkv.data, tokens, own_q + 2 * own_k, stride}, own_q, own_k, rounded};
+    };
     const bool by_rows = part.exchange == nullptr && tokens >= kRowsAMember * part.size;
     const Part together = by_rows ? Part{} : part;  // those who share the work on a row
     // Of some rows, those of the member.
@@ -304,15 +315,16 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
     batch.max_seqlen = input.max_seqlen;
     batch.prefix_rows = input.prefix_rows;
     batch.prefix_lens = input.prefix_lens;
-    const auto attend = [&](View<const float> queries, View<float> out, const AttentionMask& mask) {
+    const auto attend = [&](View<const float> queries, const Qkv& qkv, View<float> out, const AttentionMask& mask) {
+      batch.rounded = qkv.rounded;
       if (own.size() > 0) {
-        backend.attend(queries, k, v, out.slice_cols(own.begin, own.size()), heads,
+        backend.attend(queries, qkv.k(), qkv.v(), out.slice_cols(own.begin, own.size()), heads,
                        from_head(mask, own.begin / head_dim), batch, attention_scratch, part);
       }
       part.complete(out, group_cols);
     };
 
-    const auto project_rows = [&](const TransformerLayer& layer, Range rows) {
+    const auto project_rows = [&](const TransformerLayer& layer, const Qkv& qkv, Range rows) {
       const Range mine = own_rows(rows);
       for_chunks(mine, scratch.normed.rows, [&](Range r) {
         if (r.begin > mine.begin) together.sync();  // everybody has done with the scratch
@@ -338,39 +350,40 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
 
     for (size_t i = range.first; i < last; ++i) {
       const TransformerLayer& layer = *layers_[order_[i]];
+      const Qkv qkv = qkv_of(layer);
       if (i + 1 < layers() || all_rows) {
         for (size_t first = 0, end; first < sequences; first = end) {
           end = in_groups ? end_of_group(input.cu_seqlens, first) : sequences;
           const Range rows = take_sequences({first, end}), mine = own_rows(rows);
-          project_rows(layer, rows);
+          project_rows(layer, qkv, rows);
           if (layer.relative) {
-            score_positions(layer, q, k, c2p, p2c, input.max_seqlen, part);
+            score_positions(layer, qkv.q(), qkv.k(), c2p, p2c, input.max_seqlen, part);
             part.sync();
           }
-          attend(q, context, layer.mask);
+          attend(qkv.q(), qkv, context, layer.mask);
           finish_in_chunks(layer, context.slice_rows(mine.begin, mine.size()), x.slice_rows(mine.begin, mine.size()),
                            scratch, together);
         }
         continue;
       }
-      project_rows(layer, take_sequences({0, sequences}));
+      project_rows(layer, qkv, take_sequences({0, sequences}));
       // Behind the last keys and values only the needed rows go on.
-      const View<float> needed_q = all_needed_q.slice_cols(0, own.size());
+      const View<float> needed_q = all_needed_q.slice_cols(0, qkv.q_cols);
       const Range mine = part.share(needed.rows);
       for (size_t r = mine.begin; r < mine.end; ++r) {
         const auto row = static_cast<size_t>(input.row_indices[r]);
         std::copy_n(x.row(row), hidden_, needed.row(r));
-        std::copy_n(q.row(row), own.size(), needed_q.row(r));
+        std::copy_n(qkv.q().row(row), qkv.q_cols, needed_q.row(r));
       }
       part.sync();
       batch.cu_rows = input.cu_rows;
       batch.q_positions = input.row_positions;
       if (layer.relative) {
-        score_positions(layer, needed_q, k, c2p, p2c, input.max_seqlen, part);
+        score_positions(layer, needed_q, qkv.k(), c2p, p2c, input.max_seqlen, part);
         part.sync();
       }
       const View<float> needed_context = context.slice_rows(0, needed.rows);
-      attend(needed_q, needed_context, layer.mask);
+      attend(needed_q, qkv, needed_context, layer.mask);
       if (part.exchange != nullptr || needed.rows <= chunk) {
         finish_in_chunks(layer, needed_context, needed, scratches, part);
       } else {

@@ -81,6 +81,18 @@ class Transformer {
               experts.data != nullptr ? experts.slice_rows(begin, count) : experts, linear.slice_rows(begin, count)};
     }
   };
+  // Queries, keys and values of some rows, side by side.
+  struct Qkv {
+    View<float> all;
+    size_t q_cols = 0, k_cols = 0;  // floats
+    bool rounded = false;           // to bfloat16, two in a float
+    View<float> q() const { return all.slice_cols(0, q_cols); }
+    View<float> k() const { return all.slice_cols(q_cols, k_cols); }
+    View<float> v() const { return all.slice_cols(q_cols + k_cols, k_cols); }
+    Qkv slice_rows(size_t begin, size_t count) const { return {all.slice_rows(begin, count), q_cols, k_cols, rounded}; }
+  };
+  // Whether nothing needs the layer's queries and keys as floats: its product may round them for the attention.
+  bool rounds(const TransformerLayer& layer, const ModelInput& input, const AttnBackend& backend) const;
   size_t inner_cols() const;
   size_t expert_cols() const;                  // of the experts' scratch; 0: no layer has them
   size_t linear_scratch() const;               // floats a row, of the Linear that needs most
@@ -88,7 +100,7 @@ class Transformer {
   HeadShape heads_of(const Part& part) const;  // that its process has
   void score_positions(const TransformerLayer& layer, View<const float> q, View<const float> k, View<float> c2p,
                        View<float> p2c, size_t max_seqlen, const Part& part) const;
-  void project(const TransformerLayer& layer, View<const float> x, View<float> qkv, const Scratch& scratch,
+  void project(const TransformerLayer& layer, View<const float> x, const Qkv& qkv, const Scratch& scratch,
                const ModelInput& input, size_t first_row, const Part& part) const;
   void add(const Linear& linear, View<const float> in, const Norm& inner, bool inner_of_sum, const Norm& sum,
            View<float> x, const Scratch& scratch, const Part& part) const;

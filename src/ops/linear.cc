@@ -149,7 +149,7 @@ const void* Linear::weights_of(const Part& part) const noexcept {
 }
 
 void Linear::run_columns(View<const float> x, View<float> y, kernels::GemmEpilogue epilogue, const Part& part,
-                         float* scratch) const noexcept {
+                         float* scratch, bool rounded) const noexcept {
   const kernels::QuantizedRows bytes{reinterpret_cast<uint8_t*>(scratch), kernels::quantized_stride(in_)};
   const kernels::Bf16Rows halves{reinterpret_cast<uint16_t*>(scratch), kernels::bf16_row_stride(in_)};
   const bool pairs = pairs_ && scratch != nullptr;
@@ -181,9 +181,12 @@ void Linear::run_columns(View<const float> x, View<float> y, kernels::GemmEpilog
     case WeightFormat::kFloat16:
       return kernels::gemm_f16(x.data, x.stride, halves_ + mine.begin * in_, out, y.stride, x.rows, mine.size(), in_,
                                epilogue);
-    case WeightFormat::kInt8:
-      return kernels::gemm_int8(bytes, int8_.from_column(mine.begin, in_), out, y.stride, x.rows, mine.size(), in_,
-                                epilogue);
+    case WeightFormat::kInt8: {
+      const kernels::PackedInt8 weights = int8_.from_column(mine.begin, in_);
+      if (!rounded) return kernels::gemm_int8(bytes, weights, out, y.stride, x.rows, mine.size(), in_, epilogue);
+      const kernels::Bf16Rows to{reinterpret_cast<uint16_t*>(y.data) + mine.begin, 2 * y.stride};
+      return kernels::gemm_int8_rounded(bytes, weights, to, x.rows, mine.size(), in_, epilogue);
+    }
   }
 }
 
@@ -192,6 +195,10 @@ void Linear::run(View<const float> x, View<float> y, Activation activation, cons
   kernels::GemmEpilogue epilogue;
   epilogue.activation = activation;
   run_columns(x, y, epilogue, part, scratch);
+}
+
+void Linear::run_rounded(View<const float> x, View<float> y, const Part& part, float* scratch) const noexcept {
+  run_columns(x, y, {}, part, scratch, true);
 }
 
 void Linear::run_add(View<const float> x, View<const float> residual, View<float> y, const Part& part,

@@ -62,6 +62,9 @@ class Linear {
            float* scratch = nullptr) const noexcept;
   void run_add(View<const float> x, View<const float> residual, View<float> y, const Part& part = {},
                float* scratch = nullptr) const noexcept;
+  // y rounded to bfloat16, two of them in a float: y [rows, out_features / 2]. Only where rounds().
+  void run_rounded(View<const float> x, View<float> y, const Part& part, float* scratch) const noexcept;
+  bool rounds() const { return format_ == WeightFormat::kInt8 && kernels::int8_rounds() && out_ % 2 == 0; }
   // This one's product is followed by that of `next`, which stays where it is: its weights come to the cache meanwhile.
   void precede(const Linear& next) { next_ = &next; }
   Range columns(const Part& part) const { return part.share(out_, 2 * kernels::kPanelCols); }
@@ -84,8 +87,8 @@ class Linear {
   void pack(const float* rows, size_t count, size_t first);
   // The first that this member reads; nullptr: none are here.
   const void* weights_of(const Part& part) const noexcept;
-  void run_columns(View<const float> x, View<float> y, kernels::GemmEpilogue epilogue, const Part& part,
-                   float* scratch) const noexcept;
+  void run_columns(View<const float> x, View<float> y, kernels::GemmEpilogue epilogue, const Part& part, float* scratch,
+                   bool rounded = false) const noexcept;
 
   size_t in_ = 0, out_ = 0;
   WeightArena* arena_ = nullptr;

@@ -1,13 +1,15 @@
 // Every attention backend against naive, on every instruction set: all pairs of what a mask can ask for, grouped
-// queries, prime lengths, mixed batches, single rows, shares of a team. What a backend does not honour, it refuses.
+// queries, prime lengths, mixed batches, single rows, shares of a team, rounded operands. What a backend does not
+// honour, it refuses.
 #include "attention/attn_backend.h"
 
+#include <cstring>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <set>
 
-#include "kernels/every_target.h"
+#include "kernels/every_pairs_target.h"
 #include "wde/engine.h"
 
 namespace wde {
@@ -149,18 +151,21 @@ class Problem {
     cu_rows_.push_back(static_cast<int32_t>(rows_.size()));
   }
 
+  void take_bf16() { mask_.bf16 = true; }
+  bool can_be_rounded() const { return heads_.head_dim % 2 == 0 && c2p_.empty() && p2c_.empty(); }
   const AttentionMask& mask() const { return mask_; }
   size_t q_width() const { return heads_.num_heads * heads_.head_dim; }
   size_t kv_width() const { return heads_.num_kv_heads * heads_.head_dim; }
   size_t tokens() const { return static_cast<size_t>(cu_.back()); }
   size_t longest() const { return mask_.relative_span; }
 
-  // As `team` members compute it, one after the other.
-  std::vector<float> run(AttnBackend& backend, size_t team = 1) const {
+  // As `team` members compute it, one after the other; `rounded`: from operands in bfloat16.
+  std::vector<float> run(AttnBackend& backend, size_t team = 1, bool rounded = false) const {
     backend.set_bidirectional(!causal_);
     AttentionBatch batch;
     batch.cu_seqlens = cu_;
     batch.unseen_lens = unseen_;
+    batch.rounded = rounded;
     for (size_t s = 0; s + 1 < cu_.size(); ++s)
       batch.max_seqlen = std::max(batch.max_seqlen, static_cast<size_t>(cu_[s + 1] - cu_[s]));
     std::vector<float> q = q_, c2p = c2p_;
@@ -174,11 +179,14 @@ class Problem {
     const size_t rows = q.size() / q_width();
     if (!c2p.empty()) batch.c2p = {c2p.data(), rows, table, table};
     if (!p2c_.empty()) batch.p2c = {p2c_.data(), tokens(), table, table};
+    const std::vector<float> k = rounded ? halves(k_) : k_, v = rounded ? halves(v_) : v_;
+    if (rounded) q = halves(q);
+    const size_t q_floats = q.size() / rows, kv_floats = k.size() / tokens();
     std::vector<float> out(rows * q_width(), kCanary);
     for (size_t rank = 0; rank < team; ++rank) {
       std::vector<float> scratch(backend.scratch_floats(batch.max_seqlen, heads_) + 1, kCanary);
-      backend.attend({q.data(), rows, q_width(), q_width()}, {k_.data(), tokens(), kv_width(), kv_width()},
-                     {v_.data(), tokens(), kv_width(), kv_width()}, {out.data(), rows, q_width(), q_width()}, heads_,
+      backend.attend({q.data(), rows, q_floats, q_floats}, {k.data(), tokens(), kv_floats, kv_floats},
+                     {v.data(), tokens(), kv_floats, kv_floats}, {out.data(), rows, q_width(), q_width()}, heads_,
                      mask_, batch, scratch.data(), Part{rank, team, nullptr});
       EXPECT_EQ(scratch.back(), kCanary) << "written beyond the scratch";
     }
@@ -191,6 +199,16 @@ class Problem {
     for (int32_t row : rows_) {
       const auto begin = all.begin() + static_cast<std::ptrdiff_t>(width) * row;
       out.insert(out.end(), begin, begin + static_cast<std::ptrdiff_t>(width));
+    }
+    return out;
+  }
+
+  // In bfloat16, two in a float.
+  static std::vector<float> halves(const std::vector<float>& x) {
+    std::vector<float> out(x.size() / 2);
+    for (size_t i = 0; i < x.size(); ++i) {
+      const uint16_t half = kernels::to_bf16(x[i]);
+      std::memcpy(reinterpret_cast<char*>(out.data()) + 2 * i, &half, 2);
     }
     return out;
   }
@@ -286,6 +304,31 @@ TEST_P(AttnBackends, AllPairsOfWhatAMaskCanAskFor) {
     }
     EXPECT_GE(honoured, 10u) << name;
   }
+}
+
+class RoundedAttention : public kernels::test::EveryPairsTarget {};
+WDE_FOR_EVERY_TARGET(RoundedAttention);
+
+// Who rounds, the backend or whoever gives it the rows, changes nothing.
+TEST_P(RoundedAttention, IsTheSameAsOfFloats) {
+  size_t backends = 0;
+  for (const std::string& name : attn_backends().names()) {
+    const auto backend = attn_backends().get(name)();
+    if (!backend->takes_rounded() || !backend->alias_of().empty()) continue;
+    ++backends;
+    size_t compared = 0;
+    for (const auto& [choice, unused] : expected()) {
+      Problem problem(choice);
+      if (!problem.can_be_rounded() || kernels::test::too_slow_for(GetParam(), problem.longest())) continue;
+      SCOPED_TRACE(name + ": " + problem.describe());
+      ++compared;
+      problem.take_bf16();
+      const auto want = problem.run(*backend);
+      for (size_t team : {1, 3}) ASSERT_EQ(problem.run(*backend, team, true), want) << "a team of " << team;
+    }
+    EXPECT_GE(compared, 10u) << name;
+  }
+  EXPECT_GE(backends, 1u);
 }
 
 // What no query sees may be anything; what each of them sees is the keys before it.

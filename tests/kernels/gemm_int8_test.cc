@@ -172,6 +172,31 @@ TEST_P(Int8Gemm, Epilogues) {
   }
 }
 
+// C in bfloat16: what rounding the floats gives, and nothing behind a row's last.
+TEST_P(Int8Gemm, Rounded) {
+  if (!int8_rounds()) GTEST_SKIP() << "NOT TESTED: this kernel does not round what it stores on this CPU";
+  constexpr uint16_t kUntouched = 0x1234;
+  for (size_t n : kColumns) {
+    for (size_t k : {3, 66, 384}) {
+      for (size_t m : {1, 2, 13, 14, 15, 29, 31}) {
+        SCOPED_TRACE("m " + std::to_string(m) + ", n " + std::to_string(n) + ", k " + std::to_string(k));
+        Problem p(m, n, k);
+        GemmEpilogue e;
+        e.bias = p.bias.data();
+        Output floats(m, n);
+        run(p, e, floats);
+        const size_t stride = n + 4;
+        std::vector<uint16_t> want((m + 1) * stride, kUntouched), got = want;
+        for (size_t i = 0; i < m; ++i) {
+          for (size_t j = 0; j < n; ++j) want[i * stride + j] = to_bf16(floats.at(i, j));
+        }
+        gemm_int8_rounded(p.rows_of_a(), p.packed(), {got.data(), stride}, m, n, k, e);
+        ASSERT_EQ(got, want);
+      }
+    }
+  }
+}
+
 // Panels of a wider weight: what a member of a team computes.
 TEST_P(Int8Gemm, FromColumn) {
   Problem p(9, 80, 50);
