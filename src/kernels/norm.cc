@@ -16,69 +16,74 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using Tag = hn::CappedTag<float, 16>;
 
-// Sum over i of f(vector i), the tail masked to zero. Two accumulators hide the latency of the additions.
+using Vec = hn::Vec<Tag>;
+
+// f(v, sum) over the vectors v of x [n], lanes behind its end being `neutral`, of which f adds nothing. Four sums hide
+// the latency of the additions.
 template <class F>
-HWY_INLINE float reduce(size_t n, const F& f) {
+HWY_INLINE float reduce(const float* x, size_t n, Vec neutral, const F& f) {
   const Tag d;
   const size_t lanes = hn::Lanes(d);
-  auto s0 = hn::Zero(d), s1 = hn::Zero(d);
+  Vec s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
   size_t i = 0;
-  for (; i + 2 * lanes <= n; i += 2 * lanes) {
-    s0 = f(i, lanes, s0);
-    s1 = f(i + lanes, lanes, s1);
+  for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    s0 = f(hn::LoadU(d, x + i), s0);
+    s1 = f(hn::LoadU(d, x + i + lanes), s1);
+    s2 = f(hn::LoadU(d, x + i + 2 * lanes), s2);
+    s3 = f(hn::LoadU(d, x + i + 3 * lanes), s3);
   }
-  for (; i < n; i += lanes) s0 = f(i, HWY_MIN(lanes, n - i), s0);
-  return hn::GetLane(hn::SumOfLanes(d, hn::Add(s0, s1)));
+  for (; i + lanes <= n; i += lanes) s0 = f(hn::LoadU(d, x + i), s0);
+  if (i < n) s1 = f(hn::IfThenElse(hn::FirstN(d, n - i), load_first(d, x + i, n - i), neutral), s1);
+  return hn::GetLane(hn::SumOfLanes(d, hn::Add(hn::Add(s0, s1), hn::Add(s2, s3))));
+}
+
+// y [n] = f(x, gamma, beta), vector by vector; beta may be nullptr, for zeros.
+template <class F>
+HWY_INLINE void map(const float* x, const float* gamma, const float* beta, float* y, size_t n, const F& f) {
+  const Tag d;
+  const size_t lanes = hn::Lanes(d);
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const Vec b = beta != nullptr ? hn::LoadU(d, beta + i) : hn::Zero(d);
+    hn::StoreU(f(hn::LoadU(d, x + i), hn::LoadU(d, gamma + i), b), d, y + i);
+  }
+  if (i == n) return;
+  const Vec b = beta != nullptr ? load_first(d, beta + i, n - i) : hn::Zero(d);
+  store_first(f(load_first(d, x + i, n - i), load_first(d, gamma + i, n - i), b), d, y + i, n - i);
+}
+
+HWY_INLINE float sum_of_squares(const float* x, size_t n) {
+  return reduce(x, n, hn::Zero(Tag()), [](Vec v, Vec sum) HWY_ATTR { return hn::MulAdd(v, v, sum); });
 }
 
 void layer_norm_target(const float* x, size_t x_stride, const float* gamma, const float* beta, float eps, float* y,
                        size_t y_stride, size_t rows, size_t cols) {
   const Tag d;
-  const size_t lanes = hn::Lanes(d);
   const float inverse_n = 1.0f / static_cast<float>(cols);
   for (size_t r = 0; r < rows; ++r, x += x_stride, y += y_stride) {
-    const float mean = inverse_n * reduce(cols, [&](size_t i, size_t n, auto acc)
-                                                    HWY_ATTR { return hn::Add(acc, load_first(d, x + i, n)); });
-    const auto vmean = hn::Set(d, mean);
-    const float variance = inverse_n * reduce(cols, [&](size_t i, size_t n, auto acc) HWY_ATTR {
-                             const auto mask = hn::FirstN(d, n);
-                             const auto c = hn::IfThenElseZero(mask, hn::Sub(load_first(d, x + i, n), vmean));
-                             return hn::MulAdd(c, c, acc);
-                           });
-    const auto inverse = hn::Set(d, 1.0f / std::sqrt(variance + eps));
-    for (size_t i = 0; i < cols; i += lanes) {
-      const size_t n = HWY_MIN(lanes, cols - i);
-      const auto centred = hn::Mul(hn::Sub(load_first(d, x + i, n), vmean), inverse);
-      const auto b = beta ? load_first(d, beta + i, n) : hn::Zero(d);
-      store_first(hn::MulAdd(centred, load_first(d, gamma + i, n), b), d, y + i, n);
-    }
+    const float sum = reduce(x, cols, hn::Zero(d), [](Vec v, Vec so_far) HWY_ATTR { return hn::Add(so_far, v); });
+    const Vec mean = hn::Set(d, inverse_n * sum);
+    const float squares = reduce(x, cols, mean, [&](Vec v, Vec so_far) HWY_ATTR {
+      const Vec centred = hn::Sub(v, mean);
+      return hn::MulAdd(centred, centred, so_far);
+    });
+    const Vec inverse = hn::Set(d, 1.0f / std::sqrt(inverse_n * squares + eps));
+    map(x, gamma, beta, y, cols,
+        [&](Vec v, Vec g, Vec b) HWY_ATTR { return hn::MulAdd(hn::Mul(hn::Sub(v, mean), inverse), g, b); });
   }
 }
 
 void rms_norm_target(const float* x, size_t x_stride, const float* gamma, float eps, float* y, size_t y_stride,
                      size_t rows, size_t cols) {
-  const Tag d;
-  const size_t lanes = hn::Lanes(d);
   for (size_t r = 0; r < rows; ++r, x += x_stride, y += y_stride) {
-    const float squares = reduce(cols, [&](size_t i, size_t n, auto acc) HWY_ATTR {
-      const auto v = load_first(d, x + i, n);
-      return hn::MulAdd(v, v, acc);
-    });
-    const auto inverse = hn::Set(d, 1.0f / std::sqrt(squares / static_cast<float>(cols) + eps));
-    for (size_t i = 0; i < cols; i += lanes) {
-      const size_t n = HWY_MIN(lanes, cols - i);
-      store_first(hn::Mul(hn::Mul(load_first(d, x + i, n), inverse), load_first(d, gamma + i, n)), d, y + i, n);
-    }
+    const float mean = sum_of_squares(x, cols) / static_cast<float>(cols);
+    const Vec inverse = hn::Set(Tag(), 1.0f / std::sqrt(mean + eps));
+    map(x, gamma, nullptr, y, cols, [&](Vec v, Vec g, Vec) HWY_ATTR { return hn::Mul(hn::Mul(v, inverse), g); });
   }
 }
 
 void l2_normalize_target(float* x, size_t n) {
-  const Tag d;
-  const float squares = reduce(n, [&](size_t i, size_t count, auto acc) HWY_ATTR {
-    const auto v = load_first(d, x + i, count);
-    return hn::MulAdd(v, v, acc);
-  });
-  const float norm = std::sqrt(squares);
+  const float norm = std::sqrt(sum_of_squares(x, n));
   const float inverse = 1.0f / (norm > 1e-12f ? norm : 1e-12f);
   for (size_t i = 0; i < n; ++i) x[i] *= inverse;
 }
