@@ -3,6 +3,7 @@
 
 #include "base/cpu.h"
 #include "engine/modules.h"
+#include "kernels/amx.h"
 #include "kernels/dispatch.h"
 #include "kernels/gemm_bf16.h"
 #include "kernels/gemm_int8.h"
@@ -57,7 +58,8 @@ std::vector<std::pair<std::string, std::string>> machine_facts() {
           {"int8 kernels", fmt::format("{} (compiled for {}; this CPU runs {})", kernels::int8_kernel(),
                                        join_names(kernels::int8_compiled()), join_names(kernels::int8_runnable()))},
           {"bfloat16 kernels", kernels::bf16_pairs()
-                                   ? "AVX512-BF16: activations are rounded to bfloat16, pairs are multiplied"
+                                   ? fmt::format("{}: activations are rounded to bfloat16, pairs are multiplied",
+                                                 kernels::amx_bf16() ? "AMX-BF16" : "AVX512-BF16")
                                    : fmt::format("{}: weights become float32 in registers", kernels::active_target())}};
 }
 

@@ -4,7 +4,7 @@
 // the result is, to the last bit, what gemm() gives for the rounded weights. About as fast as gemm().
 //
 // gemm_bf16_pairs: activations are rounded to bfloat16 too, and the CPU multiplies pairs of both (AVX512-BF16: Intel
-// from Cooper Lake, AMD from Zen 4) at twice the rate of gemm().
+// from Cooper Lake, AMD from Zen 4) at twice the rate of gemm(), or tiles of them (AMX: Intel from Sapphire Rapids).
 //
 // Panels as gemm()'s, but two rows of B side by side: [k / 2][16 columns][2].
 #pragma once

@@ -6,6 +6,7 @@
 
 #include <atomic>
 
+#include "kernels/amx.h"
 #include "kernels/bf16_pairs-inl.h"
 #include "kernels/gemm_bf16.h"
 #include "kernels/gemm_blocks-inl.h"
@@ -58,6 +59,9 @@ void round_rows(const float* x, size_t x_stride, size_t rows, size_t k, const Bf
 
 void gemm_bf16_pairs(const Bf16Rows& a, const uint16_t* packed_b, float* c, size_t ldc, size_t m, size_t n, size_t k,
                      const GemmEpilogue& epilogue) noexcept {
+#if HWY_ARCH_X86
+  if (amx_bf16()) return gemm_bf16_amx(a, packed_b, c, ldc, m, n, k, epilogue);
+#endif
   HWY_DYNAMIC_DISPATCH(gemm_bf16_pairs_target)(a, packed_b, c, ldc, m, n, k, epilogue);
 }
 }  // namespace wde::kernels

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/amx.h"
 #include "kernels/int8_tiles.h"
 
 #if defined(__x86_64__)
@@ -52,7 +53,7 @@ constexpr Int8Kernel kPortable = {"PORTABLE", kPanelCols, portable_strip};
 std::vector<const Int8Kernel*> compiled() {
   std::vector<const Int8Kernel*> out;
   for (const Int8Kernel* kernel :
-       {int8_avx512_vnni(), int8_avx_vnni(), int8_avx2(), int8_i8mm(), int8_dotprod(), &kPortable}) {
+       {int8_amx(), int8_avx512_vnni(), int8_avx_vnni(), int8_avx2(), int8_i8mm(), int8_dotprod(), &kPortable}) {
     if (kernel != nullptr) out.push_back(kernel);
   }
   return out;
@@ -61,10 +62,10 @@ std::vector<const Int8Kernel*> compiled() {
 bool runs_here(const Int8Kernel* kernel) {
 #if defined(__x86_64__)
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (kernel == int8_avx512_vnni()) {
-    return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vnni");
+  if (kernel == int8_amx() || kernel == int8_avx512_vnni()) {
+    return (kernel != int8_amx() || amx_int8()) && avx2 && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
   }
   if (kernel == int8_avx_vnni()) {
     unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;

@@ -75,8 +75,8 @@ void gemm_int8_rounded(const QuantizedRows& a, const PackedInt8& b, const Bf16Ro
                        const GemmEpilogue& epilogue) noexcept;
 bool int8_rounds() noexcept;
 
-// "AVX512-VNNI", "AVX-VNNI", "AVX2", "I8MM", "DOTPROD" or "PORTABLE" (plain loops, slower than float32): the best that
-// this CPU has.
+// "AMX-INT8", "AVX512-VNNI", "AVX-VNNI", "AVX2", "I8MM", "DOTPROD" or "PORTABLE" (plain loops, slower than float32):
+// the best that this CPU has.
 std::string int8_kernel();
 bool int8_in_pairs();                      // the form that this kernel has its operands in
 std::vector<std::string> int8_compiled();  // best first

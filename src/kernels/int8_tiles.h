@@ -28,6 +28,7 @@ struct Int8Kernel {
 };
 
 // nullptr where the compiler does not know the instruction set.
+const Int8Kernel* int8_amx();
 const Int8Kernel* int8_avx512_vnni();
 const Int8Kernel* int8_avx_vnni();
 const Int8Kernel* int8_avx2();
