@@ -326,7 +326,7 @@ TEST_P(RoundedAttention, IsTheSameAsOfFloats) {
       const auto want = problem.run(*backend);
       for (size_t team : {1, 3}) ASSERT_EQ(problem.run(*backend, team, true), want) << "a team of " << team;
     }
-    EXPECT_GE(compared, 10u) << name;
+    EXPECT_GE(compared, 5u) << name;
   }
   EXPECT_GE(backends, 1u);
 }
