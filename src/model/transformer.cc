@@ -34,6 +34,9 @@ AttentionMask from_head(AttentionMask mask, size_t first) {
   return mask;
 }
 
+// The same memory with its first row as row `first`.
+View<float> numbered_from(View<float> x, size_t first) { return {x.data - first * x.stride, x.rows, x.cols, x.stride}; }
+
 // f(rows) for pieces of at most `chunk` rows, as even as can be.
 template <class F>
 void for_chunks(Range rows, size_t chunk, const F& f) {
@@ -343,8 +346,8 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
       batch.unseen_lens = unseen.subspan(std::min(of.begin, unseen.size()));
       return Range{static_cast<size_t>(batch.cu_seqlens.front()), static_cast<size_t>(batch.cu_seqlens.back())};
     };
-    // A member alone takes some sequences at a time through a whole layer: their queries, keys and values are in the
-    // cache still when attention comes.
+    // A member alone takes some sequences at a time through a whole layer, and what lies between the layer's products
+    // always in the same memory: it is in the cache still when attention comes.
     const size_t sequences = input.sequences();
     const bool in_groups = by_rows && part.size == 1 && input.prefix_lens.empty() && relative == 0;
 
@@ -355,13 +358,16 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
         for (size_t first = 0, end; first < sequences; first = end) {
           end = in_groups ? end_of_group(input.cu_seqlens, first) : sequences;
           const Range rows = take_sequences({first, end}), mine = own_rows(rows);
-          project_rows(layer, qkv, rows);
+          const size_t row = in_groups ? rows.begin : 0;
+          const Qkv here{numbered_from(qkv.all, row), qkv.q_cols, qkv.k_cols, qkv.rounded};
+          const View<float> attended = numbered_from(context, row);
+          project_rows(layer, here, rows);
           if (layer.relative) {
-            score_positions(layer, qkv.q(), qkv.k(), c2p, p2c, input.max_seqlen, part);
+            score_positions(layer, here.q(), here.k(), c2p, p2c, input.max_seqlen, part);
             part.sync();
           }
-          attend(qkv.q(), qkv, context, layer.mask);
-          finish_in_chunks(layer, context.slice_rows(mine.begin, mine.size()), x.slice_rows(mine.begin, mine.size()),
+          attend(here.q(), here, attended, layer.mask);
+          finish_in_chunks(layer, attended.slice_rows(mine.begin, mine.size()), x.slice_rows(mine.begin, mine.size()),
                            scratch, together);
         }
         continue;
