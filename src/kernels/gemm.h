@@ -13,6 +13,8 @@
 namespace wde::kernels {
 
 inline constexpr size_t kPanelCols = 16;
+// Rows of A that stay in the L2 cache while all of B passes by once: 168 rows x 1,536 columns x 4 bytes = 1 MiB.
+inline constexpr size_t kBlockRows = 168;
 
 struct GemmEpilogue {
   const float* bias = nullptr;      // [n rounded up to 16], added first

@@ -14,9 +14,6 @@ namespace {
 #include "kernels/amx-inl.h"
 #include "kernels/avx512-inl.h"
 
-// Rows of A that stay in the L2 cache while all of B passes by once.
-constexpr size_t kBlockRows = 168;
-
 struct Strip {
   float* c;
   size_t ldc, cols;

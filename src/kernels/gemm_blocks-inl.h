@@ -13,9 +13,6 @@ HWY_BEFORE_NAMESPACE();
 namespace wde::kernels {
 namespace HWY_NAMESPACE {
 
-// Rows of A that stay in the L2 cache while all of B passes by once: 168 rows x 1,536 columns x 4 bytes = 1 MiB.
-inline constexpr size_t kBlockRows = 168;
-
 template <class B>
 HWY_INLINE void gemm_blocks(const float* a, size_t lda, B b, float* c, size_t ldc, size_t m, size_t n, size_t k,
                             const GemmEpilogue& e) {

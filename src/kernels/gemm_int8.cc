@@ -21,9 +21,6 @@ namespace wde::kernels {
 
 namespace {
 
-// Rows of A that stay in the L2 cache while all of B passes by once.
-constexpr size_t kBlockRows = 168;
-
 // What every other kernel must compute; sums wrap around as those of the vector instructions do.
 void portable_strip(const Int8Strip& s) {
   for (size_t row = 0; row < s.m; ++row) {
@@ -51,12 +48,14 @@ constexpr Int8Kernel kPortable = {"PORTABLE", kPanelCols, portable_strip};
 
 // Best first.
 std::vector<const Int8Kernel*> compiled() {
-  std::vector<const Int8Kernel*> out;
-  for (const Int8Kernel* kernel :
-       {int8_amx(), int8_avx512_vnni(), int8_avx_vnni(), int8_avx2(), int8_i8mm(), int8_dotprod(), &kPortable}) {
-    if (kernel != nullptr) out.push_back(kernel);
-  }
-  return out;
+  return {
+#if defined(__x86_64__)
+    int8_amx(), int8_avx512_vnni(), int8_avx_vnni(), int8_avx2(),
+#elif defined(__aarch64__)
+    int8_i8mm(), int8_dotprod(),
+#endif
+        &kPortable
+  };
 }
 
 bool runs_here(const Int8Kernel* kernel) {

@@ -55,14 +55,8 @@ constexpr Int8Kernel kKernel = {"AMX-INT8", kPanels* kPanelCols, strip, false, k
 }  // namespace
 }  // namespace wde::kernels
 HWY_POP_ATTRIBUTES
-#endif
 
 namespace wde::kernels {
-const Int8Kernel* int8_amx() {
-#if defined(__x86_64__)
-  return &kKernel;
-#else
-  return nullptr;
-#endif
-}
+const Int8Kernel* int8_amx() { return &kKernel; }
 }  // namespace wde::kernels
+#endif

@@ -30,14 +30,8 @@ constexpr Int8Kernel kKernel = {"AVX2", kTileCols, strip, true};
 }  // namespace
 }  // namespace wde::kernels
 HWY_POP_ATTRIBUTES
-#endif
 
 namespace wde::kernels {
-const Int8Kernel* int8_avx2() {
-#if defined(__x86_64__)
-  return &kKernel;
-#else
-  return nullptr;
-#endif
-}
+const Int8Kernel* int8_avx2() { return &kKernel; }
 }  // namespace wde::kernels
+#endif

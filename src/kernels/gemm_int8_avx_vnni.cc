@@ -28,14 +28,8 @@ constexpr Int8Kernel kKernel = {"AVX-VNNI", kTileCols, strip};
 }  // namespace
 }  // namespace wde::kernels
 HWY_POP_ATTRIBUTES
-#endif
 
 namespace wde::kernels {
-const Int8Kernel* int8_avx_vnni() {
-#if defined(__x86_64__)
-  return &kKernel;
-#else
-  return nullptr;
-#endif
-}
+const Int8Kernel* int8_avx_vnni() { return &kKernel; }
 }  // namespace wde::kernels
+#endif

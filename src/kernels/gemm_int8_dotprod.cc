@@ -28,14 +28,8 @@ constexpr Int8Kernel kKernel = {"DOTPROD", kTileCols, strip};
 }  // namespace
 }  // namespace wde::kernels
 HWY_POP_ATTRIBUTES
-#endif
 
 namespace wde::kernels {
-const Int8Kernel* int8_dotprod() {
-#if defined(__aarch64__)
-  return &kKernel;
-#else
-  return nullptr;
-#endif
-}
+const Int8Kernel* int8_dotprod() { return &kKernel; }
 }  // namespace wde::kernels
+#endif

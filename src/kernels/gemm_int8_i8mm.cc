@@ -25,14 +25,8 @@ constexpr Int8Kernel kKernel = {"I8MM", kTileCols, strip};
 }  // namespace
 }  // namespace wde::kernels
 HWY_POP_ATTRIBUTES
-#endif
 
 namespace wde::kernels {
-const Int8Kernel* int8_i8mm() {
-#if defined(__aarch64__)
-  return &kKernel;
-#else
-  return nullptr;
-#endif
-}
+const Int8Kernel* int8_i8mm() { return &kKernel; }
 }  // namespace wde::kernels
+#endif

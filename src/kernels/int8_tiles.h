@@ -27,7 +27,7 @@ struct Int8Kernel {
   bool rounds = false;  // its strip takes `rounded`, where the CPU has AVX512-BF16
 };
 
-// nullptr where the compiler does not know the instruction set.
+// Each is there on its own architecture.
 const Int8Kernel* int8_amx();
 const Int8Kernel* int8_avx512_vnni();
 const Int8Kernel* int8_avx_vnni();
