@@ -7,6 +7,7 @@ namespace wde {
 namespace {
 
 constexpr size_t kCachedWords = 1 << 14;
+constexpr size_t kManyBytes = 1024;  // of words that wait
 constexpr size_t kLongestForeign = 128;  // bytes. Longer ones are whole sentences without blanks: the crate's
 
 }  // namespace
@@ -31,14 +32,12 @@ struct WordTokenizer::Text {
   size_t at = 0;
   bool searched = false;       // for added tokens; there are none
   bool ends_in_blank = false;  // what has been read, but for characters that are dropped
-  std::string word;            // normalized
-  WordScratch scratch;
+  std::string words;           // normalized, each with NUL behind it, that wait for their ids
 };
 
 WordTokenizer::WordTokenizer(const wde_tokenizer* crate, const wde_tokenizer_words& words)
     : crate_(crate),
-      model_(make_word_model(crate, words)),
-      marks_words_(words.family == WDE_TOKENIZER_UNIGRAM),
+      mark_(words.family == WDE_TOKENIZER_UNIGRAM ? "\xE2\x96\x81" : ""),  // U+2581
       tail_(words.tail, words.tail + words.tail_size) {
   becomes_.fill(WDE_TOKENIZER_FOREIGN);
   std::copy(std::begin(words.ascii), std::end(words.ascii), becomes_.begin());
@@ -54,27 +53,28 @@ bool WordTokenizer::encode(std::string_view text, size_t limit, std::vector<int3
       ++t.at;
     } else if (ids.size() > limit) {
       return wde_tokenizer_is_utf8(text.data() + t.at, text.size() - t.at);
-    } else if (!encode_word(t, ids)) {
+    } else if (!read_word(t, ids) || (t.words.size() > kManyBytes && !encode_words(t, ids))) {
       return false;
     }
   }
+  if (!encode_words(t, ids)) return false;
   if (t.ends_in_blank) ids.insert(ids.end(), tail_.begin(), tail_.end());
   return true;
 }
 
 // Reads up to the next blank.
-bool WordTokenizer::encode_word(Text& t, std::vector<int32_t>& ids) const {
-  const size_t begin = t.at, before = ids.size();
-  const size_t empty = marks_words_ ? 1 : 0;
-  const auto flush = [&] {
-    if (t.word.size() > empty) {
-      model_->encode(t.word, t.scratch, ids);
-      t.ends_in_blank = false;
-    }
-    t.word.resize(empty);
+bool WordTokenizer::read_word(Text& t, std::vector<int32_t>& ids) const {
+  const size_t begin = t.at, before = t.words.size();
+  size_t word = before;  // where it begins, with the mark
+  const auto end_word = [&] {
+    if (t.words.size() == word + mark_.size()) return;
+    t.words.push_back('\0');
+    t.ends_in_blank = false;
+    word = t.words.size();
+    t.words.append(mark_);
   };
   bool foreign = false;
-  t.word.assign(empty, '\0');
+  t.words.append(mark_);
   for (; t.at < t.text.size(); ++t.at) {
     const auto c = static_cast<uint8_t>(t.text[t.at]);
     if (begins_added_[c] && !t.searched) {
@@ -83,23 +83,35 @@ bool WordTokenizer::encode_word(Text& t, std::vector<int32_t>& ids) const {
     }
     const uint8_t becomes = becomes_[c];
     if (becomes == WDE_TOKENIZER_BLANK) break;
+    if (foreign) continue;
     if (becomes < 128) {
-      if (!foreign) t.word.push_back(static_cast<char>(becomes));
-    } else if (becomes == WDE_TOKENIZER_PUNCTUATION && !foreign) {
-      flush();
-      t.word.push_back(static_cast<char>(c));
-      flush();
+      t.words.push_back(static_cast<char>(becomes));
+    } else if (becomes == WDE_TOKENIZER_PUNCTUATION) {
+      end_word();
+      t.words.push_back(static_cast<char>(c));
+      end_word();
     } else if (becomes == WDE_TOKENIZER_FOREIGN) {
       foreign = true;
     }
   }
   if (!foreign) {
-    flush();
+    end_word();
+    t.words.resize(word);
     return true;
   }
-  ids.resize(before);
+  t.words.resize(before);
   t.ends_in_blank = false;
-  return encode_foreign(t.text.substr(begin, t.at - begin), ids);
+  return encode_words(t, ids) && encode_foreign(t.text.substr(begin, t.at - begin), ids);
+}
+
+bool WordTokenizer::encode_words(Text& t, std::vector<int32_t>& ids) const {
+  if (t.words.empty()) return true;
+  const size_t had = ids.size();
+  ids.resize(had + t.words.size());
+  const int64_t count = wde_tokenizer_pieces(crate_, t.words.data(), t.words.size(), ids.data() + had);
+  ids.resize(had + static_cast<size_t>(std::max<int64_t>(count, 0)));
+  t.words.clear();
+  return count >= 0;
 }
 
 bool WordTokenizer::encode_foreign(std::string_view word, std::vector<int32_t>& ids) const {

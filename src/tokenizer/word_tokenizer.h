@@ -1,5 +1,5 @@
-// Ids of a text word by word: those of ASCII words computed here, those of others asked of the crate and remembered.
-// Why that gives the crate's ids: rust/tokenizer/src/words.rs.
+// Ids of a text word by word: words of ASCII characters are normalized here, what others become is asked of the crate
+// and remembered. Why that gives the crate's ids: rust/tokenizer/src/words.rs.
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "tokenizer/word_model.h"
+#include "wde_tokenizer.h"
 
 namespace wde {
 
@@ -43,12 +43,12 @@ class WordTokenizer {
 
  private:
   struct Text;
-  bool encode_word(Text& text, std::vector<int32_t>& ids) const;
+  bool read_word(Text& text, std::vector<int32_t>& ids) const;
+  bool encode_words(Text& text, std::vector<int32_t>& ids) const;
   bool encode_foreign(std::string_view word, std::vector<int32_t>& ids) const;
 
   const wde_tokenizer* crate_;
-  std::unique_ptr<WordModel> model_;
-  bool marks_words_;
+  std::string_view mark_;  // that each word begins with
   std::vector<int32_t> tail_;
   std::array<uint8_t, 256> becomes_;  // as wde_tokenizer_words.ascii
   std::array<bool, 256> begins_added_;

@@ -1,6 +1,7 @@
 // The native tokenizer against the crate: the same sequences and the same errors, whatever the text.
 // WDE_TOKENIZER_STRINGS: how many texts for each tokenizer (default 600); WDE_TOKENIZER_MODELS: directories besides
 // those of the golden tests, separated by colons.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -232,6 +233,15 @@ TEST_F(NativeVariant, UnigramNormalizers) {
   expect_equal_with(strips, 2002);
 }
 
+TEST_F(NativeVariant, UnigramBytes) {
+  json changed = base("bge-m3");
+  changed["model"]["byte_fallback"] = true;
+  expect_equal_with(changed, 5001);  // there are no pieces for bytes
+  for (int byte = 0; byte < 256; ++byte) changed["model"]["vocab"].push_back({fmt::format("<0x{:02X}>", byte), -9.0});
+  expect_equal_with(changed, 5002);
+  EXPECT_EQ(taken(changed), "native");
+}
+
 // Scores that tie, and scores under which unknown characters win over known pieces.
 TEST_F(NativeVariant, UnigramScores) {
   json changed = base("bge-m3");
@@ -296,7 +306,7 @@ TEST_F(NativeVariant, OthersAreLeftToTheCrate) {
   changed["normalizer"] = unigram["normalizer"]["normalizers"][0];  // several blanks stay so
   EXPECT_EQ(taken(changed), "hf");
   changed = unigram;
-  changed["model"]["byte_fallback"] = true;
+  changed["model"]["vocab"].push_back(changed["model"]["vocab"][5]);  // a piece that is there already
   EXPECT_EQ(taken(changed), "hf");
   changed = unigram;
   changed["post_processor"] = {{"type", "Sequence"}, {"processors", {unigram["post_processor"]}}};

@@ -101,7 +101,7 @@ void wde_tokenizer_string_free(wde_tokenizer_string string);
  * --------------------------------
  *
  * A word is what stands between two blanks. In two families of tokenizers a text's tokens are those of its words, and
- * those of a word of ASCII characters follow from the tables below; src/words.rs says why. */
+ * what a word of ASCII characters is normalized to follows from the tables below; src/words.rs says why. */
 
 typedef enum wde_tokenizer_family { WDE_TOKENIZER_WORDPIECE = 1, WDE_TOKENIZER_UNIGRAM = 2 } wde_tokenizer_family;
 
@@ -115,9 +115,6 @@ enum {
 
 typedef struct wde_tokenizer_words {
   int32_t family;       /* wde_tokenizer_family */
-  uint32_t unknown;     /* the id of what is unknown */
-  size_t longest;       /* WordPiece: a word of more characters is unknown */
-  double unknown_score; /* Unigram: of one unknown character */
   const uint32_t* tail; /* what a text that ends in a blank has behind its words; lives as long as the tokenizer */
   size_t tail_size;
   uint8_t ascii[128];
@@ -127,11 +124,9 @@ typedef struct wde_tokenizer_words {
 /* False: this tokenizer is of neither family; *why_not says why. */
 bool wde_tokenizer_words_of(const wde_tokenizer* tokenizer, wde_tokenizer_words* words, wde_tokenizer_string* why_not);
 
-/* Every piece of the model with its id and score, in ascending order of ids for Unigram, where of equal pieces the last
- * one counts. `continues`: it stands inside of words only, spelled without the mark of such pieces. */
-typedef void (*wde_tokenizer_visit)(void* context, const char* piece, size_t length, uint32_t id, double score,
-                                    bool continues);
-void wde_tokenizer_pieces(const wde_tokenizer* tokenizer, wde_tokenizer_visit visit, void* context);
+/* Writes the ids that the model gives to words as normalizers and pre-tokenizers leave them (Unigram: with U+2581 before
+ * each), each with NUL behind it, and returns their number, which is at most `length`; -1: the crate words the error. */
+int64_t wde_tokenizer_pieces(const wde_tokenizer* tokenizer, const char* words, size_t length, int32_t* ids);
 
 /* For a text with one of begins_added: false if it holds no added token for certain. */
 bool wde_tokenizer_may_hold_added(const wde_tokenizer* tokenizer, const char* text, size_t length);

@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokenizers::utils::truncation::TruncationDirection;
-use tokenizers::{Encoding, Model, OffsetType, PostProcessor, PreTokenizer, Tokenizer};
+use tokenizers::{Encoding, Model, OffsetType, PostProcessor, PreTokenizer};
 
 use crate::guard::guarded;
+use crate::model::Tokenizer;
 
 /// Texts below this size are not worth a thread of their own.
 const BYTES_PER_THREAD: usize = 4096;

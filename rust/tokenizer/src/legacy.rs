@@ -13,9 +13,11 @@ use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{AddedToken, Tokenizer};
+use tokenizers::AddedToken;
 
+use crate::model::{AnyModel, Tokenizer};
 use crate::open::{cannot, read_file, read_json, Config, Message};
+use crate::word_piece;
 
 /// vocab.txt: one token a line, its id is the line's number.
 pub fn bert(directory: &Path, config: &Config) -> Result<Tokenizer, Message> {
@@ -33,11 +35,16 @@ pub fn bert(directory: &Path, config: &Config) -> Result<Tokenizer, Message> {
     let (unk, cls, sep) = (token("unk_token", "[UNK]"), token("cls_token", "[CLS]"), token("sep_token", "[SEP]"));
     let id = |token: &str| require(&path, &vocabulary, token);
     id(&unk)?;
-    let model = WordPiece::builder()
-        .vocab(vocabulary.iter().map(|(token, id)| (token.to_string(), *id)).collect::<AHashMap<_, _>>())
-        .unk_token(unk.clone())
-        .build()
-        .map_err(|error| cannot(&path, &error))?;
+    let entries: Vec<_> = vocabulary.iter().map(|(token, id)| (token.to_string(), *id)).collect();
+    let model = match word_piece::WordPiece::new(&entries, unk.clone(), "##".into(), 100) {
+        Some(model) => AnyModel::WordPiece(model),
+        None => WordPiece::builder()
+            .vocab(entries.into_iter().collect::<AHashMap<_, _>>())
+            .unk_token(unk.clone())
+            .build()
+            .map_err(|error| cannot(&path, &error))?
+            .into(),
+    };
     let post_processor = TemplateProcessing::builder()
         .try_single(format!("{cls}:0 $A:0 {sep}:0"))
         .and_then(|builder| builder.try_pair(format!("{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1")))
@@ -91,7 +98,7 @@ pub fn roberta(directory: &Path, config: &Config) -> Result<Tokenizer, Message> 
     let trim_offsets = config.flag("trim_offsets")?.unwrap_or(true);
     let post_processor =
         RobertaProcessing::new(pair(&sep)?, pair(&cls)?).trim_offsets(trim_offsets).add_prefix_space(add_prefix_space);
-    let mut tokenizer = Tokenizer::new(model);
+    let mut tokenizer = Tokenizer::new(model.into());
     tokenizer.with_pre_tokenizer(Some(ByteLevel::default().add_prefix_space(add_prefix_space)));
     tokenizer.with_decoder(Some(ByteLevel::default()));
     tokenizer.with_post_processor(Some(post_processor));

@@ -3,9 +3,16 @@
 mod encode;
 mod guard;
 mod legacy;
+mod model;
+#[cfg(test)]
+mod model_tests;
 mod open;
+mod pieces;
 #[cfg(test)]
 mod tests;
+mod trie;
+mod unigram;
+mod word_piece;
 mod words;
 mod words_c;
 

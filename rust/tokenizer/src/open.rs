@@ -5,9 +5,10 @@ use std::path::Path;
 use serde_json::Value;
 use tokenizers::normalizers::bert::BertNormalizer;
 use tokenizers::normalizers::utils::{Lowercase, Sequence};
-use tokenizers::{Model, ModelWrapper, NormalizerWrapper, Tokenizer};
+use tokenizers::{ModelWrapper, NormalizerWrapper};
 
 use crate::legacy;
+use crate::model::{AnyModel, Tokenizer};
 use crate::words::Words;
 
 pub type Message = String;
@@ -24,7 +25,6 @@ const BERT_CLASSES: [(&str, bool); 6] = [
 ];
 
 /// A tokenizer that nobody changes any more.
-#[derive(Debug)]
 pub struct Opened {
     pub tokenizer: Tokenizer,
     pub vocabulary_size: usize,       // greatest id + 1
@@ -61,7 +61,7 @@ pub fn open(directory: &Path, lowercase: bool) -> Result<Opened, Message> {
     }
 
     let added = tokenizer.get_added_vocabulary().get_vocab().values().copied().max();
-    let Some(greatest) = tokenizer.get_model().get_vocab().values().copied().max().max(added) else {
+    let Some(greatest) = tokenizer.get_model().greatest_id().max(added) else {
         return Err(cannot(&source, &"its vocabulary is empty"));
     };
     if i32::try_from(greatest).is_err() {
@@ -69,10 +69,17 @@ pub fn open(directory: &Path, lowercase: bool) -> Result<Opened, Message> {
     }
     let words = Words::of(&tokenizer);
     let (marks_words, unknown) = match tokenizer.get_model() {
-        ModelWrapper::WordPiece(model) => (!model.continuing_subword_prefix.is_empty(), Some(model.unk_token.clone())),
-        ModelWrapper::BPE(model) => {
-            (model.continuing_subword_prefix.as_ref().is_some_and(|prefix| !prefix.is_empty()), model.unk_token.clone())
-        }
+        AnyModel::WordPiece(model) => (!model.prefix.is_empty(), Some(model.unknown.clone())),
+        AnyModel::Crate(model) => match &**model {
+            ModelWrapper::WordPiece(model) => {
+                (!model.continuing_subword_prefix.is_empty(), Some(model.unk_token.clone()))
+            }
+            ModelWrapper::BPE(model) => {
+                let prefix = model.continuing_subword_prefix.as_ref();
+                (prefix.is_some_and(|prefix| !prefix.is_empty()), model.unk_token.clone())
+            }
+            _ => (false, None),
+        },
         _ => (false, None),
     };
     let unknown = config.special_token("unk_token", unknown.as_deref().unwrap_or("<unk>"));
@@ -101,7 +108,7 @@ pub fn read_json(path: &Path) -> Result<Value, Message> {
 
 fn read_tokenizer_json(path: &Path) -> Result<Tokenizer, Message> {
     let bytes = read_file(path)?;
-    Tokenizer::from_bytes(&bytes).map_err(|error| {
+    serde_json::from_slice(&bytes).map_err(|error| {
         cannot(path, &format!("it is not a valid tokenizer file: {error} ({} bytes read)", bytes.len()))
     })
 }

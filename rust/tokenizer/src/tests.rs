@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use tokenizers::utils::truncation::{truncate_encodings, TruncationParams};
-use tokenizers::{EncodeInput, Encoding, PostProcessor, PostProcessorWrapper, Tokenizer};
+use tokenizers::{EncodeInput, Encoding, PostProcessor, PostProcessorWrapper};
 
 use crate::encode::{encode_batch, encode_one, Encoded, Failure, Input, Options, Truncation};
 use crate::guard::guarded;
+use crate::model::Tokenizer;
 use crate::open::open;
 
 const TEXTS: [&str; 9] = [
@@ -60,7 +61,7 @@ impl Directory {
         open(&self.0, false).unwrap().tokenizer
     }
     fn error(&self) -> String {
-        guarded(|| open(&self.0, false)).unwrap().unwrap_err()
+        guarded(|| open(&self.0, false)).unwrap().err().unwrap()
     }
 }
 

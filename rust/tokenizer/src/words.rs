@@ -11,15 +11,12 @@
 //!   or end in what becomes a blank or U+2581, or that vanish, are refused as well.
 
 use serde_json::json;
-use tokenizers::models::unigram::Unigram;
 use tokenizers::pre_tokenizers::metaspace::PrependScheme;
-use tokenizers::{
-    Model, ModelWrapper, NormalizedString, Normalizer, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
-    Tokenizer,
-};
+use tokenizers::{NormalizedString, Normalizer, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper};
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::encode::encode_part;
+use crate::model::{AnyModel, Tokenizer};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
@@ -37,9 +34,6 @@ pub const FOREIGN: u8 = 131; // as a character outside of ASCII: its word is ask
 pub struct Words {
     pub family: Family,
     pub ascii: [u8; 128],
-    pub unknown: u32,
-    pub longest: usize,            // WordPiece: words of more characters are unknown
-    pub unknown_score: f64,        // Unigram
     pub tail: Vec<u32>,            // what a text that ends in a blank has more than without
     pub begins_added: [bool; 256], // bytes that an added token may begin with
     literal: Vec<String>,          // added tokens that the raw text is searched for
@@ -50,18 +44,15 @@ impl Words {
     /// Err: why this tokenizer is of no known family.
     pub fn of(tokenizer: &Tokenizer) -> Result<Self, String> {
         let mut words = match tokenizer.get_model() {
-            ModelWrapper::WordPiece(model) => {
+            AnyModel::WordPiece(_) => {
                 check_bert(tokenizer)?;
-                let unknown =
-                    model.token_to_id(&model.unk_token).ok_or("its vocabulary has no token for unknown words")?;
-                Self::new(Family::WordPiece, unknown, model.max_input_chars_per_word, 0.0)
+                Self::new(Family::WordPiece)
             }
-            ModelWrapper::Unigram(model) => {
+            AnyModel::Unigram(_) => {
                 check_metaspace(tokenizer)?;
-                Self::new(Family::Unigram, unknown_of(model)?, usize::MAX, model.min_score - 10.0)
-                // K_UNK_PENALTY
+                Self::new(Family::Unigram)
             }
-            _ => return Err("its model is neither WordPiece nor Unigram".into()),
+            AnyModel::Crate(_) => return Err("its model is neither WordPiece nor Unigram, or an odd one".into()),
         };
         check_post_processor(tokenizer)?;
         words.read_ascii(tokenizer)?;
@@ -75,13 +66,10 @@ impl Words {
         Ok(words)
     }
 
-    fn new(family: Family, unknown: u32, longest: usize, unknown_score: f64) -> Self {
+    fn new(family: Family) -> Self {
         Self {
             family,
             ascii: [FOREIGN; 128],
-            unknown,
-            longest,
-            unknown_score,
             tail: Vec::new(),
             begins_added: [false; 256],
             literal: Vec::new(),
@@ -190,27 +178,6 @@ impl Words {
     }
 }
 
-/// Every piece of the model: its id, its score, and whether it continues a word (then without the mark of such pieces; it is
-/// given as it is spelled as well).
-pub fn visit_pieces(tokenizer: &Tokenizer, mut visit: impl FnMut(&str, u32, f64, bool)) {
-    match tokenizer.get_model() {
-        ModelWrapper::WordPiece(model) => {
-            for (piece, id) in model.get_vocab() {
-                visit(&piece, id, 0.0, false);
-                if let Some(rest) = piece.strip_prefix(&model.continuing_subword_prefix) {
-                    visit(rest, id, 0.0, true);
-                }
-            }
-        }
-        ModelWrapper::Unigram(model) => {
-            for (id, (piece, score)) in model.iter().enumerate() {
-                visit(piece, id as u32, *score, false);
-            }
-        }
-        _ => {}
-    }
-}
-
 fn ids(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, String> {
     let encoding = encode_part(tokenizer, text, 0, None, false).map_err(|failure| format!("{failure:?}"))?;
     Ok(encoding.get_ids().to_vec())
@@ -300,21 +267,4 @@ fn check_post_processor(tokenizer: &Tokenizer) -> Result<(), String> {
         | Some(PostProcessorWrapper::Template(_)) => Ok(()),
         _ => Err("its post-processor is none of Template, Bert, Roberta".into()),
     }
-}
-
-/// The id of unknown characters, which the crate keeps to itself: that of one that no vocabulary has.
-fn unknown_of(model: &Unigram) -> Result<u32, String> {
-    if model.byte_fallback() {
-        return Err("it spells unknown characters in bytes".into());
-    }
-    if model.alpha.is_some() || model.nbest_size.is_some() {
-        return Err("it samples".into());
-    }
-    if model.iter().any(|(_, score)| !score.is_finite()) {
-        return Err("it has scores that are not finite".into());
-    }
-    let unused = ('\u{E000}'..'\u{F8FF}').map(String::from).find(|c| model.token_to_id(c).is_none());
-    let unused = unused.ok_or("it has a token for every character")?;
-    let tokens = model.tokenize(&unused).map_err(|error| error.to_string())?;
-    tokens.first().map(|token| token.id).ok_or_else(|| "it has no token for unknown characters".into())
 }

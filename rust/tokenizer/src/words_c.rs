@@ -1,17 +1,14 @@
 //! The part of the C ABI that serves the native tokenizer.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::c_char;
 
 use crate::guard::guarded;
-use crate::words::{visit_pieces, Family, Words};
+use crate::words::{Family, Words};
 use crate::{give, slice, wde_tokenizer, CString};
 
 #[repr(C)]
 pub struct CWords {
     family: i32,
-    unknown: u32,
-    longest: usize,
-    unknown_score: f64,
     tail: *const u32,
     tail_size: usize,
     ascii: [u8; 128],
@@ -25,9 +22,6 @@ impl From<&Words> for CWords {
                 Family::WordPiece => 1,
                 Family::Unigram => 2,
             },
-            unknown: words.unknown,
-            longest: words.longest,
-            unknown_score: words.unknown_score,
             tail: words.tail.as_ptr(),
             tail_size: words.tail.len(),
             ascii: words.ascii,
@@ -35,8 +29,6 @@ impl From<&Words> for CWords {
         }
     }
 }
-
-type Visit = extern "C" fn(*mut c_void, *const c_char, usize, u32, f64, bool);
 
 /// # Safety
 /// As the header says; the same holds for all entries below.
@@ -61,12 +53,27 @@ pub unsafe extern "C" fn wde_tokenizer_words_of(
 /// # Safety
 /// See the header.
 #[no_mangle]
-pub unsafe extern "C" fn wde_tokenizer_pieces(tokenizer: *const wde_tokenizer, visit: Visit, context: *mut c_void) {
-    let _ = guarded(|| {
-        visit_pieces(&unsafe { &*tokenizer }.0.tokenizer, |piece, id, score, continues| {
-            visit(context, piece.as_ptr().cast(), piece.len(), id, score, continues)
-        });
+pub unsafe extern "C" fn wde_tokenizer_pieces(
+    tokenizer: *const wde_tokenizer,
+    words: *const c_char,
+    length: usize,
+    ids: *mut i32,
+) -> i64 {
+    let count = guarded(|| {
+        let words = std::str::from_utf8(unsafe { slice(words.cast(), length) }).ok()?;
+        let model = unsafe { &*tokenizer }.0.tokenizer.get_model();
+        let mut count = 0;
+        for word in words.split_terminator('\0') {
+            let each = |id| {
+                assert!(count < length, "words have more tokens than bytes");
+                unsafe { ids.add(count).write(id as i32) }; // open() has checked the greatest id
+                count += 1;
+            };
+            model.each_id(word, each).ok()?;
+        }
+        Some(count as i64)
     });
+    count.ok().flatten().unwrap_or(-1)
 }
 
 /// # Safety
