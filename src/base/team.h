@@ -89,6 +89,7 @@ class Team {
  public:
   virtual ~Team() = default;
   virtual size_t size() const { return 1; }
+  virtual bool is_alone() const { return true; }  // no other process computes with it
 
   // Calls f(Part) on every member, on the calling thread as rank 0; returns when all have returned. f must not throw.
   template <class F>

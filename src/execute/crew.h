@@ -14,6 +14,7 @@ class Crew final : public Team {
   // With an exchange, the crew of one of several processes.
   explicit Crew(Exchange* exchange = nullptr) : exchange_(exchange) {}
   size_t size() const override { return members_; }
+  bool is_alone() const override { return exchange_ == nullptr; }
 
   // Leader, between jobs: so many helpers will call help(rank, ticket) with ranks 1, 2, …; returns the ticket.
   uint32_t gather(size_t helpers);

@@ -47,10 +47,10 @@ void for_chunks(Range rows, size_t chunk, const F& f) {
   }
 }
 
-// The end of the sequences from `first` on whose rows are a chunk together, or of one that is longer.
-size_t end_of_group(std::span<const int32_t> cu_seqlens, size_t first) {
+// The end of the sequences from `first` on that have `rows` rows together, or of one that is longer.
+size_t end_of_group(std::span<const int32_t> cu_seqlens, size_t first, size_t rows) {
   size_t end = first + 1;
-  while (end + 1 < cu_seqlens.size() && static_cast<size_t>(cu_seqlens[end + 1] - cu_seqlens[first]) <= kChunkRows) {
+  while (end + 1 < cu_seqlens.size() && static_cast<size_t>(cu_seqlens[end + 1] - cu_seqlens[first]) <= rows) {
     ++end;
   }
   return end;
@@ -113,9 +113,13 @@ void Transformer::reserve(size_t max_seqlen) {
   for (const auto& rope : ropes_) rope->reserve(max_seqlen);
 }
 
-size_t Transformer::inner_cols() const {
+size_t Transformer::gated_cols() const {
   const bool gated = std::any_of(layers_.begin(), layers_.end(), [](const auto& l) { return bool(l->gated); });
-  return gated ? GatedLinear::inner_of(intermediate_) : intermediate_;
+  return gated ? intermediate_ : 0;
+}
+
+size_t Transformer::inner_cols() const {
+  return gated_cols() > 0 ? GatedLinear::inner_of(intermediate_) : intermediate_;
 }
 
 size_t Transformer::expert_cols() const {
@@ -149,8 +153,8 @@ size_t Transformer::arena_floats(size_t tokens, size_t max_seqlen, size_t team, 
   const size_t rows = std::min(tokens, kChunkRows);
   const size_t relative = relative_cols() > 0 ? 2 * padded_stride(relative_cols()) : 0;
   return tokens * (padded_stride(qkv) + 2 * padded_stride(context) + relative) +
-         team * (rows * (padded_stride(hidden_) + padded_stride(inner_cols()) + padded_stride(intermediate_) +
-                         (expert_cols() > 0 ? padded_stride(expert_cols()) : 0) + linear_scratch()) +
+         team * (rows * (padded_stride(hidden_) + padded_stride(inner_cols()) + padded_stride(gated_cols()) +
+                         padded_stride(expert_cols()) + linear_scratch()) +
                  backend.member_scratch_floats(max_seqlen, heads_) + 64) +
          256;
 }
@@ -278,17 +282,28 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
   const size_t tokens = input.tokens(), chunk = std::min(tokens, kChunkRows), head_dim = heads_.head_dim;
   const size_t q_cols = heads_.num_heads * head_dim, k_cols = heads_.num_kv_heads * head_dim;
   const size_t group_cols = q_cols / heads_.num_kv_heads;
-  const View<float> all_qkv = arena.matrix(tokens, q_cols + 2 * k_cols), context = arena.matrix(tokens, q_cols);
-  const Scratch scratches{arena.matrix(chunk * team.size(), hidden_), arena.matrix(chunk * team.size(), inner_cols()),
-                          arena.matrix(chunk * team.size(), intermediate_),
-                          expert_cols() > 0 ? arena.matrix(chunk * team.size(), expert_cols()) : View<float>{},
-                          linear_rows(arena, chunk * team.size(), linear_scratch())};
+  const size_t relative = relative_cols();
+  const bool all_rows = input.rows == RowsNeeded::kAll;
+  const size_t group = kChunkRows * team.size();
+  // Some sequences at a time go through a whole layer, and what lies between the layer's products is always in the same
+  // memory: it is in the cache still when attention comes.
+  const bool may_group = team.is_alone() && input.prefix_lens.empty() && relative == 0;
+  const size_t rows_at_once = may_group && all_rows ? std::min(tokens, std::max(group, input.max_seqlen)) : tokens;
+  const View<float> all_qkv = arena.matrix(rows_at_once, q_cols + 2 * k_cols);
+  const View<float> context = arena.matrix(rows_at_once, q_cols);
   const size_t floats = backend.member_scratch_floats(input.max_seqlen, heads_);
   float* const attention_scratches = arena.floats(floats * team.size());
-  const size_t relative = relative_cols();
+  const auto chunks = [&](size_t cols) {
+    return cols > 0 ? arena.matrix(chunk * team.size(), cols) : View<float>{nullptr, chunk * team.size()};
+  };
+  Scratch scratches;
+  scratches.inner = chunks(inner_cols());
+  scratches.linear = linear_rows(arena, chunk * team.size(), linear_scratch());
+  scratches.gated = chunks(gated_cols());
+  scratches.experts = chunks(expert_cols());
+  scratches.normed = chunks(hidden_);  // last: where norms come behind the layers, its pages are never touched
   const View<float> c2p = relative > 0 ? arena.matrix(tokens, relative) : View<float>{},
                     p2c = relative > 0 ? arena.matrix(tokens, relative) : View<float>{};
-  const bool all_rows = input.rows == RowsNeeded::kAll;
   const size_t last = std::min(range.last, layers());
   const bool ends = last == layers();
   const View<float> needed = ends ? output.resize(input.output_rows(), hidden_) : View<float>{};
@@ -346,17 +361,15 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
       batch.unseen_lens = unseen.subspan(std::min(of.begin, unseen.size()));
       return Range{static_cast<size_t>(batch.cu_seqlens.front()), static_cast<size_t>(batch.cu_seqlens.back())};
     };
-    // A member alone takes some sequences at a time through a whole layer, and what lies between the layer's products
-    // always in the same memory: it is in the cache still when attention comes.
     const size_t sequences = input.sequences();
-    const bool in_groups = by_rows && part.size == 1 && input.prefix_lens.empty() && relative == 0;
+    const bool in_groups = may_group && by_rows;
 
     for (size_t i = range.first; i < last; ++i) {
       const TransformerLayer& layer = *layers_[order_[i]];
       const Qkv qkv = qkv_of(layer);
       if (i + 1 < layers() || all_rows) {
         for (size_t first = 0, end; first < sequences; first = end) {
-          end = in_groups ? end_of_group(input.cu_seqlens, first) : sequences;
+          end = in_groups ? end_of_group(input.cu_seqlens, first, group) : sequences;
           const Range rows = take_sequences({first, end}), mine = own_rows(rows);
           const size_t row = in_groups ? rows.begin : 0;
           const Qkv here{numbered_from(qkv.all, row), qkv.q_cols, qkv.k_cols, qkv.rounded};
@@ -372,6 +385,7 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
         }
         continue;
       }
+      if (in_groups) part.sync();  // a member's rows are others now: its share of all
       project_rows(layer, qkv, take_sequences({0, sequences}));
       // Behind the last keys and values only the needed rows go on.
       const View<float> needed_q = all_needed_q.slice_cols(0, qkv.q_cols);
@@ -400,6 +414,7 @@ void Transformer::forward(View<float> x, const ModelInput& input, LayerRange ran
       }
     }
     if (ends && final_norm_) {
+      if (in_groups && all_rows) part.sync();  // as above
       const Range rows = own_rows({0, tokens});
       const View<float> mine = all_rows && by_rows ? x.slice_rows(rows.begin, rows.size()) : share_of(needed, part);
       final_norm_.run(mine, mine);

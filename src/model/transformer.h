@@ -78,7 +78,7 @@ class Transformer {
     View<float> linear;  // of whichever Linear is at work
     Scratch slice_rows(size_t begin, size_t count) const {
       return {normed.slice_rows(begin, count), inner.slice_rows(begin, count), gated.slice_rows(begin, count),
-              experts.data != nullptr ? experts.slice_rows(begin, count) : experts, linear.slice_rows(begin, count)};
+              experts.slice_rows(begin, count), linear.slice_rows(begin, count)};
     }
   };
   // Queries, keys and values of some rows, side by side.
@@ -94,6 +94,7 @@ class Transformer {
   // Whether nothing needs the layer's queries and keys as floats: its product may round them for the attention.
   bool rounds(const TransformerLayer& layer, const ModelInput& input, const AttnBackend& backend) const;
   size_t inner_cols() const;
+  size_t gated_cols() const;                   // of a gated layer's products; 0: no layer is gated
   size_t expert_cols() const;                  // of the experts' scratch; 0: no layer has them
   size_t linear_scratch() const;               // floats a row, of the Linear that needs most
   size_t relative_cols() const;                // of c2p and of p2c; 0: no layer has them
