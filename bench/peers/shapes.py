@@ -3,14 +3,16 @@
 
   bench/peers/shapes.py NAME     writes it into the cache if it is not there, and prints its directory
 
-All have the tokenizer of all-MiniLM-L6-v2, and so its 30,522 words: every model counts the same tokens of the same texts, and
-a table of words costs memory but no time. They are written as sentence-transformers models, pooled as their kind is.
+All but one have the tokenizer of all-MiniLM-L6-v2, and so its 30,522 words: every model counts the same tokens of the same
+texts, and a table of words costs memory but no time. bge-m3-vocabulary has as many pieces as bge-m3 itself, made up, for the
+time of its start. They are written as sentence-transformers models, pooled as their kind is.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ import paths
 
 VOCABULARY = 30522
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+SMALL_BGE_M3 = paths.REPOSITORY / "tests/golden/models/bge-m3"
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Shape:
     pooling: str = "mean"
     window: int = 0  # tokens that a local layer sees on each side; 0: no layer is local
     global_every: int = 1
+    pieces: int = 0  # of a Unigram vocabulary of its own; 0: all-MiniLM-L6-v2's words
     more: tuple[tuple[str, Any], ...] = ()
 
     @property
@@ -65,6 +69,7 @@ SHAPES = {
     "minilm": Shape("bert", 6, 384, 1536, 12),
     "bert-base": Shape("bert", 12, 768, 3072, 12),
     "bge-m3": Shape("xlm-roberta", 24, 1024, 4096, 16, positions=8192, pooling="cls"),
+    "bge-m3-vocabulary": Shape("xlm-roberta", 24, 1024, 4096, 16, positions=8192, pooling="cls", pieces=250_002),
     "modernbert-base": Shape("modernbert", 22, 768, 1152, 12, positions=8192, gated=True, window=64, global_every=3),
     "qwen2-0.5b": Shape("qwen2", 24, 896, 4864, 14, 2, positions=32768, gated=True, pooling="lasttoken"),
     "qwen3-reranker-0.6b": Shape("qwen3", 28, 1024, 3072, 16, 8, 128, positions=40960, gated=True, pooling="lasttoken"),
@@ -75,7 +80,7 @@ def config_of(shape: Shape) -> Any:
     from transformers import AutoConfig
 
     keys: dict[str, Any] = {
-        "vocab_size": VOCABULARY, "num_hidden_layers": shape.layers, "hidden_size": shape.hidden,
+        "vocab_size": shape.pieces or VOCABULARY, "num_hidden_layers": shape.layers, "hidden_size": shape.hidden,
         "intermediate_size": shape.intermediate, "num_attention_heads": shape.heads,
         # XLM-R counts its positions from padding_idx + 1.
         "max_position_embeddings": shape.positions + (2 if shape.kind == "xlm-roberta" else 0),
@@ -92,6 +97,21 @@ def config_of(shape: Shape) -> Any:
     return AutoConfig.for_model(shape.kind, **keys)
 
 
+def unigram(pieces: int) -> Any:
+    """The small checkpoint's tokenizer with made-up pieces behind its own."""
+    tokenizer = json.loads((SMALL_BGE_M3 / "tokenizer.json").read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    seen = {piece for piece, _ in vocabulary}
+    numbers = random.Random(0)
+    letters = "etaoinshrdlucmfw" + "оеаинтсрвлкм" + "αιοετνσρ" + "のにはをた" + "的一是不了人"
+    while len(vocabulary) < pieces:
+        piece = numbers.choice(["", "\u2581"]) + "".join(numbers.choices(letters, k=numbers.randint(2, 9)))
+        if piece not in seen:
+            seen.add(piece)
+            vocabulary.append([piece, -numbers.uniform(8, 15)])
+    return tokenizer
+
+
 def write(shape: Shape, out: Path) -> None:
     import torch
     from transformers import AutoModel, AutoModelForCausalLM
@@ -101,17 +121,17 @@ def write(shape: Shape, out: Path) -> None:
     make: Callable[..., Any] = (AutoModelForCausalLM if "reranker" in out.name else AutoModel).from_config
     extra = {"add_pooling_layer": False} if shape.kind in ("bert", "xlm-roberta") else {}
     make(config_of(shape), **extra).save_pretrained(out)
-    source = model_files.obtain()
-    for name in TOKENIZER:
+    source = SMALL_BGE_M3 if shape.pieces else model_files.obtain()
+    for name in TOKENIZER[:2] if shape.pieces else TOKENIZER:
         shutil.copy(source / name, out / name)
     settings = json.loads((out / "tokenizer_config.json").read_text())
     settings["model_max_length"] = shape.positions
     (out / "tokenizer_config.json").write_text(json.dumps(settings))
-    tokenizer = json.loads((out / "tokenizer.json").read_text())
+    tokenizer = unigram(shape.pieces) if shape.pieces else json.loads((out / "tokenizer.json").read_text())
     tokenizer["truncation"] = tokenizer["padding"] = None
     if shape.pooling == "lasttoken" and "reranker" in out.name:
         tokenizer["post_processor"] = None
-    (out / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (out / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False))
     if "reranker" in out.name:
         return
     kinds = ["Transformer", "Pooling", "Normalize"]

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <future>
 
 #include "base/cpu.h"
 #include "engine/late_interaction.h"
@@ -50,7 +51,25 @@ void read_tokenizer_settings(Modules& m, const std::string& directory) {
   m.has_segments = std::find(names.begin(), names.end(), "token_type_ids") != names.end();
 }
 
-void load_input(Modules& m, const EngineArgs& args, const ConfigView& config, const std::string& directory) {
+struct OpenedTokenizer {
+  std::string name;
+  std::unique_ptr<Tokenizer> tokenizer;
+};
+
+// On a thread of its own, if there is one to be had: a large vocabulary takes as long as mapping the weights.
+std::future<OpenedTokenizer> start_tokenizer(const Modules& m) {
+  const bool special_tokens = m.info.architecture != "StaticModel";
+  return std::async(
+      std::launch::async | std::launch::deferred,
+      [name = m.workflow.tokenizer,
+       config = TokenizerConfig{m.spec.transformer_directory, m.spec.do_lower_case, 1, special_tokens}]() mutable {
+        auto tokenizer = open_tokenizer(name, config);
+        return OpenedTokenizer{std::move(name), std::move(tokenizer)};
+      });
+}
+
+void load_input(Modules& m, const EngineArgs& args, const ConfigView& config, OpenedTokenizer opened) {
+  const std::string& directory = m.spec.transformer_directory;
   InputConfig input;
   input.template_name = args.get("template");
   input.architecture = m.info.architecture;
@@ -68,8 +87,8 @@ void load_input(Modules& m, const EngineArgs& args, const ConfigView& config, co
   const std::string task = lora_task(m, args, config);
   if (!task.empty() && input.prompt_name.empty() && m.spec.prompts.contains(task)) input.prompt_name = task;
   if (args.is_set("prompt")) input.prompt = args.get("prompt");
-  const bool special_tokens = m.info.architecture != "StaticModel";
-  m.tokenizer = open_tokenizer(m.workflow.tokenizer, {directory, m.spec.do_lower_case, 1, special_tokens});
+  m.workflow.tokenizer = std::move(opened.name);
+  m.tokenizer = std::move(opened.tokenizer);
   m.info.modules.emplace_back("tokenizer", m.workflow.tokenizer);
   read_tokenizer_settings(m, directory);
   if (m.spec.late_interaction) {
@@ -185,27 +204,30 @@ std::shared_ptr<PackCache> open_pack_cache(const EngineArgs& args, const ModelFi
       join_path(args.get("pack-cache"), fmt::format("{}-{}-{:016x}.safetensors", name, format, hash)), std::move(key));
 }
 
+void load_weights(Modules& m, const EngineArgs& args, const ModelFiles& files, const ConfigView& config,
+                  const ModelSpec& spec, const Portion& portion) {
+  const std::string task = lora_task(m, args, config);
+  m.loaded = std::make_shared<LoadedModel>();
+  m.loaded->identity = identity_of(files, task, portion);
+  m.loaded->weights.emplace(files.open_weights());
+  merge_lora_task(config, task, *m.loaded->weights);
+  const WeightFormat format = weight_format_from_name(args.get("dtype"));
+  m.loaded->weights->set_policy({format, args.get("float32-layers")});
+  m.loaded->weights->set_portion(portion);
+  const auto cache = open_pack_cache(args, files, *m.loaded->weights, m.loaded->identity);
+  m.loaded->weights->set_pack_cache(cache);
+  m.loaded->model = spec.create(config, *m.loaded->weights);
+  if (cache) {
+    const std::string problem = cache->save();
+    if (!problem.empty()) m.info.warnings.push_back(problem);
+    m.info.facts.emplace_back("pack_cache",
+                              fmt::format("{}, {} MB mapped", cache->file(), cache->mapped_bytes() / 1'000'000));
+  }
+}
+
 void load_model(Modules& m, const EngineArgs& args, const ModelFiles& files, const ConfigView& config,
                 const ModelSpec& spec, const Portion& portion) {
   const std::string task = lora_task(m, args, config);
-  if (!m.loaded) {
-    m.loaded = std::make_shared<LoadedModel>();
-    m.loaded->identity = identity_of(files, task, portion);
-    m.loaded->weights.emplace(files.open_weights());
-    merge_lora_task(config, task, *m.loaded->weights);
-    const WeightFormat format = weight_format_from_name(args.get("dtype"));
-    m.loaded->weights->set_policy({format, args.get("float32-layers")});
-    m.loaded->weights->set_portion(portion);
-    const auto cache = open_pack_cache(args, files, *m.loaded->weights, m.loaded->identity);
-    m.loaded->weights->set_pack_cache(cache);
-    m.loaded->model = spec.create(config, *m.loaded->weights);
-    if (cache) {
-      const std::string problem = cache->save();
-      if (!problem.empty()) m.info.warnings.push_back(problem);
-      m.info.facts.emplace_back("pack_cache",
-                                fmt::format("{}, {} MB mapped", cache->file(), cache->mapped_bytes() / 1'000'000));
-    }
-  }
   m.model = m.loaded->model.get();
   if (portion.of != Portion::Of::kWhole)
     m.info.facts.emplace_back("portion", describe(portion, m, *m.model, *m.loaded->weights));
@@ -414,7 +436,9 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
   if (shared && shared->identity == identity_of(files, lora_task(*m, args, config), portion) &&
       shared->weights->policy() == policy_of(args))
     m->loaded = std::move(shared);
-  load_input(*m, args, config, m->spec.transformer_directory);
+  auto tokenizer = start_tokenizer(*m);
+  if (m->workflow.needs_model() && !m->loaded) load_weights(*m, args, files, config, spec, portion);
+  load_input(*m, args, config, tokenizer.get());
   size_t positions = positions_of(config);
   if (m->workflow.needs_model()) {
     load_model(*m, args, files, config, spec, portion);
