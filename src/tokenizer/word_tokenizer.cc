@@ -7,7 +7,7 @@ namespace wde {
 namespace {
 
 constexpr size_t kCachedWords = 1 << 14;
-constexpr size_t kManyBytes = 1024;  // of words that wait
+constexpr size_t kManyBytes = 1024;      // of words that wait
 constexpr size_t kLongestForeign = 128;  // bytes. Longer ones are whole sentences without blanks: the crate's
 
 }  // namespace
