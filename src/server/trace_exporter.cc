@@ -144,6 +144,7 @@ void TraceExporter::send(std::vector<RequestSpan>& batch) {
 }
 
 TraceExporter::Outcome TraceExporter::post(const std::string& body, double seconds) {
+  if (curl_ == nullptr) tell(curl_easy_strerror(CURLE_FAILED_INIT));
   if (curl_ == nullptr || seconds <= 0) return Outcome::kLater;
   HeaderList headers;
   append(headers, "Content-Type: application/json");

@@ -21,6 +21,15 @@ class Offline(Case):
             self.assertEqual((process.returncode, process.stderr), (0, ""))
         self.assertEqual(self.world.log, [])
 
+    def test_without_libcurl(self):
+        """It is opened when the Hub is asked, and only then."""
+        self.cache.mkdir(parents=True, exist_ok=True)
+        (self.cache / "libcurl.so.4").write_bytes(b"not a library")
+        self.assertFailed(self.pull(LD_LIBRARY_PATH=str(self.cache)), "libcurl.so.4")
+        self.pulled()
+        process = self.wde("embed", "--model", NAME, "x", HF_HUB_OFFLINE="1", LD_LIBRARY_PATH=str(self.cache))
+        self.assertEqual((process.returncode, process.stderr), (0, ""))
+
     def test_not_cached(self):
         process = self.pull(HF_HUB_OFFLINE="1")
         self.assertFailed(process, NAME, "HF_HUB_OFFLINE", str(self.cache), "wde pull")

@@ -134,16 +134,20 @@ std::string origin_of(const std::string& url) {
 }
 
 HttpClient::HttpClient(const std::string& endpoint, const std::string& token, const std::string& certificates)
-    : origin_(origin_of(endpoint)), token_(token), certificates_(certificates) {
-  static std::once_flag once;
-  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
-  handle_ = std::shared_ptr<void>(curl_easy_init(), [](void* handle) { curl_easy_cleanup(handle); });
-  if (!handle_) throw std::bad_alloc();
-}
+    : endpoint_(endpoint), token_(token), certificates_(certificates) {}
 
 HttpClient::~HttpClient() = default;
 
+void HttpClient::begin() {
+  static std::once_flag once;
+  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+  handle_ = std::shared_ptr<void>(curl_easy_init(), [](void* handle) { curl_easy_cleanup(handle); });
+  if (!handle_) throw NetworkError(curl_easy_strerror(CURLE_FAILED_INIT));
+  origin_ = origin_of(endpoint_);
+}
+
 HttpResponse HttpClient::send_once(const HttpRequest& request, const std::string& url) {
+  if (!handle_) begin();
   CURL* handle = handle_.get();
   Transfer transfer;
   transfer.request = &request;

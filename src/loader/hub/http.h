@@ -61,10 +61,11 @@ class HttpClient {
   HttpResponse send(const HttpRequest& request);
 
  private:
+  void begin();
   HttpResponse send_once(const HttpRequest& request, const std::string& url);
 
-  std::shared_ptr<void> handle_;  // CURL: keeps connections alive between requests
-  std::string origin_;
+  std::shared_ptr<void> handle_;  // CURL: keeps connections alive between requests; nullptr: there was none yet
+  std::string endpoint_, origin_;
   std::string token_;
   std::string certificates_;
 };
