@@ -42,6 +42,9 @@ static_assert(sizeof(long) == sizeof(void*) && sizeof(curl_off_t) == sizeof(void
 #undef curl_easy_getinfo
 
 // NOLINTBEGIN(readability-inconsistent-declaration-parameter-name)
+// libcurl declares these two with an enumeration before the dots, which clang warns of.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wvarargs"
 #define WDE_REAL(name) static auto* const real = find<decltype(name)>(#name)
 
 extern "C" {
@@ -116,4 +119,5 @@ CURLUcode curl_url_get(FirstOf<decltype(curl_url_get)>::Type url, CURLUPart part
 }
 
 }  // extern "C"
+#pragma GCC diagnostic pop
 // NOLINTEND(readability-inconsistent-declaration-parameter-name)

@@ -30,8 +30,9 @@ struct Node {
     id: u32,
 }
 const NOWHERE: u32 = u32::MAX;
+const KEPT: usize = 1 << 16; // nodes: 1 MB
 
-/// Memory of a computation, used again for the next word.
+/// Memory of a computation, used again for the next word unless that one was very long.
 #[derive(Default)]
 struct Scratch {
     nodes: Vec<Node>,                // by byte
@@ -78,6 +79,9 @@ impl Unigram {
                 if known.is_some() || !self.spell(text, &range, &mut token) {
                     token(known.unwrap_or(id), range);
                 }
+            }
+            if scratch.nodes.capacity() > KEPT {
+                *scratch = Scratch::default();
             }
             Ok(())
         })

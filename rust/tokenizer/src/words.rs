@@ -1,7 +1,8 @@
 //! What the native tokenizer (src/tokenizer/ of the engine) knows about a tokenizer, all of it asked of the crate itself.
 //!
 //! Its rule: in the two families below, the tokens of a text are those of its words, and a word is what stands between two
-//! ASCII blanks. It computes words of ASCII characters by itself and has `word_ids` give the others. Why that holds:
+//! ASCII blanks. It normalizes words of ASCII characters by itself, has the model cut them into pieces, and has `word_ids`
+//! give the others. Why that holds:
 //!
 //! - WordPiece: BertNormalizer and Lowercase treat each character by itself, but for canonical ordering, which does not reach
 //!   across a blank; BertPreTokenizer parts words at blanks.
