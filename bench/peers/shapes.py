@@ -97,10 +97,8 @@ def config_of(shape: Shape) -> Any:
     return AutoConfig.for_model(shape.kind, **keys)
 
 
-def unigram(pieces: int) -> Any:
-    """The small checkpoint's tokenizer with made-up pieces behind its own."""
-    tokenizer = json.loads((SMALL_BGE_M3 / "tokenizer.json").read_text())
-    vocabulary = tokenizer["model"]["vocab"]
+def fill(vocabulary: list[Any], pieces: int) -> None:
+    """Made-up pieces behind those of a Unigram vocabulary."""
     seen = {piece for piece, _ in vocabulary}
     numbers = random.Random(0)
     letters = "etaoinshrdlucmfw" + "оеаинтсрвлкм" + "αιοετνσρ" + "のにはをた" + "的一是不了人"
@@ -109,7 +107,6 @@ def unigram(pieces: int) -> Any:
         if piece not in seen:
             seen.add(piece)
             vocabulary.append([piece, -numbers.uniform(8, 15)])
-    return tokenizer
 
 
 def write(shape: Shape, out: Path) -> None:
@@ -127,7 +124,9 @@ def write(shape: Shape, out: Path) -> None:
     settings = json.loads((out / "tokenizer_config.json").read_text())
     settings["model_max_length"] = shape.positions
     (out / "tokenizer_config.json").write_text(json.dumps(settings))
-    tokenizer = unigram(shape.pieces) if shape.pieces else json.loads((out / "tokenizer.json").read_text())
+    tokenizer = json.loads((out / "tokenizer.json").read_text())
+    if shape.pieces:
+        fill(tokenizer["model"]["vocab"], shape.pieces)
     tokenizer["truncation"] = tokenizer["padding"] = None
     if shape.pooling == "lasttoken" and "reranker" in out.name:
         tokenizer["post_processor"] = None
