@@ -12,7 +12,7 @@
 #include "cli/json_text.h"
 #include "cli/output_sink.h"
 #include "cli/result_fields.h"
-#include "server/comparison.h"
+#include "server/dialects/comparison.h"
 #include "wde/engine.h"
 
 namespace wde::cli {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "server/app.h"
-#include "server/http_server.h"
+#include "server/net/http_server.h"
+#include "server/serving/app.h"
 
 namespace wde::server {
 

@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "server/http_session.h"
+#include "server/net/http_session.h"
 
 namespace {
 

@@ -5,8 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "server/group.h"
-#include "server/routes.h"
+#include "server/dialects/routes.h"
+#include "server/serving/group.h"
 
 namespace {
 

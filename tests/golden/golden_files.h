@@ -15,12 +15,13 @@
 
 #include "loader/safetensors.h"
 #include "loader/weights.h"
+#include "test_paths.h"
 #include "wde/engine.h"
 
 namespace wde::test {
 
 inline std::string read_image(const std::string& name) {
-  const auto file = std::filesystem::path(WDE_TEST_DATA).parent_path() / "images" / name;
+  const auto file = std::filesystem::path(test::kData).parent_path() / "images" / name;
   std::ifstream in(file, std::ios::binary);
   EXPECT_TRUE(in) << file;
   return {std::istreambuf_iterator<char>(in), {}};
@@ -77,7 +78,7 @@ struct Golden {
 // The checkpoints in WDE_TEST_DATA, by name.
 inline std::vector<std::string> checkpoints() {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(WDE_TEST_DATA)) {
+  for (const auto& entry : std::filesystem::directory_iterator(test::kData)) {
     if (std::filesystem::exists(entry.path() / "golden.json")) names.push_back(entry.path().filename().string());
   }
   std::sort(names.begin(), names.end());
@@ -86,7 +87,7 @@ inline std::vector<std::string> checkpoints() {
 
 // What config.json says, under any family's name; 0: a table of vectors alone.
 inline size_t layers_of(const std::string& name) {
-  const std::filesystem::path file = std::filesystem::path(WDE_TEST_DATA) / name / "config.json";
+  const std::filesystem::path file = std::filesystem::path(test::kData) / name / "config.json";
   if (!std::filesystem::exists(file)) return 0;
   const auto config = nlohmann::json::parse(std::ifstream(file));
   size_t layers = 0;
@@ -110,7 +111,7 @@ inline std::vector<std::string> embedders() {
 // Of those, the encoders whose vectors are one pooled row, of length 1.
 inline std::vector<std::string> plain_encoders() { return {"bert-mean", "bert-cls", "gte-new", "modernbert"}; }
 
-inline std::filesystem::path checkpoint(const std::string& name) { return std::filesystem::path(WDE_TEST_DATA) / name; }
+inline std::filesystem::path checkpoint(const std::string& name) { return std::filesystem::path(test::kData) / name; }
 
 inline std::string test_name(std::string name) {
   std::replace_if(

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "golden/golden_files.h"
+#include "test_paths.h"
 
 namespace wde {
 namespace {
@@ -113,7 +114,7 @@ class Checkpoints : public ::testing::TestWithParam<std::string> {
 INSTANTIATE_TEST_SUITE_P(Models, Checkpoints, ::testing::ValuesIn(test::checkpoints()),
                          [](const auto& test_info) { return test::test_name(test_info.param); });
 
-TEST(Golden, CheckpointsAreThere) { EXPECT_GE(test::checkpoints().size(), 57u) << "in " << WDE_TEST_DATA; }
+TEST(Golden, CheckpointsAreThere) { EXPECT_GE(test::checkpoints().size(), 57u) << "in " << test::kData; }
 
 TEST_P(Checkpoints, TokenIds) { expect_token_ids(model(), Golden(model())); }
 TEST_P(Checkpoints, Flash) { expect_everything(model(), {}); }
@@ -147,7 +148,7 @@ class MiniLm : public ::testing::Test {
       GTEST_SKIP()
           << "NOT TESTED: all-MiniLM-L6-v2 is not here; run scripts/run once, or set WDE_MINILM to its directory";
   }
-  static fs::path recorded() { return fs::path(WDE_TEST_DATA).parent_path() / "all-MiniLM-L6-v2"; }
+  static fs::path recorded() { return fs::path(test::kData).parent_path() / "all-MiniLM-L6-v2"; }
 };
 
 TEST_F(MiniLm, TokenIds) { expect_token_ids(minilm(), Golden(recorded())); }

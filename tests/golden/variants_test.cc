@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "golden/golden_files.h"
+#include "test_paths.h"
 
 namespace wde {
 namespace {
@@ -10,7 +11,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-fs::path variants_home() { return fs::path(WDE_TEST_DATA).parent_path() / "variants"; }
+fs::path variants_home() { return fs::path(test::kData).parent_path() / "variants"; }
 
 const json& variants() {
   static const json all = json::parse(std::ifstream(variants_home() / "variants.json")).at("variants");

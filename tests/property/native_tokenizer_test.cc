@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "property/varied_texts.h"
+#include "test_paths.h"
 #include "tokenizer/tokenizer.h"
 
 namespace wde {
@@ -44,7 +45,7 @@ Pair open_both(const fs::path& directory, bool lowercase = false, bool special_t
 // Words of the golden inputs, and pieces of the vocabulary.
 std::vector<std::string> words_for(const Tokenizer& tokenizer) {
   std::vector<std::string> words;
-  const json golden = json::parse(read_file(fs::path(WDE_TEST_DATA) / "bert-mean" / "golden.json"));
+  const json golden = json::parse(read_file(fs::path(test::kData) / "bert-mean" / "golden.json"));
   for (const json& input : golden.at("inputs")) {
     std::istringstream text(input.is_string() ? input.get<std::string>() : input.at(0).get<std::string>());
     for (std::string word; words.size() < 1500 && text >> word;) words.push_back(word);
@@ -119,7 +120,7 @@ void expect_equal(const Pair& pair, uint64_t seed) {
 
 TEST(NativeTokenizer, EqualsTheCrate) {
   std::vector<fs::path> directories;
-  for (const auto& entry : fs::directory_iterator(WDE_TEST_DATA)) directories.push_back(entry.path());
+  for (const auto& entry : fs::directory_iterator(test::kData)) directories.push_back(entry.path());
   std::sort(directories.begin(), directories.end());
   if (const char* more = std::getenv("WDE_TOKENIZER_MODELS")) {
     std::istringstream list(more);
@@ -144,7 +145,7 @@ TEST(NativeTokenizer, EqualsTheCrate) {
 
 // More words than the cache holds, asked for by several threads.
 TEST(NativeTokenizer, ManyWordsOnManyThreads) {
-  const Pair pair = open_both(fs::path(WDE_TEST_DATA) / "bge-m3");
+  const Pair pair = open_both(fs::path(test::kData) / "bge-m3");
   std::vector<TokenizeJob> jobs(200);
   size_t number = 0;
   for (TokenizeJob& job : jobs) {
@@ -175,7 +176,7 @@ class NativeVariant : public testing::Test {
   void TearDown() override { fs::remove_all(directory_); }
 
   static json base(const char* checkpoint) {
-    return json::parse(read_file(fs::path(WDE_TEST_DATA) / checkpoint / "tokenizer.json"));
+    return json::parse(read_file(fs::path(test::kData) / checkpoint / "tokenizer.json"));
   }
   void write(const json& tokenizer) {
     std::ofstream(directory_ / "tokenizer.json", std::ios::binary) << tokenizer.dump();
@@ -197,7 +198,7 @@ class NativeVariant : public testing::Test {
 TEST_F(NativeVariant, BertNormalizers) {
   const json bert = base("bert-mean");
   uint64_t seed = 1000;
-  expect_equal(open_both(fs::path(WDE_TEST_DATA) / "bert-cls", true), seed);  // a Lowercase before it
+  expect_equal(open_both(fs::path(test::kData) / "bert-cls", true), seed);  // a Lowercase before it
   for (const char* key : {"clean_text", "handle_chinese_chars", "strip_accents", "lowercase"}) {
     SCOPED_TRACE(key);
     json changed = bert;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "loader_files.h"
+#include "test_paths.h"
 
 namespace wde {
 namespace {
@@ -183,7 +184,7 @@ TEST_F(ConfigTest, ModelDirectory) {
 }
 
 TEST_F(ConfigTest, GoldenCheckpoints) {
-  const ConfigView config = ConfigView::read(std::string(WDE_TEST_DATA) + "/bert-mean/config.json");
+  const ConfigView config = ConfigView::read(std::string(test::kData) + "/bert-mean/config.json");
   EXPECT_EQ(config_architecture(config), "BertModel");
   EXPECT_EQ(config.integer("hidden_size", 1, 1 << 20), 48);
 }

@@ -12,6 +12,7 @@
 #include "execute/executor.h"
 #include "input/input_processor.h"
 #include "output/output_processor.h"
+#include "test_paths.h"
 #include "tokenizer/tokenizer.h"
 #include "wde/engine.h"
 #include "workflow/workflow.h"
@@ -173,7 +174,7 @@ using Settings = std::vector<std::pair<std::string, std::string>>;
 std::unique_ptr<Engine> make_engine(const Settings& settings = {}) {
   register_modules();
   EngineArgs args;
-  args.set("model", std::string(WDE_TEST_DATA) + "/bert-mean").set("workflow", "test_workflow");
+  args.set("model", std::string(test::kData) + "/bert-mean").set("workflow", "test_workflow");
   for (const auto& [name, value] : settings) args.set(name, value);
   return Engine::create(args);
 }

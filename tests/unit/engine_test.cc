@@ -1,6 +1,7 @@
 // The engine through its public API: every request is answered exactly once, in any order, with its own answer or its
 // own error.
 #include "wde/engine.h"
+#include "test_paths.h"
 
 #include <gtest/gtest.h>
 
@@ -19,7 +20,7 @@ using Settings = std::vector<std::pair<std::string, std::string>>;
 
 EngineArgs args_of(const Settings& settings, const std::string& model = "bert-mean") {
   EngineArgs args;
-  args.set("model", std::string(WDE_TEST_DATA) + "/" + model);
+  args.set("model", std::string(test::kData) + "/" + model);
   for (const auto& [name, value] : settings) args.set(name, value);
   return args;
 }

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "input/resize_image.h"
+#include "test_paths.h"
 #include "unit/loader_files.h"
 
 namespace wde {
@@ -13,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path folder() { return fs::path(WDE_TEST_DATA).parent_path() / "images"; }
+fs::path folder() { return fs::path(test::kData).parent_path() / "images"; }
 
 std::string read(const std::string& name) {
   std::ifstream in(folder() / name, std::ios::binary);

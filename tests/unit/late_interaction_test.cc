@@ -9,6 +9,7 @@
 #include "engine/late_interaction.h"
 #include "loader/sentence_transformers.h"
 #include "loader_files.h"
+#include "test_paths.h"
 
 namespace wde {
 namespace {
@@ -195,7 +196,7 @@ TEST(MaxSim, IsTheSumOfTheBestProducts) {
 
 EngineArgs args_of(const std::string& name, const std::string& task) {
   EngineArgs args;
-  args.set("model", std::string(WDE_TEST_DATA) + "/" + name).set("task", task);
+  args.set("model", std::string(test::kData) + "/" + name).set("task", task);
   return args;
 }
 

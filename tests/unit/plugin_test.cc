@@ -5,12 +5,13 @@
 #include <fstream>
 
 #include "attention/attn_backend.h"
+#include "test_paths.h"
 #include "wde/engine.h"
 
 namespace wde {
 namespace {
 
-std::string plugin(const std::string& name) { return std::string(WDE_TEST_PLUGINS) + "/test_" + name + ".so"; }
+std::string plugin(const std::string& name) { return std::string(test::kPlugins) + "/test_" + name + ".so"; }
 
 std::string failure(const std::string& file) {
   try {
@@ -43,13 +44,13 @@ TEST(Plugin, AddsAndReplacesByName) {
   EXPECT_EQ(attn_backends().get("plugin_refusing")()->refuses({}), "anything at all");
   EXPECT_EQ(attn_backends().get("plugin_replaced")()->refuses({}), "anything at all");
   load_plugin(plugin("good"));  // again, and under another spelling of its name: nothing happens
-  load_plugin(std::string(WDE_TEST_PLUGINS) + "/../" + std::filesystem::path(WDE_TEST_PLUGINS).filename().string() +
+  load_plugin(std::string(test::kPlugins) + "/../" + std::filesystem::path(test::kPlugins).filename().string() +
               "/test_good.so");
 }
 
 TEST(Plugin, EngineLoadsThoseThatItsSettingsName) {
   EngineArgs args;
-  args.set("model", std::string(WDE_TEST_DATA) + "/bert-mean")
+  args.set("model", std::string(test::kData) + "/bert-mean")
       .set("plugin", plugin("good") + "::" + plugin("good") + ":")
       .set("attn-backend", "plugin_refusing");
   try {
@@ -64,7 +65,7 @@ TEST(Plugin, EngineLoadsThoseThatItsSettingsName) {
 
 TEST(Plugin, MissingFile) {
   EXPECT_EQ(failure("/nowhere/a.so"), "the plug-in /nowhere/a.so is not there; expected a shared object");
-  expect_contains(failure(WDE_TEST_PLUGINS), "is not there; expected a shared object");  // a directory
+  expect_contains(failure(test::kPlugins), "is not there; expected a shared object");  // a directory
   expect_contains(failure(""), "is not there");
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "loader_files.h"
+#include "test_paths.h"
 
 namespace wde {
 namespace {
@@ -236,7 +237,7 @@ TEST(SafetensorsFileTest, ReleasedPagesAreReadAgain) {
 }
 
 TEST(SafetensorsFileTest, GoldenCheckpoint) {
-  const SafetensorsFile opened(std::string(WDE_TEST_DATA) + "/bert-mean/model.safetensors");
+  const SafetensorsFile opened(std::string(test::kData) + "/bert-mean/model.safetensors");
   EXPECT_EQ(opened.tensors().size(), 39u);
   EXPECT_EQ(opened.tensors().at("embeddings.LayerNorm.bias").shape, std::vector<size_t>{48});
 }

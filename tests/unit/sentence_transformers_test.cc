@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "loader_files.h"
+#include "test_paths.h"
 
 namespace wde {
 namespace {
@@ -347,7 +348,7 @@ TEST_F(SentenceTransformersTest, MaximumLengthFromTheTransformersFolder) {
 }
 
 TEST(SentenceTransformersGolden, Checkpoints) {
-  const std::string data = WDE_TEST_DATA;
+  const std::string data = test::kData;
   const auto modes = [&](const std::string& name) {
     return read_sentence_transformers(data + "/" + name, kHidden).pooling.modes;
   };

@@ -1,11 +1,11 @@
-#include "server/http.h"
+#include "server/net/http.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <string_view>
 
-#include "server/chunked.h"
+#include "server/net/chunked.h"
 
 namespace wde::server {
 namespace {

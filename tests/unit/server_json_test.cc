@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "server/json_in.h"
-#include "server/json_out.h"
+#include "server/json/json_in.h"
+#include "server/json/json_out.h"
 
 namespace wde::server {
 namespace {

@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <fstream>
 
-#include "server/admission.h"
-#include "server/api_keys.h"
-#include "server/group.h"
+#include "server/serving/admission.h"
+#include "server/serving/api_keys.h"
+#include "server/serving/group.h"
 
 namespace wde::server {
 namespace {

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "server/chunks.h"
-#include "server/pages.h"
-#include "server/routes.h"
+#include "server/dialects/routes.h"
+#include "server/pages/pages.h"
+#include "server/serving/chunks.h"
 
 namespace wde::server {
 namespace {

@@ -1,5 +1,6 @@
 // The "hf" tokenizer against the reference's ids and against bad input. Checkpoints come from WDE_TEST_DATA.
 #include "tokenizer/tokenizer.h"
+#include "test_paths.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@ std::unique_ptr<Tokenizer> open_directory(const fs::path& directory, size_t thre
 }
 
 std::unique_ptr<Tokenizer> open_checkpoint(const std::string& name, size_t threads = 1) {
-  return open_directory(fs::path(WDE_TEST_DATA) / name, threads);
+  return open_directory(fs::path(test::kData) / name, threads);
 }
 
 TokenizeJob text_job(std::string text) {
@@ -111,7 +112,7 @@ std::string load_error(const fs::path& directory) {
 
 TEST(Tokenizer, GoldenIds) {
   size_t checkpoints = 0;
-  for (const auto& entry : fs::directory_iterator(WDE_TEST_DATA)) {
+  for (const auto& entry : fs::directory_iterator(test::kData)) {
     if (!fs::exists(entry.path() / "tokenizer.json") || !fs::exists(entry.path() / "golden.json")) continue;
     if (fs::exists(entry.path() / "llm2vec_config.json")) continue;  // its texts are rewritten before (golden_test.cc)
     SCOPED_TRACE(entry.path().filename().string());
@@ -134,7 +135,7 @@ TEST(Tokenizer, GoldenIds) {
       }
     }
   }
-  EXPECT_GT(checkpoints, 0u) << "no checkpoints in " << WDE_TEST_DATA;
+  EXPECT_GT(checkpoints, 0u) << "no checkpoints in " << test::kData;
 }
 
 TEST(Tokenizer, PairsOfBert) {
@@ -321,7 +322,7 @@ TEST(Tokenizer, ManyThreadsWithDifferentLengths) {
 }
 
 TEST(Tokenizer, DamagedTokenizerJson) {
-  const std::string good = read_file(fs::path(WDE_TEST_DATA) / "bert-mean" / "tokenizer.json");
+  const std::string good = read_file(fs::path(test::kData) / "bert-mean" / "tokenizer.json");
   ASSERT_FALSE(good.empty());
   TemporaryDirectory directory;
   std::string flipped = good;

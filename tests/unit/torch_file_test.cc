@@ -9,6 +9,7 @@
 
 #include "loader/weights.h"
 #include "loader_files.h"
+#include "test_paths.h"
 #include "torch_files.h"
 
 namespace wde {
@@ -30,7 +31,7 @@ using test::torch_file;
 using test::ZipEntry;
 using test::ZipParts;
 
-std::string stored(const std::string& name) { return std::string(WDE_TEST_DATA) + "/../torch_files/" + name; }
+std::string stored(const std::string& name) { return std::string(test::kData) + "/../torch_files/" + name; }
 
 std::string content(const std::string& file) {
   std::ifstream stream(file, std::ios::binary);

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "loader_files.h"
+#include "test_paths.h"
 
 namespace wde {
 namespace {
@@ -251,7 +252,7 @@ TEST(ToFloat32, UnalignedPartsWriteOnlyTheirOwn) {
 }
 
 TEST(Weights, GoldenCheckpoints) {
-  const std::string data = WDE_TEST_DATA;
+  const std::string data = test::kData;
   Weights bert = Weights::open(data + "/bert-mean");
   bert.choose_prefix({"", "bert."}, "embeddings.word_embeddings.weight");
   EXPECT_EQ(bert.prefix(), "");

@@ -1,0 +1,356 @@
+#include "server/dialects/plan.h"
+
+#include "server/dialects/data_url.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+#include <limits>
+#include <numeric>
+
+namespace wde::server {
+namespace {
+
+using Type = JsonValue::Type;
+
+// More than any model's maximum; keeps what is made of it in range.
+constexpr int64_t kMaxLength = 1 << 24;
+constexpr size_t kMaxRankFields = 32;
+
+std::string text_of(JsonValue value, const std::string& where) {
+  if (value.is(Type::kString)) return std::string(value.string());
+  if (value.is(Type::kObject)) {
+    if (auto text = Fields(value, where + ".").text("text")) return *text;
+  }
+  throw ApiError(Fault::kInvalid, fmt::format("`{}` must be a string; it is {}", where, type_name(value.type())),
+                 where);
+}
+
+TokenIds ids_of(JsonValue array, const std::string& where) {
+  TokenIds ids;
+  array.each([&](JsonValue value) {
+    const int64_t id = value.integer();
+    if (!value.is(Type::kInteger) || id < 0 || id > std::numeric_limits<int32_t>::max()) {
+      throw ApiError(Fault::kInvalid, fmt::format("`{}` has a token id that is no whole number of 0 or more", where),
+                     where);
+    }
+    ids.ids.push_back(static_cast<int32_t>(id));
+  });
+  return ids;
+}
+
+void refuse_ids(const std::string& where) {
+  throw ApiError(
+      Fault::kInvalid,
+      fmt::format("`{}` holds token ids. Clients send those of OpenAI's own tokenizers, which mean other words to this "
+                  "model, so they are refused. Send texts (LangChain: check_embedding_ctx_length=False); or, if they "
+                  "are this model's ids, start the server with --token-input native",
+                  where),
+      where);
+}
+
+Request read_one(JsonValue value, const std::string& where, IdRule rule) {
+  Request request;
+  if (value.is(Type::kArray)) {
+    if (rule == IdRule::kRefuse) refuse_ids(where);
+    TokenIds ids = ids_of(value, where);
+    if (ids.ids.empty()) throw ApiError(Fault::kEmpty, fmt::format("`{}` must not be empty", where), where);
+    request.input = std::move(ids);
+    return request;
+  }
+  if (value.is(Type::kObject)) {
+    if (const auto image = Fields(value, where + ".").text("image")) {
+      request.input = image_of(*image, where + ".image");
+      return request;
+    }
+  }
+  std::string text = text_of(value, where);
+  if (text.empty()) throw ApiError(Fault::kEmpty, fmt::format("`{}` must not be empty", where), where);
+  request.input = std::move(text);
+  return request;
+}
+
+float sigmoid(float x) { return static_cast<float>(1.0 / (1.0 + std::exp(-static_cast<double>(x)))); }
+
+}  // namespace
+
+std::shared_ptr<const ModelFacts> choose_model(const PlanContext& context, const Fields& fields, TaskList tasks) {
+  std::string name = fields.text("model").value_or("");
+  if (name == "default/not-specified") name.clear();  // Infinity's clients say so where nobody named one
+  return context.find_model(name, tasks);
+}
+
+void need_task(const ModelFacts& model, std::string_view task) {
+  if (model.can(task)) return;
+  throw ApiError(Fault::kWrongModel, fmt::format("the model {} ({}) cannot answer this: it has no task \"{}\", but {}",
+                                                 model.name, model.architecture, task, fmt::join(model.tasks, ", ")));
+}
+
+void invalid(const Fields& fields, std::string_view name, std::string_view demand) {
+  throw ApiError(Fault::kInvalid, fmt::format("`{}` {}", fields.path(name), demand), fields.path(name));
+}
+
+void check_count(size_t count, std::string_view name, const ApiRules& rules) {
+  if (count == 0) throw ApiError(Fault::kEmpty, fmt::format("`{}` must not be empty", name), std::string(name));
+  if (count > rules.max_inputs) {
+    throw ApiError(Fault::kTooMany,
+                   fmt::format("`{}` has {} items, and a request may have {} (batch size {} > maximum allowed batch "
+                               "size {})",
+                               name, count, rules.max_inputs, count, rules.max_inputs),
+                   std::string(name));
+  }
+}
+
+Inputs read_inputs(const Fields& fields, std::string_view name, IdRule ids, const ApiRules& rules) {
+  const JsonValue value = fields.need(name);
+  const std::string where = fields.path(name);
+  Inputs inputs;
+  if (!value.is(Type::kArray)) {
+    inputs.single = true;
+    inputs.requests.push_back(read_one(value, where, ids));
+    return inputs;
+  }
+  bool numbers = false;
+  bool first = true;
+  value.each([&](JsonValue item) {
+    if (first) numbers = item.is(Type::kInteger) || item.is(Type::kNumber);
+    first = false;
+  });
+  if (numbers) {  // one sequence of ids
+    inputs.single = true;
+    inputs.requests.push_back(read_one(value, where, ids));
+    return inputs;
+  }
+  const size_t count = value.size();
+  check_count(count, where, rules);
+  inputs.requests.reserve(count);
+  value.each([&](JsonValue item) {
+    inputs.requests.push_back(read_one(item, fmt::format("{}[{}]", where, inputs.requests.size()), ids));
+  });
+  return inputs;
+}
+
+std::string read_text(const Fields& fields, std::string_view name) {
+  std::string text = text_of(fields.need(name), fields.path(name));
+  if (text.empty())
+    throw ApiError(Fault::kEmpty, fmt::format("`{}` must not be empty", fields.path(name)), fields.path(name));
+  return text;
+}
+
+std::vector<std::string> read_documents(const Fields& fields, std::string_view name, const ApiRules& rules) {
+  const JsonValue value = fields.need(name);
+  const std::string where = fields.path(name);
+  if (!value.is(Type::kArray)) invalid(fields, name, "must be an array of texts");
+  const size_t count = value.size();
+  check_count(count, where, rules);
+  std::vector<std::string> rank_fields;
+  if (const auto wanted = fields.find("rank_fields"); wanted && wanted->is(Type::kArray)) {
+    wanted->each([&](JsonValue field) {
+      std::string field_name(field.string());
+      // Each once: a body must not become larger by being read.
+      if (std::find(rank_fields.begin(), rank_fields.end(), field_name) == rank_fields.end() &&
+          rank_fields.size() < kMaxRankFields) {
+        rank_fields.push_back(std::move(field_name));
+      }
+    });
+  }
+  std::vector<std::string> documents;
+  documents.reserve(count);
+  value.each([&](JsonValue item) {
+    const std::string at = fmt::format("{}[{}]", where, documents.size());
+    if (rank_fields.empty() || !item.is(Type::kObject)) {
+      documents.push_back(text_of(item, at));
+      return;
+    }
+    const Fields object(item, at + ".");
+    std::string text;
+    for (const std::string& field : rank_fields) {
+      const auto part = object.text(field);
+      if (!part) continue;
+      if (!text.empty()) text += '\n';
+      text += *part;
+    }
+    documents.push_back(std::move(text));
+  });
+  return documents;
+}
+
+Cut read_cut(const Fields& fields, const ApiRules& rules, bool averages) {
+  Cut cut;
+  bool truncates = rules.auto_truncate;
+  std::optional<bool> left;
+  for (const char* name : {"truncate", "truncation"}) {
+    const auto value = fields.find(name);
+    if (!value) continue;
+    if (value->is(Type::kBoolean)) {
+      truncates = value->boolean();
+    } else if (const auto word = fields.choice(name, {"NONE", "START", "END", "LEFT", "RIGHT"})) {
+      truncates = *word != 0;
+      if (*word != 0) left = *word == 1 || *word == 3;
+    }
+  }
+  for (const char* name : {"truncation_direction", "truncation_side"}) {
+    if (const auto side = fields.choice(name, {"left", "right"})) left = *side == 0;
+  }
+  if (const auto tokens = fields.whole("truncate_prompt_tokens", -1, kMaxLength)) {
+    truncates = true;
+    if (*tokens > 0) cut.max_length = static_cast<size_t>(*tokens);
+  }
+  for (const char* name : {"max_tokens", "max_length"}) {
+    if (const auto tokens = fields.whole(name, 1, kMaxLength)) cut.max_length = static_cast<size_t>(*tokens);
+  }
+  if (const auto word = fields.choice("long_input", {"error", "right", "left", "average"})) {
+    truncates = *word != 0;
+    left = *word == 2;
+    cut.average = *word == 3;
+    if (cut.average && !averages) invalid(fields, "long_input", "can be \"average\" for embeddings only");
+  }
+  cut.truncation = !truncates ? Truncation::kRefuse
+                   : !left    ? Truncation::kModel
+                   : *left    ? Truncation::kLeft
+                              : Truncation::kRight;
+  return cut;
+}
+
+PromptChoice read_prompt(const Fields& fields, const ModelFacts& model) {
+  PromptChoice choice;
+  choice.text = fields.text("prompt");
+  const auto name = fields.text("prompt_name");
+  if (choice.text) return choice;
+  if (name) {
+    const auto found = model.info.prompts.find(*name);
+    if (found == model.info.prompts.end()) {
+      std::vector<std::string> names;
+      for (const auto& [known, text] : model.info.prompts) names.push_back(known);
+      const std::string known = names.empty() ? "it has none" : fmt::format("it has: {}", fmt::join(names, ", "));
+      invalid(fields, "prompt_name", fmt::format("\"{}\" is no prompt of the model {}; {}", *name, model.name, known));
+    }
+    choice.text = found->second;
+    return choice;
+  }
+  for (const char* field : {"input_type", "task"}) {
+    auto role = fields.text(field);
+    if (!role) continue;
+    // Cohere's search_query, Jina's retrieval.query and Voyage's query are one.
+    std::string_view word = *role;
+    if (word == "search_query" || word == "retrieval.query" || word == "retrieval_query") word = "query";
+    if (word == "search_document" || word == "retrieval.passage" || word == "passage") word = "document";
+    if (word == "text-matching") word = "similarity";
+    if (word == "separation") word = "clustering";
+    if (const std::string* prompt = model.prompt_for(word)) choice.text = *prompt;
+    return choice;
+  }
+  return choice;
+}
+
+size_t read_dimensions(const Fields& fields, const ModelFacts& model, bool zero) {
+  const size_t all = model.info.dimensions;
+  for (const char* name : {"dimensions", "output_dimension"}) {
+    const auto wanted = fields.whole(name, zero ? 0 : 1, all > 0 ? static_cast<int64_t>(all) : kMaxLength);
+    if (wanted) return static_cast<size_t>(*wanted);
+  }
+  return 0;
+}
+
+void apply(const Cut& cut, const PromptChoice& prompt, std::vector<Request>& requests) {
+  for (Request& request : requests) {
+    request.truncation = cut.truncation;
+    request.max_length = cut.max_length;
+    if (!std::holds_alternative<TokenIds>(request.input)) request.prompt = prompt.text;
+  }
+}
+
+VectorFormat vector_format(const Fields& fields, std::string_view name) {
+  return static_cast<VectorFormat>(
+      fields.choice(name, {"float", "base64", "int8", "uint8", "binary", "ubinary"}).value_or(0));
+}
+
+void check_bytes(const Fields& fields) {
+  if (fields.text("embed_dtype").value_or("float32") != "float32") {
+    invalid(fields, "embed_dtype", "must be float32: no other is offered");
+  }
+  if (fields.choice("endianness", {"native", "little", "big"}) == 2) {
+    invalid(fields, "endianness", "must be little: no other is offered");
+  }
+}
+
+void write_vector(JsonOut& out, std::span<const float> values, VectorFormat format) {
+  std::vector<int32_t> whole;
+  switch (format) {
+    case VectorFormat::kFloat:
+      out.floats(values);
+      return;
+    case VectorFormat::kBase64:
+      out.plain(base64(values));
+      return;
+    case VectorFormat::kInt8:
+    case VectorFormat::kUint8: {
+      float largest = 0;
+      for (float value : values) largest = std::max(largest, std::abs(value));
+      const float scale = largest > 0 ? 127.0F / largest : 0;
+      const int32_t offset = format == VectorFormat::kUint8 ? 128 : 0;
+      for (float value : values) whole.push_back(static_cast<int32_t>(std::lround(value * scale)) + offset);
+      break;
+    }
+    case VectorFormat::kBinary:
+    case VectorFormat::kUbinary: {
+      const int32_t offset = format == VectorFormat::kBinary ? -128 : 0;
+      for (size_t i = 0; i < values.size(); i += 8) {
+        int32_t byte = 0;
+        for (size_t bit = 0; bit < 8 && i + bit < values.size(); ++bit) byte |= (values[i + bit] > 0) << (7 - bit);
+        whole.push_back(byte + offset);
+      }
+      break;
+    }
+  }
+  out.integers(whole);
+}
+
+const Output& output_of(const Response& response, std::string_view name) {
+  for (const Output& output : response.outputs) {
+    if (output.name == name) return output;
+  }
+  throw ApiError(Fault::kInternal, fmt::format("the engine gave no \"{}\"", name));
+}
+
+float score_of(const Response& response, bool raw) {
+  const bool by_vectors = std::none_of(response.outputs.begin(), response.outputs.end(),
+                                       [](const Output& output) { return output.name == "logit"; });
+  const Output& output = output_of(response, by_vectors ? "score" : "logit");
+  if (output.values.empty()) throw ApiError(Fault::kInternal, "the engine gave no score");
+  return raw || by_vectors ? output.values[0] : sigmoid(output.values[0]);
+}
+
+float dot(std::span<const float> a, std::span<const float> b) {
+  double sum = 0;
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) sum += static_cast<double>(a[i]) * b[i];
+  return static_cast<float>(sum);
+}
+
+std::vector<size_t> best_first(const std::vector<float>& scores) {
+  std::vector<size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return scores[a] > scores[b]; });
+  return order;
+}
+
+void write_id(JsonOut& out, const Answer& answer) {
+  out.key("id").text(answer.request_id).key("created").integer(std::time(nullptr));
+}
+
+void write_usage(JsonOut& out, size_t tokens) {
+  const auto count = static_cast<int64_t>(tokens);
+  out.key("usage").open('{').key("prompt_tokens").integer(count).key("total_tokens").integer(count).close('}');
+}
+
+size_t expected_bytes(const Answer& answer) {
+  size_t values = 0;
+  for (const Response& response : answer.responses) {
+    for (const Output& output : response.outputs) values += output.values.size() + output.ids.size();
+  }
+  return 1024 + answer.responses.size() * 64 + values * 14;
+}
+
+}  // namespace wde::server

@@ -1,0 +1,125 @@
+// Plan: what a request's body asks of an engine, and how the answers become the response's body. Making one reads JSON
+// and touches neither network nor engine, so that all of it can be tested and fuzzed.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/json/json_in.h"
+#include "server/json/json_out.h"
+#include "server/serving/models.h"
+
+namespace wde::server {
+
+// Names that the engine's tasks and outputs have.
+namespace task {
+inline constexpr const char* kEmbed = "embed";
+inline constexpr const char* kTokenEmbed = "token_embed";
+inline constexpr const char* kSparse = "sparse";
+inline constexpr const char* kMultiVector = "multi_vector";
+inline constexpr const char* kScore = "score";
+inline constexpr const char* kClassify = "classify";
+inline constexpr const char* kTokenClassify = "token_classify";
+inline constexpr const char* kTokenize = "tokenize";
+inline constexpr const char* kAll = "all";  // bge-m3's embedding, sparse weights and vectors of tokens, from one pass
+}  // namespace task
+
+struct ApiRules {
+  size_t max_inputs = 2048;
+  bool auto_truncate = true;        // where a request does not say
+  bool native_token_input = false;  // token ids on OpenAI's route are the model's own
+};
+
+struct PlanContext {
+  const HttpRequest& request;
+  JsonValue body;
+  Dialect dialect = Dialect::kPlain;
+  const ApiRules& rules;
+  // As Models::find().
+  std::function<std::shared_ptr<const ModelFacts>(std::string_view name, TaskList tasks)> find_model;
+};
+
+struct Answer {
+  const ModelFacts& model;
+  const Engine& engine;
+  std::vector<Response>& responses;  // one a request, in order
+  size_t tokens = 0;                 // of all
+  double seconds = 0;                // since the request came
+  std::string_view request_id;
+};
+
+struct Plan {
+  std::shared_ptr<const ModelFacts> model;
+  std::string task;
+  std::vector<Request> requests;
+  bool average = false;  // of embed: texts that are too long in pieces (chunks.h)
+  bool batch = false;    // the label `method` of te_request_count
+  std::function<void(Answer&, HttpResponse&)> write;
+};
+
+// Throws ApiError.
+using Planner = Plan (*)(const PlanContext&);
+
+// ---- what planners share (plan.cc) ------------------------------------------------------------------------------
+
+// `tasks`: of several models, which one answers a request that names none (Models::find).
+std::shared_ptr<const ModelFacts> choose_model(const PlanContext& context, const Fields& fields, TaskList tasks = {});
+void need_task(const ModelFacts& model, std::string_view task);
+[[noreturn]] void invalid(const Fields& fields, std::string_view name, std::string_view demand);
+
+enum class IdRule { kNative, kRefuse };
+struct Inputs {
+  std::vector<Request> requests;
+  bool single = false;  // a lone string or list of ids
+};
+// "s" | ["s", …] | [ids] | [[ids], …] | {"text": "s"} or {"image": base64} in place of a string. Throws for none and
+// for empty ones.
+Inputs read_inputs(const Fields& fields, std::string_view name, IdRule ids, const ApiRules& rules);
+// "s" | {"text": "s"} | an object whose `rank_fields` are joined.
+std::vector<std::string> read_documents(const Fields& fields, std::string_view name, const ApiRules& rules);
+std::string read_text(const Fields& fields, std::string_view name);
+void check_count(size_t count, std::string_view name, const ApiRules& rules);
+
+// How a request's inputs are cut, in the words of all dialects: truncate (true, false, "START", "END", "NONE"),
+// truncation, truncation_direction, truncation_side, truncate_prompt_tokens, max_tokens; or in ours: long_input.
+struct Cut {
+  Truncation truncation = Truncation::kModel;
+  size_t max_length = 0;
+  bool average = false;  // "long_input": "average"
+};
+// `averages`: what is asked for can be averaged over a text's pieces; else the request may not ask for that.
+Cut read_cut(const Fields& fields, const ApiRules& rules, bool averages = false);
+// `prompt`, `prompt_name`, or the role that `input_type` or `task` names.
+struct PromptChoice {
+  std::optional<std::string> text;
+};
+PromptChoice read_prompt(const Fields& fields, const ModelFacts& model);
+// 0: all. `zero`: the request may say so too, as Infinity's clients do by default.
+size_t read_dimensions(const Fields& fields, const ModelFacts& model, bool zero = false);
+void apply(const Cut& cut, const PromptChoice& prompt, std::vector<Request>& requests);
+
+enum class VectorFormat { kFloat, kBase64, kInt8, kUint8, kBinary, kUbinary };
+// The value as JSON. int8 and uint8 (int8 + 128) are scaled by the vector's own largest magnitude; a bit is one where
+// the value is positive, the first value in the highest bit.
+void write_vector(JsonOut& out, std::span<const float> values, VectorFormat format);
+VectorFormat vector_format(const Fields& fields, std::string_view name);
+// vLLM's `embed_dtype` and `endianness`: what is not offered is refused, since bytes do not say what they are.
+void check_bytes(const Fields& fields);
+
+// The output of this name. Throws ApiError (kInternal): the engine gave none.
+const Output& output_of(const Response& response, std::string_view name);
+// The score of a pair: `raw` before any activation, else between 0 and 1; by vectors of tokens, what MaxSim gives.
+float score_of(const Response& response, bool raw);
+float dot(std::span<const float> a, std::span<const float> b);
+// Numbers of the scores, the largest score's first; of equal ones the first.
+std::vector<size_t> best_first(const std::vector<float>& scores);
+void write_usage(JsonOut& out, size_t tokens);
+// "id" and "created", which vLLM's and Infinity's answers have.
+void write_id(JsonOut& out, const Answer& answer);
+size_t expected_bytes(const Answer& answer);
+
+}  // namespace wde::server

@@ -1,0 +1,53 @@
+// Routes: which planner answers which path in which dialect. Clients of a certain server may put its name before the
+// path ("/tei/rerank", "/cohere/v1/rerank"); paths without it take the requests of all of them.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/dialects/plan.h"
+
+namespace wde::server {
+
+struct Route {
+  std::string_view path;
+  Planner planner = nullptr;
+  ErrorStyle errors = ErrorStyle::kEnvelope;
+  std::vector<Dialect> dialects;  // under whose prefixes, besides without one if kPlain is among them
+  std::string_view group;         // "embed" or "predict": TEI's second set of metrics
+};
+
+struct RouteMatch {
+  const Route* route = nullptr;  // nullptr: none
+  Dialect dialect = Dialect::kPlain;
+  std::string_view path;  // without the prefix
+};
+
+// Of a POST.
+RouteMatch find_route(std::string_view path);
+const std::vector<Route>& all_routes();
+// "tei" -> kTei; splits the prefix off the path. kPlain if there is none.
+Dialect split_dialect(std::string_view& path);
+ErrorStyle error_style(std::string_view path);
+
+Plan plan_openai_embeddings(const PlanContext& context);
+Plan plan_tei_embed(const PlanContext& context);
+Plan plan_tei_embed_all(const PlanContext& context);
+Plan plan_tei_embed_sparse(const PlanContext& context);
+Plan plan_tei_predict(const PlanContext& context);
+Plan plan_entities(const PlanContext& context);
+Plan plan_tei_similarity(const PlanContext& context);
+Plan plan_tei_default(const PlanContext& context);
+Plan plan_tei_vertex(const PlanContext& context);
+Plan plan_tokenize(const PlanContext& context);    // TEI's and vLLM's
+Plan plan_detokenize(const PlanContext& context);  // likewise
+Plan plan_rerank(const PlanContext& context);
+Plan plan_cohere_embed(const PlanContext& context);
+Plan plan_pooling(const PlanContext& context);
+Plan plan_score(const PlanContext& context);
+Plan plan_classify(const PlanContext& context);
+Plan plan_ollama_embed(const PlanContext& context);
+Plan plan_ollama_embeddings(const PlanContext& context);
+
+}  // namespace wde::server

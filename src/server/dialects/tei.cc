@@ -1,0 +1,256 @@
+// The routes of text-embeddings-inference, with its fields, defaults and shapes.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "server/dialects/data_url.h"
+#include "server/dialects/routes.h"
+
+namespace wde::server {
+namespace {
+
+using Type = JsonValue::Type;
+
+Plan plan_vectors(const PlanContext& context, const Fields& fields, const char* task) {
+  Plan plan;
+  plan.model = choose_model(context, fields, {task});
+  need_task(*plan.model, task);
+  plan.task = task;
+  Inputs inputs = read_inputs(fields, "inputs", IdRule::kNative, context.rules);
+  take_images(*plan.model, "inputs", inputs.requests);
+  const Cut cut = read_cut(fields, context.rules, plan.task == task::kEmbed);
+  plan.average = cut.average;
+  apply(cut, read_prompt(fields, *plan.model), inputs.requests);
+  plan.batch = !inputs.single;
+  plan.requests = std::move(inputs.requests);
+  return plan;
+}
+
+Plan embed(const PlanContext& context, const Fields& fields) {
+  Plan plan = plan_vectors(context, fields, task::kEmbed);
+  const bool normalize = fields.flag("normalize").value_or(true);
+  const size_t dimensions = read_dimensions(fields, *plan.model);
+  for (Request& request : plan.requests) {
+    request.normalize = normalize;
+    request.dimensions = dimensions;
+  }
+  plan.write = [](Answer& answer, HttpResponse& response) {
+    JsonOut out(expected_bytes(answer));
+    out.open('[');
+    for (const Response& one : answer.responses) out.floats(output_of(one, "embedding").values);
+    out.close(']');
+    response.body = out.take();
+  };
+  return plan;
+}
+
+// "s" is one text, ["a", "b"] one pair, [["a"], ["a", "b"], …] a batch of both.
+Request predict_input(JsonValue value, const std::string& where) {
+  std::vector<std::string> texts;
+  if (value.is(Type::kString)) texts.emplace_back(value.string());
+  value.each([&](JsonValue item) {
+    if (!item.is(Type::kString)) {
+      throw ApiError(Fault::kInvalid, fmt::format("`{}` must hold strings", where), where);
+    }
+    texts.emplace_back(item.string());
+  });
+  if (texts.empty() || texts.size() > 2) {
+    throw ApiError(Fault::kInvalid, fmt::format("`{}` must be a string, or an array of one or two strings", where),
+                   where);
+  }
+  if (std::any_of(texts.begin(), texts.end(), [](const std::string& text) { return text.empty(); })) {
+    throw ApiError(Fault::kEmpty, fmt::format("`{}` must not be empty", where), where);
+  }
+  Request request;
+  if (texts.size() == 2) {
+    request.input = TextPair{std::move(texts[0]), std::move(texts[1])};
+  } else {
+    request.input = std::move(texts[0]);
+  }
+  return request;
+}
+
+// TEI's scores are softmax over several labels unless the model's config says otherwise.
+std::vector<float> label_scores(const Response& response, bool scores, bool raw) {
+  if (scores) return {score_of(response, raw)};
+  return output_of(response, raw ? "logits" : "probs").values;
+}
+
+void write_predictions(JsonOut& out, const ModelFacts& model, const std::vector<float>& scores) {
+  out.open('[');
+  for (size_t i : best_first(scores)) {
+    const auto& labels = model.info.labels;
+    out.open('{').key("score").number(scores[i]).key("label");
+    out.text(i < labels.size() ? labels[i] : fmt::format("LABEL_{}", i)).close('}');
+  }
+  out.close(']');
+}
+
+Plan predict(const PlanContext& context, const Fields& fields) {
+  Plan plan;
+  plan.model = choose_model(context, fields, {task::kClassify, task::kScore});
+  const bool scores = !plan.model->can(task::kClassify) && plan.model->can(task::kScore);
+  if (!scores) need_task(*plan.model, task::kClassify);
+  plan.task = scores ? task::kScore : task::kClassify;
+  const JsonValue inputs = fields.need("inputs");
+  bool nested = false;
+  inputs.each([&](JsonValue item) { nested = nested || item.is(Type::kArray); });
+  if (nested) {
+    check_count(inputs.size(), "inputs", context.rules);
+    inputs.each([&](JsonValue item) {
+      plan.requests.push_back(predict_input(item, fmt::format("inputs[{}]", plan.requests.size())));
+    });
+  } else {
+    plan.requests.push_back(predict_input(inputs, "inputs"));
+  }
+  apply(read_cut(fields, context.rules), {}, plan.requests);
+  const bool raw = fields.flag("raw_scores").value_or(false);
+  plan.batch = nested;
+  plan.write = [raw, scores, nested](Answer& answer, HttpResponse& response) {
+    JsonOut out(expected_bytes(answer));
+    if (nested) out.open('[');
+    for (const Response& one : answer.responses) {
+      write_predictions(out, answer.model, label_scores(one, scores, raw));
+    }
+    if (nested) out.close(']');
+    response.body = out.take();
+  };
+  return plan;
+}
+
+Plan embed_sparse(const PlanContext& context, const Fields& fields) {
+  Plan plan = plan_vectors(context, fields, task::kSparse);
+  plan.write = [](Answer& answer, HttpResponse& response) {
+    JsonOut out(expected_bytes(answer));
+    out.open('[');
+    for (const Response& one : answer.responses) {
+      const Output& output = output_of(one, "sparse");
+      out.open('[');
+      for (size_t i = 0; i < std::min(output.ids.size(), output.values.size()); ++i) {
+        out.open('{').key("index").integer(output.ids[i]).key("value").number(output.values[i]).close('}');
+      }
+      out.close(']');
+    }
+    out.close(']');
+    response.body = out.take();
+  };
+  return plan;
+}
+
+}  // namespace
+
+Plan plan_tei_embed(const PlanContext& context) { return embed(context, Fields(context.body)); }
+Plan plan_tei_predict(const PlanContext& context) { return predict(context, Fields(context.body)); }
+Plan plan_tei_embed_sparse(const PlanContext& context) { return embed_sparse(context, Fields(context.body)); }
+
+Plan plan_tei_embed_all(const PlanContext& context) {
+  const Fields fields(context.body);
+  Plan plan = plan_vectors(context, fields, task::kTokenEmbed);
+  plan.write = [](Answer& answer, HttpResponse& response) {
+    JsonOut out(expected_bytes(answer));
+    out.open('[');
+    for (const Response& one : answer.responses) {
+      const Output& output = output_of(one, "hidden");
+      out.rows(output.values, output.shape.empty() ? 0 : output.shape.back());
+    }
+    out.close(']');
+    response.body = out.take();
+  };
+  return plan;
+}
+
+Plan plan_tei_similarity(const PlanContext& context) {
+  const Fields fields(context.body);
+  Plan plan;
+  plan.model = choose_model(context, fields, {task::kEmbed});
+  need_task(*plan.model, task::kEmbed);
+  plan.task = task::kEmbed;
+  const Fields inputs(fields.need("inputs"), "inputs.");
+  Request source;
+  source.input = read_text(inputs, "source_sentence");
+  plan.requests.push_back(std::move(source));
+  for (std::string& text : read_documents(inputs, "sentences", context.rules)) {
+    Request request;
+    request.input = std::move(text);
+    plan.requests.push_back(std::move(request));
+  }
+  const auto parameters = fields.find("parameters");
+  const Fields options = parameters ? Fields(*parameters, "parameters.") : fields;
+  const Cut cut = read_cut(options, context.rules, true);
+  plan.average = cut.average;
+  apply(cut, read_prompt(options, *plan.model), plan.requests);
+  for (Request& request : plan.requests) request.normalize = true;
+  plan.batch = true;
+  plan.write = [](Answer& answer, HttpResponse& response) {
+    JsonOut out;
+    out.open('[');
+    const auto& source_values = output_of(answer.responses[0], "embedding").values;
+    for (size_t i = 1; i < answer.responses.size(); ++i) {
+      out.number(dot(source_values, output_of(answer.responses[i], "embedding").values));
+    }
+    out.close(']');
+    response.body = out.take();
+  };
+  return plan;
+}
+
+// POST / and /invocations: what the model was made for.
+Plan plan_tei_default(const PlanContext& context) {
+  const Fields fields(context.body);
+  if (fields.has("query") && (fields.has("texts") || fields.has("documents"))) return plan_rerank(context);
+  if (fields.has("input") && !fields.has("inputs")) return plan_openai_embeddings(context);
+  const auto inputs = fields.find("inputs");
+  if (inputs && inputs->is(Type::kObject)) return plan_tei_similarity(context);
+  std::shared_ptr<const ModelFacts> model = choose_model(context, fields);
+  const PlanContext chosen{context.request, context.body, context.dialect, context.rules,
+                           [&](std::string_view, TaskList) { return model; }};
+  const std::string& made_for = model->default_task;
+  if (made_for == task::kClassify || made_for == task::kScore) return plan_tei_predict(chosen);
+  if (made_for == task::kTokenClassify) return plan_entities(chosen);
+  if (made_for == task::kSparse) return plan_tei_embed_sparse(chosen);
+  return plan_tei_embed(chosen);
+}
+
+// {"instances": [one or more bodies of POST /]} -> {"predictions": […]}
+Plan plan_tei_vertex(const PlanContext& context) {
+  const Fields fields(context.body);
+  const JsonValue instances = fields.need("instances");
+  if (!instances.is(Type::kArray)) invalid(fields, "instances", "must be an array of requests");
+  check_count(instances.size(), "instances", context.rules);
+  struct Part {
+    size_t begin, end;
+    std::function<void(Answer&, HttpResponse&)> write;
+  };
+  auto parts = std::make_shared<std::vector<Part>>();
+  Plan whole;
+  instances.each([&](JsonValue instance) {
+    PlanContext inner{context.request, instance, context.dialect, context.rules, context.find_model};
+    Plan plan = plan_tei_default(inner);
+    if (!whole.model) whole.model = plan.model, whole.task = plan.task, whole.average = plan.average;
+    if (plan.model != whole.model || plan.task != whole.task || plan.average != whole.average) {
+      invalid(fields, "instances", "must all go to one model for one task, with one `long_input`");
+    }
+    const size_t begin = whole.requests.size();
+    for (Request& request : plan.requests) whole.requests.push_back(std::move(request));
+    check_count(whole.requests.size(), "instances", context.rules);  // at once: what follows could be large
+    parts->push_back({begin, whole.requests.size(), std::move(plan.write)});
+  });
+  whole.batch = true;
+  whole.write = [parts](Answer& answer, HttpResponse& response) {
+    JsonOut out;
+    out.open('{').key("predictions").open('[');
+    for (const Part& part : *parts) {
+      const auto at = [&](size_t i) { return answer.responses.begin() + static_cast<std::ptrdiff_t>(i); };
+      std::vector<Response> responses(std::make_move_iterator(at(part.begin)), std::make_move_iterator(at(part.end)));
+      Answer piece{answer.model, answer.engine, responses, answer.tokens, answer.seconds, answer.request_id};
+      HttpResponse inner;
+      part.write(piece, inner);
+      out.raw(inner.body);
+    }
+    out.close(']').close('}');
+    response.body = out.take();
+  };
+  return whole;
+}
+
+}  // namespace wde::server

@@ -1,0 +1,158 @@
+// Token ids and back: TEI's /tokenize and /decode, vLLM's /tokenize and /detokenize.
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "server/dialects/routes.h"
+
+namespace wde::server {
+namespace {
+
+using Type = JsonValue::Type;
+
+// The text of a request as it was tokenized.
+std::string prompted(const Request& request) {
+  const auto* text = std::get_if<std::string>(&request.input);
+  return request.prompt.value_or("") + (text != nullptr ? *text : std::string());
+}
+
+void write_tei_tokens(JsonOut& out, const Response& response, const std::string& text, bool specials) {
+  const Output& ids = output_of(response, "ids");
+  const TokenDetails& details = response.details;
+  out.open('[');
+  for (size_t i = 0; i < ids.ids.size(); ++i) {
+    const bool special = i < details.special_tokens_mask.size() && details.special_tokens_mask[i] != 0;
+    if (special && !specials) continue;
+    out.open('{').key("id").integer(ids.ids[i]).key("text");
+    const Offset offset = i < details.offsets.size() ? details.offsets[i] : Offset{};
+    const bool inside = !special && offset.begin <= offset.end && offset.end <= text.size();
+    if (inside) {
+      out.text(std::string_view(text).substr(offset.begin, offset.end - offset.begin));
+    } else {
+      out.text(i < details.tokens.size() ? details.tokens[i] : "");
+    }
+    out.key("special").boolean(special);
+    if (special) {
+      out.key("start").null().key("stop").null();
+    } else {
+      out.key("start").integer(offset.begin).key("stop").integer(offset.end);
+    }
+    out.close('}');
+  }
+  out.close(']');
+}
+
+void write_vllm_tokens(JsonOut& out, const Response& response, const ModelFacts& model, bool specials) {
+  const Output& ids = output_of(response, "ids");
+  const TokenDetails& details = response.details;
+  std::vector<size_t> kept;
+  for (size_t i = 0; i < ids.ids.size(); ++i) {
+    const bool special = i < details.special_tokens_mask.size() && details.special_tokens_mask[i] != 0;
+    if (!special || specials) kept.push_back(i);
+  }
+  out.open('{').key("count").integer(static_cast<int64_t>(kept.size()));
+  out.key("max_model_len").integer(static_cast<int64_t>(model.info.max_length)).key("tokens").open('[');
+  for (size_t i : kept) out.integer(ids.ids[i]);
+  out.close(']').key("token_strs").open('[');
+  for (size_t i : kept) out.text(i < details.tokens.size() ? details.tokens[i] : "");
+  out.close(']').close('}');
+}
+
+std::vector<int32_t> read_ids(JsonValue array, const std::string& where) {
+  std::vector<int32_t> ids;
+  array.each([&](JsonValue value) {
+    if (!value.is(Type::kInteger) || value.integer() < 0 || value.integer() > std::numeric_limits<int32_t>::max()) {
+      throw ApiError(Fault::kInvalid, fmt::format("`{}` must hold token ids", where), where);
+    }
+    ids.push_back(static_cast<int32_t>(value.integer()));
+  });
+  return ids;
+}
+
+std::string decoded(const Engine& engine, const std::vector<int32_t>& ids, bool skip) {
+  auto text = engine.decode(ids, skip);
+  if (!text.ok()) throw from_engine(text.error());
+  return std::move(text).value();
+}
+
+}  // namespace
+
+Plan plan_tokenize(const PlanContext& context) {
+  const Fields fields(context.body);
+  const bool vllm = fields.has("prompt") && !fields.has("inputs");
+  Plan plan;
+  plan.model = choose_model(context, fields);
+  plan.task = task::kTokenize;
+  const bool specials = fields.flag("add_special_tokens").value_or(true);
+  if (vllm) {
+    Request request;
+    request.input = read_text(fields, "prompt");
+    request.prompt = "";
+    plan.requests.push_back(std::move(request));
+    plan.write = [specials](Answer& answer, HttpResponse& response) {
+      JsonOut out;
+      write_vllm_tokens(out, answer.responses[0], answer.model, specials);
+      response.body = out.take();
+    };
+    return plan;
+  }
+  Inputs inputs = read_inputs(fields, "inputs", IdRule::kNative, context.rules);
+  const PromptChoice prompt = read_prompt(fields, *plan.model);
+  std::vector<std::string> texts;
+  for (Request& request : inputs.requests) {
+    if (std::holds_alternative<TokenIds>(request.input))
+      invalid(fields, "inputs", "must be a text or an array of texts");
+    request.prompt = prompt.text.value_or("");
+    texts.push_back(prompted(request));
+  }
+  plan.batch = !inputs.single;
+  plan.requests = std::move(inputs.requests);
+  plan.write = [texts = std::move(texts), specials](Answer& answer, HttpResponse& response) {
+    JsonOut out;
+    out.open('[');
+    for (size_t i = 0; i < texts.size(); ++i) write_tei_tokens(out, answer.responses[i], texts[i], specials);
+    out.close(']');
+    response.body = out.take();
+  };
+  return plan;
+}
+
+Plan plan_detokenize(const PlanContext& context) {
+  const Fields fields(context.body);
+  Plan plan;
+  plan.model = choose_model(context, fields);
+  plan.task = task::kTokenize;
+  const bool vllm = fields.has("tokens") && !fields.has("ids");
+  const std::string name = vllm ? "tokens" : "ids";
+  const JsonValue value = fields.need(name);
+  if (!value.is(Type::kArray)) invalid(fields, name, "must be an array of token ids, or of such arrays");
+  std::vector<std::vector<int32_t>> sequences;
+  bool nested = false;
+  value.each([&](JsonValue item) { nested = nested || item.is(Type::kArray); });
+  if (nested) {
+    check_count(value.size(), name, context.rules);
+    value.each([&](JsonValue item) {
+      if (!item.is(Type::kArray)) invalid(fields, name, "must be an array of token ids, or of such arrays");
+      sequences.push_back(read_ids(item, name));
+    });
+  } else {
+    sequences.push_back(read_ids(value, name));
+    if (sequences[0].empty()) throw ApiError(Fault::kEmpty, fmt::format("`{}` must not be empty", name), name);
+  }
+  const bool skip = fields.flag("skip_special_tokens").value_or(true);
+  plan.batch = nested;
+  plan.write = [sequences = std::move(sequences), skip, vllm](Answer& answer, HttpResponse& response) {
+    JsonOut out;
+    if (vllm) {
+      out.open('{').key("prompt").text(decoded(answer.engine, sequences[0], skip)).close('}');
+    } else {
+      out.open('[');
+      for (const auto& ids : sequences) out.text(decoded(answer.engine, ids, skip));
+      out.close(']');
+    }
+    response.body = out.take();
+  };
+  return plan;
+}
+
+}  // namespace wde::server

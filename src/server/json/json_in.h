@@ -1,0 +1,84 @@
+// JSON of a request's body: checked as a whole when it is parsed (syntax, UTF-8, depth), then looked at without copies.
+// Fields takes an object's members by name and says in a sentence what is wrong with them; unknown members are ignored,
+// because clients of every server send some.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "server/dialects/api_error.h"
+
+namespace wde::server {
+
+// A view into a JsonDocument, and valid as long as it.
+class JsonValue {
+ public:
+  enum class Type { kNull, kBoolean, kInteger, kNumber, kString, kArray, kObject };
+  JsonValue() = default;  // null
+
+  Type type() const;
+  bool is(Type type) const { return this->type() == type; }
+  bool boolean() const;                                          // kBoolean, else false
+  int64_t integer() const;                                       // kInteger, else 0
+  double number() const;                                         // kInteger, kNumber, else 0
+  std::string_view string() const;                               // kString, else ""
+  size_t size() const;                                           // of an array or an object, else 0
+  void each(const std::function<void(JsonValue)>& visit) const;  // kArray
+  void each_field(const std::function<void(std::string_view, JsonValue)>& visit) const;  // kObject
+
+ private:
+  friend class JsonDocument;
+  explicit JsonValue(const void* element);
+
+  alignas(void*) unsigned char element_[16] = {};  // the parser's own view
+  bool present_ = false;
+};
+
+class JsonDocument {
+ public:
+  static constexpr size_t kMaxDepth = 32;
+  // `body` grows by a few bytes of padding and must stay as it is. Throws ApiError (kSyntax).
+  explicit JsonDocument(std::string& body);
+  ~JsonDocument();
+  JsonDocument(const JsonDocument&) = delete;
+  JsonDocument& operator=(const JsonDocument&) = delete;
+
+  JsonValue root() const;
+
+ private:
+  struct Parser;
+  std::unique_ptr<Parser> parser_;
+  void* kept_ = nullptr;  // the thread's place for a parser that is not in use
+};
+
+std::string_view type_name(JsonValue::Type type);  // "a string"
+
+// All throw ApiError (kInvalid) with a sentence that names the field. A member that is null is as good as absent, and
+// one that is there twice is an error: parsers disagree about which of the two counts.
+class Fields {
+ public:
+  // `where` stands before the names in messages: "inputs.".
+  explicit Fields(JsonValue object, std::string where = {});
+
+  std::optional<JsonValue> find(std::string_view name) const;
+  bool has(std::string_view name) const { return find(name).has_value(); }
+  JsonValue need(std::string_view name) const;
+  std::optional<std::string> text(std::string_view name) const;
+  std::optional<bool> flag(std::string_view name) const;
+  std::optional<int64_t> whole(std::string_view name, int64_t minimum, int64_t maximum) const;
+  // One of the words, compared without regard to case; its number in the list.
+  std::optional<size_t> choice(std::string_view name, std::initializer_list<std::string_view> words) const;
+  std::string path(std::string_view name) const { return where_ + std::string(name); }
+
+ private:
+  JsonValue object_;
+  std::string where_;
+};
+
+}  // namespace wde::server

@@ -1,0 +1,94 @@
+#include "server/net/http_transport.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/write.hpp>
+#include <utility>
+
+#include "wde/result.h"
+
+namespace wde::server {
+namespace {
+
+class PlainTransport final : public Transport {
+ public:
+  explicit PlainTransport(Socket socket) : socket_(std::move(socket)) {}
+  void handshake(Done done) override { done({}, 0); }
+  void read_some(char* data, size_t size, Done done) override {
+    socket_.async_read_some(asio::buffer(data, size), std::move(done));
+  }
+  void write(asio::const_buffer head, asio::const_buffer body, Done done) override {
+    asio::async_write(socket_, std::array{head, body}, std::move(done));
+  }
+  void finish(bool) override { ::shutdown(descriptor(), SHUT_WR); }
+  int descriptor() override { return socket_.native_handle(); }
+  void close() override {
+    SystemError ignored;
+    socket_.close(ignored);
+  }
+
+ private:
+  Socket socket_;
+};
+
+class TlsTransport final : public Transport, public std::enable_shared_from_this<TlsTransport> {
+ public:
+  TlsTransport(Socket socket, asio::ssl::context& context) : stream_(std::move(socket), context) {}
+  void handshake(Done done) override {
+    stream_.async_handshake(asio::ssl::stream_base::server,
+                            [done = std::move(done)](SystemError error) { done(error, 0); });
+  }
+  void read_some(char* data, size_t size, Done done) override {
+    stream_.async_read_some(asio::buffer(data, size), std::move(done));
+  }
+  void write(asio::const_buffer head, asio::const_buffer body, Done done) override {
+    asio::async_write(stream_, std::array{head, body}, std::move(done));
+  }
+  void finish(bool lingers) override {
+    // The goodbye of TLS, which would disturb reading; the peer's own is not waited for.
+    if (!lingers) stream_.async_shutdown([self = shared_from_this()](SystemError) {});
+    ::shutdown(descriptor(), SHUT_WR);
+  }
+  int descriptor() override { return stream_.lowest_layer().native_handle(); }
+  void close() override {
+    SystemError ignored;
+    stream_.lowest_layer().close(ignored);
+  }
+
+ private:
+  asio::ssl::stream<Socket> stream_;
+};
+
+class TlsContextImpl final : public TlsContext {
+ public:
+  TlsContextImpl(const std::string& cert_file, const std::string& key_file) : context_(asio::ssl::context::tls_server) {
+    context_.set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_sslv2 |
+                         asio::ssl::context::no_sslv3 | asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1);
+    SystemError error;
+    context_.use_certificate_chain_file(cert_file, error);
+    if (error) throw UsageError(fmt::format("--tls-cert {}: {}", cert_file, error.message()));
+    context_.use_private_key_file(key_file, asio::ssl::context::pem, error);
+    if (error) throw UsageError(fmt::format("--tls-key {}: {}", key_file, error.message()));
+  }
+  std::shared_ptr<Transport> make_transport(Socket socket) override {
+    return std::make_shared<TlsTransport>(std::move(socket), context_);
+  }
+
+ private:
+  asio::ssl::context context_;
+};
+
+}  // namespace
+
+std::shared_ptr<Transport> make_plain_transport(Socket socket) {
+  return std::make_shared<PlainTransport>(std::move(socket));
+}
+
+std::unique_ptr<TlsContext> TlsContext::create(const std::string& cert_file, const std::string& key_file) {
+  return std::make_unique<TlsContextImpl>(cert_file, key_file);
+}
+
+}  // namespace wde::server

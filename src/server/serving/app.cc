@@ -1,0 +1,460 @@
+#include "server/serving/app.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+#include <new>
+#include <random>
+#include <utility>
+
+#include "server/serving/chunks.h"
+#include "server/serving/group.h"
+
+namespace wde::server {
+namespace {
+
+constexpr size_t kShortBody = 8 << 10;
+constexpr double kFlushSeconds = 3;  // for the spans that are left at the end
+
+constexpr size_t kShortAnswer = 4096;  // numbers
+
+bool is_short(const std::vector<Response>& responses) {
+  if (responses.size() != 1) return false;
+  size_t values = 0;
+  for (const Output& output : responses[0].outputs) values += output.values.size() + output.ids.size();
+  return values <= kShortAnswer;
+}
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+std::string milliseconds(double seconds) { return fmt::to_string(std::llround(seconds * 1000)); }
+
+// /rerank and /tokenize belong to several dialects; the body tells whose client asks.
+ErrorStyle style_of(const RouteMatch& match, const JsonValue& body) {
+  if (match.dialect != Dialect::kPlain || !body.is(JsonValue::Type::kObject)) return match.route->errors;
+  const Fields fields(body);
+  if (match.path == "/rerank" && fields.has("texts")) return ErrorStyle::kTei;
+  if (match.path == "/tokenize" && fields.has("prompt")) return ErrorStyle::kEnvelope;
+  return match.route->errors;
+}
+
+// JSON has no NaN, and a client that got one would store it.
+void check_finite(const std::vector<Response>& responses) {
+  for (const Response& response : responses) {
+    for (const Output& output : response.outputs) {
+      if (std::all_of(output.values.begin(), output.values.end(), [](float x) { return std::isfinite(x); })) continue;
+      throw ApiError(Fault::kInternal, "the model overflowed on this text: its answer is not a finite number");
+    }
+  }
+}
+
+// Nobody's tokens are that long on average. What lies behind cannot matter where a text is cut, and the tokenizer,
+// which would read it all, is shared by all requests.
+constexpr size_t kMaxBytesPerToken = 512;
+
+void clip(std::string& text, size_t limit, Truncation truncation) {
+  if (text.size() <= limit) return;
+  if (truncation == Truncation::kRefuse) {
+    throw ApiError(Fault::kTooLong, fmt::format("a text of {} bytes is too long for this model (about {} tokens)",
+                                                text.size(), limit / kMaxBytesPerToken));
+  }
+  const auto inside = [&](size_t at) {
+    return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80;
+  };
+  size_t at = truncation == Truncation::kLeft ? text.size() - limit : limit;
+  if (truncation == Truncation::kLeft) {
+    while (inside(at)) ++at;
+    text.erase(0, at);
+  } else {
+    while (inside(at)) --at;
+    text.resize(at);
+  }
+}
+
+void clip(Request& request, const EngineInfo& info) {
+  const size_t limit = info.max_length * kMaxBytesPerToken;
+  const Truncation truncation = info.resolve(request.truncation);
+  if (auto* text = std::get_if<std::string>(&request.input)) clip(*text, limit, truncation);
+  if (auto* pair = std::get_if<TextPair>(&request.input)) {
+    clip(pair->query, limit, truncation);
+    clip(pair->document, limit, truncation);
+  }
+}
+
+// The deadline that the client named in milliseconds, or the server's own.
+Clock::time_point deadline_of(const HttpRequest& request, double seconds) {
+  const std::string_view text = request.header("x-request-timeout-ms");
+  if (!text.empty()) {
+    int64_t wanted = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), wanted);
+    if (error != std::errc() || end != text.data() + text.size() || wanted < 1 || wanted > 86'400'000) {
+      throw ApiError(Fault::kInvalid, "X-Request-Timeout-Ms must be a number of milliseconds from 1 to 86400000");
+    }
+    seconds = static_cast<double>(wanted) / 1000;
+  }
+  return request.arrival + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
+void add_timing_headers(const std::vector<Response>& responses, size_t characters, size_t tokens, double seconds,
+                        HttpResponse& response) {
+  double tokenization = 0, waiting = 0, inference = 0;
+  for (const Response& one : responses) {
+    tokenization += one.timing.tokenization();
+    waiting += one.timing.waiting();
+    inference += one.timing.inference();
+  }
+  const double count = std::max<double>(1, static_cast<double>(responses.size()));
+  response.headers.emplace_back("x-compute-type", "cpu+optimized");
+  response.headers.emplace_back("x-compute-time", milliseconds(seconds));
+  response.headers.emplace_back("x-compute-characters", fmt::to_string(characters));
+  response.headers.emplace_back("x-compute-tokens", fmt::to_string(tokens));
+  response.headers.emplace_back("x-total-time", milliseconds(seconds));
+  response.headers.emplace_back("x-tokenization-time", milliseconds(tokenization / count));
+  response.headers.emplace_back("x-queue-time", milliseconds(waiting / count));
+  response.headers.emplace_back("x-inference-time", milliseconds(inference / count));
+}
+
+// Clients send headers of their own (OpenAI's x-stainless-…); none means anything here that a page should not ask for.
+std::string allowed_headers(const HttpRequest& preflight) {
+  const std::string_view wanted = preflight.header("access-control-request-headers");
+  const bool names = std::all_of(wanted.begin(), wanted.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '-' || c == '_' || c == ',' || c == ' ';
+  });
+  if (!wanted.empty() && names) return std::string(wanted);
+  return "authorization, content-type, x-api-key, x-request-id, x-request-timeout-ms, traceparent";
+}
+
+}  // namespace
+
+// One POST that is being answered.
+struct App::Call {
+  std::shared_ptr<HttpRequest> http;
+  Respond respond;
+  RouteMatch match;
+  ErrorStyle style = ErrorStyle::kEnvelope;
+  std::string id;
+  Plan plan;
+  std::unique_ptr<Admission::Ticket> ticket;
+  size_t bytes_in = 0, inputs = 0, characters = 0, tokens = 0;
+  std::string model;
+  std::optional<TraceExporter::Started> span;
+  std::vector<StageSpan> stages;
+};
+
+App::App(AppOptions options, std::vector<ServedModel> models, std::function<void(const ModelState&)> on_model)
+    : options_(std::move(options)),
+      log_(options_.log),
+      admission_(options_.queue),
+      next_id_(std::random_device{}() | uint64_t{std::random_device{}()} << 32),
+      models_(std::move(models),
+              [this, on_model = std::move(on_model)](const ModelState& state) {
+                metrics_.set_model(state.name, state.phase == ModelState::Phase::kReady);
+                if (on_model) on_model(state);
+              }),
+      pool_(std::max<size_t>(1, options_.threads)) {
+  if (options_.traces.url.empty()) return;
+  traces_ = std::make_unique<TraceExporter>(options_.traces, [this](std::string_view said) { log_.event(said); });
+}
+
+App::~App() { shutdown(true); }
+
+void App::shutdown(bool at_once) {
+  models_.shutdown();
+  pool_.stop();
+  if (traces_) traces_->stop(at_once ? 0 : kFlushSeconds);
+}
+
+void App::drain() {
+  draining_ = true;
+  log_.event("draining: answering what has been taken, taking no more");
+}
+
+std::string App::request_id(const HttpRequest& request) {
+  const std::string_view given = request.header("x-request-id");
+  const bool fit = !given.empty() && given.size() <= 128 &&
+                   std::all_of(given.begin(), given.end(), [](char c) { return c > 0x20 && c < 0x7F; });
+  if (fit) return std::string(given);
+  // Weyl's sequence, mixed: unlike all others of this process, and no count for strangers to read.
+  uint64_t x = next_id_.fetch_add(0x9E3779B97F4A7C15U, std::memory_order_relaxed);
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9U;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBU;
+  return fmt::format("{:016x}", x ^ (x >> 31));
+}
+
+void App::add_cors(const HttpRequest& request, HttpResponse& response) const {
+  if (options_.cors_origins.empty()) return;
+  const std::string_view origin = request.header("origin");
+  if (origin.empty()) return;
+  for (const std::string& allowed : options_.cors_origins) {
+    if (allowed != "*" && allowed != origin) continue;
+    response.headers.emplace_back("Access-Control-Allow-Origin", allowed == "*" ? "*" : std::string(origin));
+    if (allowed != "*") response.headers.emplace_back("Vary", "Origin");
+    response.headers.emplace_back("Access-Control-Expose-Headers", "x-request-id, x-compute-tokens, x-compute-time");
+    return;
+  }
+}
+
+HttpResponse App::refusal(int status, const std::string& reason) {
+  const Fault fault = status == 413 ? Fault::kTooLarge : status == 503 ? Fault::kUnavailable : Fault::kInvalid;
+  HttpResponse response = error_response(ApiError(fault, reason, {}, status == 503 ? 1 : 0), ErrorStyle::kEnvelope);
+  response.status = status;
+  metrics_.count_http("", status);
+  return response;
+}
+
+std::optional<HttpResponse> App::refuse(const HttpRequest& head) {
+  std::string_view path = head.path;
+  const RouteMatch match = find_route(path);
+  const ErrorStyle style = error_style(path);
+  const auto no = [&](const ApiError& error) {
+    HttpResponse response = error_response(error, style);
+    response.headers.emplace_back("x-request-id", request_id(head));
+    add_cors(head, response);
+    metrics_.count_http(match.route != nullptr ? match.route->path : "", response.status);
+    return response;
+  };
+  if (head.method == "OPTIONS") return std::nullopt;
+  const bool inference = head.method == "POST" && match.route != nullptr;
+  if (!inference && !is_info_path(head.method, match.path)) {
+    const bool known = match.route != nullptr || is_info_path("GET", match.path) || is_info_path("POST", match.path);
+    if (!known) return no(ApiError(Fault::kNotFound, fmt::format("there is nothing at {}", head.path)));
+    HttpResponse response = no(ApiError(Fault::kMethod, fmt::format("{} is not for {}", head.path, head.method)));
+    const bool get = is_info_path("GET", match.path);
+    const bool post = match.route != nullptr || is_info_path("POST", match.path);
+    response.headers.emplace_back("Allow", get && post ? "GET, HEAD, POST" : get ? "GET, HEAD" : "POST");
+    return response;
+  }
+  const bool open = head.method != "POST" && is_open_path(match.path);
+  if (!open && !options_.keys.allow(head)) {
+    return no(ApiError(Fault::kUnauthorized, "this server wants an API key: \"Authorization: Bearer KEY\""));
+  }
+  if (head.method != "POST") return std::nullopt;
+  if (draining_) {
+    auto response = no(ApiError(Fault::kUnavailable, "the server is shutting down", {}, 1));
+    response.close = true;
+    return response;
+  }
+  const std::string_view type = head.header("content-type");
+  const bool json = type.empty() || type.find("json") != std::string_view::npos;
+  // What browsers send across sites without asking is no request to a server of the network behind them.
+  const bool plain = head.header("origin").empty() &&
+                     (type.starts_with("application/x-www-form-urlencoded") || type.starts_with("text/plain"));
+  if (!json && !plain) return no(ApiError(Fault::kMediaType, "the body must be application/json"));
+  return std::nullopt;
+}
+
+void App::handle(std::shared_ptr<HttpRequest> request, Respond respond) {
+  auto call = std::make_shared<Call>();
+  call->match = find_route(request->path);
+  call->id = request_id(*request);
+  call->http = std::move(request);
+  call->respond = std::move(respond);
+  const HttpRequest& http = *call->http;
+  call->bytes_in = http.body.size();
+  if (http.method == "OPTIONS") {
+    HttpResponse response;
+    response.status = 204;
+    response.content_type.clear();
+    if (!options_.cors_origins.empty() && !http.header("origin").empty()) {
+      response.headers.emplace_back("Access-Control-Allow-Methods", "GET, POST, OPTIONS");
+      response.headers.emplace_back("Access-Control-Allow-Headers", allowed_headers(http));
+      response.headers.emplace_back("Access-Control-Max-Age", "86400");
+    }
+    return finish(*call, std::move(response), "");
+  }
+  const bool inference = http.method == "POST" && call->match.route != nullptr;
+  if (!inference) {
+    // Never behind work: answered here and now.
+    try {
+      return finish(*call, answer_info(http, call->match.path, call->match.dialect), "");
+    } catch (const ApiError& error) {
+      return finish(*call, error_response(error, error_style(http.path)), error.what());
+    }
+  }
+  if (traces_) call->span = traces_->start(http.header("traceparent"));
+  call->style = call->match.route->errors;
+  // A short body is read faster than handed over.
+  if (call->bytes_in <= kShortBody) return serve(call);
+  if (!pool_.post([this, call] { serve(call); })) {
+    fail(*call, ApiError(Fault::kUnavailable, "the server is shutting down", {}, 1));
+  }
+}
+
+void App::serve(const std::shared_ptr<Call>& call) {
+  guarded(*call, [&] {
+    make_plan(*call);
+    run(call);
+  });
+}
+
+// Whatever goes wrong while a call is worked on becomes its answer.
+void App::guarded(Call& call, const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const ApiError& error) {
+    fail(call, error);
+  } catch (const std::bad_alloc&) {
+    fail(call, ApiError(Fault::kUnavailable, "there is not enough memory for this request", {}, 1));
+  } catch (const std::exception& error) {
+    fail(call, ApiError(Fault::kInternal, error.what()));
+  }
+}
+
+void App::make_plan(Call& call) {
+  HttpRequest& http = *call.http;
+  const Clock::time_point deadline = deadline_of(http, options_.request_seconds);
+  const JsonDocument document(http.body);
+  call.style = style_of(call.match, document.root());
+  const PlanContext context{http, document.root(), call.match.dialect, options_.rules,
+                            [this](std::string_view name, TaskList tasks) { return models_.find(name, tasks); }};
+  call.plan = call.match.route->planner(context);
+  call.model = call.plan.model->name;
+  size_t tokens = 0;
+  for (Request& request : call.plan.requests) {
+    request.deadline = deadline;
+    call.characters += characters_of(request);
+    const bool whole = call.plan.average || call.plan.task == task::kTokenize;
+    const size_t max_length = whole ? 0 : call.plan.model->info.max_length;
+    tokens += estimated_tokens(request, max_length);
+    if (max_length > 0) clip(request, call.plan.model->info);
+  }
+  call.inputs = call.plan.requests.size();
+  if (Clock::now() >= deadline) throw ApiError(Fault::kDeadline, "the deadline came before the request's turn");
+  call.ticket = admission_.enter(call.model, tokens, http.body.size());
+  http.body = {};
+}
+
+void App::run(const std::shared_ptr<Call>& call) {
+  if (call->plan.average && !call->plan.requests.empty()) return run_in_pieces(call);
+  compute(call, call->plan.task, std::move(call->plan.requests),
+          [this, call](std::vector<Response> responses, const std::shared_ptr<Engine>& engine) {
+            write(*call, std::move(responses), engine);
+          });
+}
+
+void App::run_in_pieces(const std::shared_ptr<Call>& call) {
+  for (const Request& text : call->plan.requests) {
+    if (!std::holds_alternative<std::string>(text.input)) {
+      throw ApiError(Fault::kInvalid, "`long_input`: \"average\" is for texts, not for token ids and images",
+                     "long_input");
+    }
+  }
+  auto parts = std::make_shared<TextParts>(split_texts(call->plan.requests, call->plan.model->info.max_length));
+  std::vector<Request> requests = std::move(parts->requests);
+  compute(
+      call, task::kTokenize, std::move(requests), [this, call, parts](std::vector<Response> tokenized, const auto&) {
+        const EngineInfo& info = call->plan.model->info;
+        auto chunks = std::make_shared<Chunks>(make_chunks(call->plan.requests, *parts, tokenized, info.max_length));
+        const bool normalise = call->plan.requests[0].normalize.value_or(info.normalizes);
+        std::vector<Request> pieces = chunks->requests;
+        compute(call, call->plan.task, std::move(pieces),
+                [this, call, chunks, normalise](auto responses, const auto& engine) {
+                  write(*call, average_chunks(*chunks, responses, normalise), engine);
+                });
+      });
+}
+
+void App::compute(const std::shared_ptr<Call>& call, const std::string& task, std::vector<Request> requests,
+                  Then then) {
+  auto held = std::make_shared<std::vector<Request>>(std::move(requests));
+  models_.with_engine(call->model, task,
+                      [this, call, held, then](std::shared_ptr<Engine> engine, const ApiError* error) {
+                        if (error != nullptr) return fail(*call, *error);
+                        guarded(*call, [&] { start_group(call, engine, std::move(*held), then); });
+                      });
+}
+
+void App::start_group(const std::shared_ptr<Call>& call, const std::shared_ptr<Engine>& engine,
+                      std::vector<Request> requests, const Then& then) {
+  auto done = [this, call, engine, then](std::vector<Response> responses, std::optional<Error> failure) {
+    // The same for a short answer; others would keep the engine's thread from its work.
+    if (!failure && is_short(responses)) {
+      return guarded(*call, [&] { then(std::move(responses), engine); });
+    }
+    auto answers = std::make_shared<std::vector<Response>>(std::move(responses));
+    const bool posted = pool_.post([this, call, engine, answers, failure, then] {
+      guarded(*call, [&] {
+        if (failure) throw from_engine(*failure);
+        then(std::move(*answers), engine);
+      });
+    });
+    if (!posted) fail(*call, ApiError(Fault::kUnavailable, "the server is shutting down"));
+  };
+  auto group = std::make_shared<Group>(engine, std::move(requests), std::move(done));
+  group->start();
+  call->http->client->on_cancel([weak = std::weak_ptr(group)] {
+    if (const auto running = weak.lock()) running->cancel();
+  });
+}
+
+void App::write(Call& call, std::vector<Response> responses, const std::shared_ptr<Engine>& engine) {
+  check_finite(responses);
+  for (const Response& response : responses) call.tokens += response.tokens;
+  const double seconds = seconds_since(call.http->arrival);
+  Answer answer{*call.plan.model, *engine, responses, call.tokens, seconds, call.id};
+  HttpResponse response;
+  if (call.span) call.stages = stages_of(responses);
+  add_timing_headers(responses, call.characters, call.tokens, seconds, response);
+  const Measured measured{call.model, call.match.route->group, call.plan.batch, "", seconds, &responses};
+  call.plan.write(answer, response);
+  metrics_.record(measured);
+  finish(call, std::move(response), "");
+}
+
+void App::fail(Call& call, const ApiError& error) {
+  const bool gone = call.http->client->cancelled();
+  metrics_.record({call.model, call.match.route->group, call.plan.batch, gone ? "dropped" : failure_label(error.fault),
+                   seconds_since(call.http->arrival), nullptr});
+  HttpResponse response = error_response(error, call.style);
+  if (gone) response.status = 499;
+  finish(call, std::move(response), error.what());
+}
+
+void App::finish(Call& call, HttpResponse response, std::string_view error) {
+  call.ticket.reset();
+  const HttpRequest& http = *call.http;
+  response.headers.emplace_back("x-request-id", call.id);
+  // The request's own span where it is traced, else what the client sent.
+  const std::string own = call.span ? call.span->context.traceparent() : std::string();
+  const std::string_view trace = call.span ? std::string_view(own) : http.header("traceparent");
+  if (!trace.empty() && trace.size() <= 64) response.headers.emplace_back("traceparent", std::string(trace));
+  add_cors(http, response);
+  const bool inference = call.match.route != nullptr && http.method == "POST";
+  std::string_view path = inference ? call.match.route->path : call.match.path;
+  if (path.starts_with("/v1/models/")) path = "/v1/models/{model}";
+  // A label is remembered for good: OPTIONS, which is answered anywhere, must not make new ones.
+  if (http.method == "OPTIONS") path = "";
+  metrics_.count_http(path, response.status);
+  // Probes come every few seconds and say nothing.
+  if (inference || response.status >= 400) {
+    log_.write({http.remote, http.method, http.path, call.model, call.id, trace.substr(0, 64), error, response.status,
+                call.bytes_in, response.body.size(), call.inputs, call.tokens, seconds_since(http.arrival)});
+  }
+  if (call.span) add_span(call, response, error);
+  call.respond(std::move(response));
+  call.respond = nullptr;
+}
+
+void App::add_span(Call& call, const HttpResponse& response, std::string_view error) {
+  RequestSpan span;
+  span.context = call.span->context;
+  span.parent = call.span->parent;
+  span.begin = call.http->arrival;
+  span.end = Clock::now();
+  span.method = call.http->method;
+  span.route = call.match.route->path;
+  span.path = call.http->path;
+  span.model = call.model;
+  span.request_id = call.id;
+  span.error = error;
+  span.status = response.status;
+  span.texts = call.inputs;
+  span.tokens = call.tokens;
+  span.stages = std::move(call.stages);
+  traces_->add(std::move(span));
+}
+
+}  // namespace wde::server

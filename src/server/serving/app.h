@@ -1,0 +1,98 @@
+// App: the server behind its HTTP: who may ask, which plan answers, what may wait, and what is said of it in headers,
+// metrics and log.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/dialects/routes.h"
+#include "server/net/http_server.h"
+#include "server/observe/access_log.h"
+#include "server/observe/metrics.h"
+#include "server/observe/trace_exporter.h"
+#include "server/serving/admission.h"
+#include "server/serving/api_keys.h"
+#include "server/serving/models.h"
+#include "server/serving/work_pool.h"
+
+namespace wde::server {
+
+struct AppOptions {
+  ApiRules rules;
+  QueueLimits queue;
+  ApiKeys keys;
+  std::vector<std::string> cors_origins;  // "*": any
+  LogFormat log = LogFormat::kText;
+  TraceOptions traces;
+  double request_seconds = 60;  // of a request that names no deadline
+  size_t threads = 2;
+};
+
+class App final : public HttpHandler {
+ public:
+  // `on_model` is told of every model that is ready, failed or unloaded.
+  App(AppOptions options, std::vector<ServedModel> models, std::function<void(const ModelState&)> on_model);
+  ~App() override;
+
+  std::optional<HttpResponse> refuse(const HttpRequest& head) override;
+  void handle(std::shared_ptr<HttpRequest> request, Respond respond) override;
+  HttpResponse refusal(int status, const std::string& reason) override;
+  void drain() override;
+
+  void set_counts(std::function<HttpCounts()> counts) { counts_ = std::move(counts); }
+  // After the last request: ends the engines and the threads. Spans that are left are sent only if there is time.
+  void shutdown(bool at_once = false);
+
+ private:
+  struct Call;
+
+  // POST routes, on a thread of the pool.
+  void serve(const std::shared_ptr<Call>& call);
+  void make_plan(Call& call);
+  void guarded(Call& call, const std::function<void()>& work);
+  void run(const std::shared_ptr<Call>& call);
+  using Then = std::function<void(std::vector<Response>, const std::shared_ptr<Engine>&)>;
+  // `then` with the answers, on a thread of the pool; if there are none, the call fails.
+  void compute(const std::shared_ptr<Call>& call, const std::string& task, std::vector<Request> requests, Then then);
+  void start_group(const std::shared_ptr<Call>& call, const std::shared_ptr<Engine>& engine,
+                   std::vector<Request> requests, const Then& then);
+  void run_in_pieces(const std::shared_ptr<Call>& call);
+  void write(Call& call, std::vector<Response> responses, const std::shared_ptr<Engine>& engine);
+  void fail(Call& call, const ApiError& error);
+  void finish(Call& call, HttpResponse response, std::string_view error);
+
+  // GET and the models' own routes (app_info.cc). False: no such path.
+  static bool is_info_path(std::string_view method, std::string_view path);
+  static bool is_open_path(std::string_view path);  // answered without a key
+  HttpResponse answer_info(const HttpRequest& request, std::string_view path, Dialect dialect);
+  HttpResponse health(Dialect dialect) const;
+  HttpResponse tei_info() const;
+  HttpResponse list_models(Dialect dialect) const;
+  HttpResponse one_model(std::string_view name);
+  HttpResponse ollama_tags() const;
+  HttpResponse ollama_show(const HttpRequest& request);
+  HttpResponse change_model(const HttpRequest& request, bool load);
+  HttpResponse metrics_text();
+  void fill_in_limits(std::string& description) const;
+
+  void add_cors(const HttpRequest& request, HttpResponse& response) const;
+  std::string request_id(const HttpRequest& request);
+  void add_span(Call& call, const HttpResponse& response, std::string_view error);
+
+  AppOptions options_;
+  AccessLog log_;
+  Metrics metrics_;
+  std::unique_ptr<TraceExporter> traces_;  // nullptr: nobody wants them
+  Admission admission_;
+  std::atomic<bool> draining_{false};
+  std::atomic<uint64_t> next_id_;
+  std::function<HttpCounts()> counts_;
+  Models models_;
+  WorkPool pool_;
+};
+
+}  // namespace wde::server

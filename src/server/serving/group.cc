@@ -1,0 +1,140 @@
+#include "server/serving/group.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace wde::server {
+namespace {
+
+// Of one request's texts: as much as an engine looks ahead to find neighbours in length.
+constexpr size_t kWindowBytes = 128 << 10;
+constexpr size_t kWindowTexts = 1024;
+// Of English text; too low for other scripts, which only makes the queue's limit a little more generous.
+constexpr size_t kBytesPerToken = 4;
+constexpr size_t kSpecialTokens = 2;
+constexpr size_t kImageTokens = 256;  // between those of patches of 32 and of 14 pixels
+
+template <class Visit>
+void each_text(const Request& request, Visit visit) {
+  if (const auto* text = std::get_if<std::string>(&request.input)) visit(*text);
+  if (const auto* pair = std::get_if<TextPair>(&request.input)) {
+    visit(pair->query);
+    visit(pair->document);
+  }
+}
+
+}  // namespace
+
+size_t bytes_of(const Request& request) {
+  size_t bytes = 0;
+  each_text(request, [&](const std::string& text) { bytes += text.size(); });
+  if (const auto* ids = std::get_if<TokenIds>(&request.input)) bytes += ids->ids.size() * sizeof(int32_t);
+  if (const auto* image = std::get_if<Image>(&request.input)) bytes += image->file.size();
+  return bytes;
+}
+
+size_t estimated_tokens(const Request& request, size_t max_length) {
+  if (std::holds_alternative<Image>(request.input)) return kImageTokens;
+  const auto* ids = std::get_if<TokenIds>(&request.input);
+  const size_t tokens = ids != nullptr ? ids->ids.size() : bytes_of(request) / kBytesPerToken + kSpecialTokens;
+  return max_length > 0 ? std::min(tokens, max_length) : tokens;
+}
+
+size_t characters_of(const Request& request) {
+  size_t count = 0;
+  each_text(request, [&](const std::string& text) {
+    count += static_cast<size_t>(
+        std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  });
+  return count;
+}
+
+Group::Group(std::shared_ptr<Engine> engine, std::vector<Request> requests, Done done)
+    : engine_(std::move(engine)), done_(std::move(done)), responses_(requests.size()) {
+  slots_.reserve(requests.size());
+  for (Request& request : requests) {
+    const size_t bytes = bytes_of(request);
+    slots_.push_back({std::move(request), bytes});
+  }
+}
+
+void Group::start() {
+  if (slots_.empty()) {
+    finished_ = true;
+    done_({}, std::nullopt);
+    return;
+  }
+  submit_more();
+}
+
+void Group::submit_more() {
+  for (;;) {
+    size_t index = 0;
+    Request request;
+    {
+      std::scoped_lock lock(mutex_);
+      if (error_ || next_ == slots_.size()) return;
+      if (in_flight_ > 0 && (in_flight_ >= kWindowTexts || in_flight_bytes_ + slots_[next_].bytes > kWindowBytes))
+        return;
+      index = next_++;
+      Slot& slot = slots_[index];
+      slot.state = Slot::State::kSubmitted;
+      request = std::move(slot.request);
+      ++in_flight_;
+      in_flight_bytes_ += slot.bytes;
+    }
+    const RequestId id = engine_->submit(
+        std::move(request),
+        [self = shared_from_this(), index](Result<Response> result) { self->answered(index, std::move(result)); });
+    bool too_late = false;
+    {
+      std::scoped_lock lock(mutex_);
+      slots_[index].id = id;
+      slots_[index].has_id = true;
+      too_late = error_.has_value() && slots_[index].state == Slot::State::kSubmitted;
+    }
+    if (too_late) engine_->cancel(id);
+  }
+}
+
+void Group::answered(size_t index, Result<Response> result) {
+  {
+    std::scoped_lock lock(mutex_);
+    slots_[index].state = Slot::State::kAnswered;
+  }
+  if (!result.ok()) fail(result.error());
+  bool last = false;
+  {
+    std::scoped_lock lock(mutex_);
+    --in_flight_;
+    in_flight_bytes_ -= slots_[index].bytes;
+    if (result.ok()) responses_[index] = std::move(result).value();
+    last = in_flight_ == 0 && (error_.has_value() || next_ == slots_.size()) && !finished_;
+    if (last) finished_ = true;
+  }
+  if (!last) return submit_more();
+  if (error_) {
+    done_({}, std::move(error_));
+  } else {
+    done_(std::move(responses_), std::nullopt);
+  }
+  done_ = nullptr;
+}
+
+// The first error is the whole request's; the rest need not be computed.
+void Group::fail(Error error) {
+  std::vector<RequestId> ids;
+  {
+    std::scoped_lock lock(mutex_);
+    if (error_ || finished_) return;
+    error_ = std::move(error);
+    for (const Slot& slot : slots_) {
+      if (slot.state == Slot::State::kSubmitted && slot.has_id) ids.push_back(slot.id);
+    }
+  }
+  for (RequestId id : ids) engine_->cancel(id);
+}
+
+void Group::cancel() { fail({ErrorCode::kCancelled, "the client has gone"}); }
+
+}  // namespace wde::server
