@@ -1,5 +1,4 @@
-#include <thread>
-
+#include "base/thread_group.h"
 #include "execute/crew.h"
 #include "execute/job_queue.h"
 #include "executors.h"
@@ -24,14 +23,12 @@ class Pipeline final : public Executor, public Member {
         team_(config.workers),
         place_(*this) {
     if (!world().first()) return;
-    computing_ = std::thread([this] { compute_first_layers(); });
-    answering_ = std::thread([this] { answer(); });
+    threads_.start({"wde-mpi"}, 2, [this](size_t i) { i == 0 ? compute_first_layers() : answer(); });
   }
 
   ~Pipeline() override {
     queue_.close();
-    if (computing_.joinable()) computing_.join();
-    if (answering_.joinable()) answering_.join();
+    threads_.join();
   }
 
   size_t workers() const override { return static_cast<size_t>(world().size); }
@@ -93,7 +90,7 @@ class Pipeline final : public Executor, public Member {
   Place place_;
   Job job_;  // the others'
   JobQueue queue_, away_;
-  std::thread computing_, answering_;
+  ThreadGroup threads_;
 };
 
 }  // namespace

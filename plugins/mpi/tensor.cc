@@ -1,5 +1,4 @@
-#include <thread>
-
+#include "base/thread_group.h"
 #include "execute/crew.h"
 #include "execute/job_queue.h"
 #include "executors.h"
@@ -16,12 +15,12 @@ class TensorExecutor final : public Executor, public Member {
         done_(config.done),
         team_(config.workers, world().size > 1 ? &exchange_ : nullptr),
         place_(*this) {
-    if (world().first()) computing_ = std::thread([this] { compute_all(); });
+    if (world().first()) computing_.start("wde-mpi", [this] { compute_all(); });
   }
 
   ~TensorExecutor() override {
     queue_.close();
-    if (computing_.joinable()) computing_.join();
+    computing_.join();
   }
 
   size_t workers() const override { return 1; }
@@ -63,7 +62,7 @@ class TensorExecutor final : public Executor, public Member {
   Place place_;
   Job job_;  // the others'
   JobQueue queue_;
-  std::thread computing_;
+  ThreadGroup computing_;
 };
 
 }  // namespace

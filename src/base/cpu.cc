@@ -90,7 +90,7 @@ CpuInfo cpu_info() {
   return info;
 }
 
-void place_thread(std::thread& thread, size_t index, size_t threads) noexcept {
+void place_this_thread(size_t index, size_t threads) noexcept {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
   if (threads < 2 || sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;
@@ -101,7 +101,7 @@ void place_thread(std::thread& thread, size_t index, size_t threads) noexcept {
     CPU_ZERO(&own);
     CPU_SET(cpu, &own);
     // Only a wish: where it is not granted, the thread runs all the same.
-    (void)pthread_setaffinity_np(thread.native_handle(), sizeof(own), &own);
+    (void)pthread_setaffinity_np(pthread_self(), sizeof(own), &own);
     return;
   }
 }

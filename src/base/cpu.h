@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <string>
-#include <thread>
 
 namespace wde {
 
@@ -18,10 +17,10 @@ struct CpuInfo {
 
 CpuInfo cpu_info();
 
-// Gives thread `index` of a group of `threads` a processor of its own, where they are as many as the calling thread may
-// use; else they go where the kernel puts them. It likes to wake a thread on the processor of the one that wakes it:
-// a helper then waits for milliseconds behind the worker that it should help.
-void place_thread(std::thread& thread, size_t index, size_t threads) noexcept;
+// Gives the calling thread, number `index` of a group of `threads`, a processor of its own, where they are as many as
+// it may use; else it goes where the kernel puts it. The kernel tends to wake a thread on the processor of the one that
+// wakes it: a helper then waits for milliseconds for the worker that it should help.
+void place_this_thread(size_t index, size_t threads) noexcept;
 
 // The cgroup's quota as `cpu.max` writes it ("max 100000", "150000 100000"), in cores; 0: no limit or not understood.
 double parse_cpu_max(const std::string& text);

@@ -6,9 +6,9 @@
 #include <cstdlib>
 #include <exception>
 #include <new>
-#include <thread>
 #include <utility>
 
+#include "base/thread_group.h"
 #include "cli/command.h"
 #include "cli/ordered_window.h"
 
@@ -93,7 +93,9 @@ class Writer {
 // Joins the writer on every way out. The engine answers what was submitted, so it comes to an end.
 class WriterThread {
  public:
-  WriterThread(Window& window, Writer& writer) : window_(window), thread_([&writer] { writer.run(); }) {}
+  WriterThread(Window& window, Writer& writer) : window_(window) {
+    thread_.start("wde-writer", [&writer] { writer.run(); });
+  }
   ~WriterThread() {
     window_.close();
     thread_.join();
@@ -103,7 +105,7 @@ class WriterThread {
 
  private:
   Window& window_;
-  std::thread thread_;
+  ThreadGroup thread_;
 };
 
 }  // namespace

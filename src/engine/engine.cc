@@ -2,19 +2,17 @@
 // never waits for an execution while there is other work. Finished jobs become responses on the workers' threads.
 #include "wde/engine.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <span>
-#include <thread>
 #include <unordered_map>
 #include <unordered_set>
 
 #include <fmt/format.h>
 
+#include "base/thread_group.h"
 #include "engine/counters.h"
 #include "engine/late_interaction.h"
 #include "engine/modules.h"
@@ -40,8 +38,7 @@ class EngineImpl final : public Engine {
   EngineImpl(const EngineArgs& args, const EngineImpl* sibling) {
     modules_ = load_modules(args, sibling ? sibling->modules_->loaded : nullptr,
                             [this](std::unique_ptr<Job> job) { finish(std::move(job)); });
-    thread_ = std::thread([this] { run(); });
-    pthread_setname_np(thread_.native_handle(), "wde-engine");
+    thread_.start("wde-engine", [this] { run(); });
   }
 
   ~EngineImpl() override { shutdown(); }
@@ -82,7 +79,7 @@ class EngineImpl final : public Engine {
       stopping_ = true;
     }
     wake_.notify_one();
-    if (thread_.joinable()) thread_.join();
+    thread_.join();
   }
 
   const EngineInfo& info() const override { return modules_->info; }
@@ -460,7 +457,7 @@ class EngineImpl final : public Engine {
   size_t counted_tokens_ = 0;
 
   std::unique_ptr<Modules> modules_;
-  std::thread thread_;
+  ThreadGroup thread_;
 };
 
 }  // namespace

@@ -1,7 +1,5 @@
 #include "execute/crew.h"
 
-#include <pthread.h>
-
 #include "base/cpu.h"
 
 namespace wde {
@@ -47,17 +45,17 @@ void Crew::help(size_t rank, uint32_t ticket) noexcept {
 }
 
 StandingCrew::StandingCrew(size_t members, Exchange* exchange) : crew_(exchange) {
+  if (members < 2) return;
   const uint32_t ticket = crew_.gather(members - 1);
-  for (size_t rank = 1; rank < members; ++rank) {
-    helpers_.emplace_back([this, rank, ticket] { crew_.help(rank, ticket); });
-    pthread_setname_np(helpers_.back().native_handle(), "wde-member");
-    place_thread(helpers_.back(), rank, members);
-  }
+  helpers_.start({"wde-member", "--workers"}, members - 1, [this, members, ticket](size_t i) {
+    place_this_thread(i + 1, members);
+    crew_.help(i + 1, ticket);
+  });
 }
 
 StandingCrew::~StandingCrew() {
   crew_.dismiss();
-  for (std::thread& helper : helpers_) helper.join();
+  helpers_.join();
 }
 
 }  // namespace wde

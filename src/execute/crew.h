@@ -2,10 +2,8 @@
 // that leaves late never touches freed memory.
 #pragma once
 
-#include <thread>
-#include <vector>
-
 #include "base/team.h"
+#include "base/thread_group.h"
 
 namespace wde {
 
@@ -46,7 +44,7 @@ class StandingCrew {
 
  private:
   Crew crew_;
-  std::vector<std::thread> helpers_;
+  ThreadGroup helpers_;
 };
 
 }  // namespace wde

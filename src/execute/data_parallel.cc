@@ -2,15 +2,13 @@
 // there is work for everyone. A worker whose batch is the only one takes the idle workers into its crew, so that a
 // single text uses all cores. While only long batches wait, all workers take each of them together: the barriers cost
 // next to nothing then, and none is left over for a single worker at the end.
-#include <pthread.h>
-
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
-#include <thread>
 
 #include "base/cpu.h"
+#include "base/thread_group.h"
 #include "execute/crew.h"
 #include "execute/executor.h"
 
@@ -31,12 +29,10 @@ class DataParallelExecutor final : public Executor {
       members_.push_back(std::make_unique<Member>());
       members_.back()->worker = config.make_worker();
     }
-    size_t number = 0;
-    for (const auto& member : members_) {
-      member->thread = std::thread([this, m = member.get()] { run(*m); });
-      pthread_setname_np(member->thread.native_handle(), "wde-worker");
-      place_thread(member->thread, number++, config.workers);
-    }
+    threads_.start({"wde-worker", "--workers"}, members_.size(), [this](size_t i) {
+      place_this_thread(i, members_.size());
+      run(*members_[i]);
+    });
   }
 
   ~DataParallelExecutor() override {
@@ -46,7 +42,7 @@ class DataParallelExecutor final : public Executor {
       signal();
       for (const auto& member : members_) member->wake.notify_one();
     }
-    for (const auto& member : members_) member->thread.join();
+    threads_.join();
   }
 
   size_t workers() const override { return members_.size(); }
@@ -63,7 +59,6 @@ class DataParallelExecutor final : public Executor {
  private:
   struct Member {
     std::unique_ptr<Worker> worker;
-    std::thread thread;
     Crew crew;  // when it leads
     std::condition_variable wake;
     Crew* helps = nullptr;  // when it helps; set by the leader
@@ -155,6 +150,7 @@ class DataParallelExecutor final : public Executor {
   std::condition_variable others_left_;
   alignas(128) std::atomic<uint32_t> signals_{
       0};  // changes, under the lock, whenever an idle member may have something to do
+  ThreadGroup threads_;
 };
 
 WDE_REGISTER(executors().add("data_parallel", {"async", [](const ExecutorConfig& c) {

@@ -1,10 +1,8 @@
 // pipeline_parallel: each worker has a range of the layers, and batches go from one to the next, several at a time.
-#include <pthread.h>
-
 #include <algorithm>
-#include <thread>
 #include <vector>
 
+#include "base/thread_group.h"
 #include "execute/executor.h"
 #include "execute/job_queue.h"
 
@@ -22,15 +20,12 @@ class PipelineExecutor final : public Executor {
       // The last one ends where the model ends, and writes the output.
       if (i + 1 < stages_.size()) stage.range.last = config.layers * (i + 1) / stages_.size();
     }
-    for (size_t i = 0; i < stages_.size(); ++i) {
-      stages_[i].thread = std::thread([this, i] { run(i); });
-      pthread_setname_np(stages_[i].thread.native_handle(), "wde-stage");
-    }
+    threads_.start({"wde-stage", "--workers"}, stages_.size(), [this](size_t i) { run(i); });
   }
 
   ~PipelineExecutor() override {
     stages_.front().queue.close();
-    for (Stage& stage : stages_) stage.thread.join();
+    threads_.join();
   }
 
   size_t workers() const override { return stages_.size(); }
@@ -42,7 +37,6 @@ class PipelineExecutor final : public Executor {
     std::unique_ptr<Worker> worker;
     LayerRange range;
     JobQueue queue;
-    std::thread thread;
   };
 
   void run(size_t index) {
@@ -62,6 +56,7 @@ class PipelineExecutor final : public Executor {
 
   std::vector<Stage> stages_;
   Completion done_;
+  ThreadGroup threads_;
 };
 
 WDE_REGISTER(executors().add("pipeline_parallel", {"async", [](const ExecutorConfig& config) {

@@ -4,11 +4,8 @@
 // last bit.
 //
 // async: the same with a team of one: the next batch is tokenized and built while this one is computed.
-#include <pthread.h>
-
-#include <thread>
-
 #include "base/cpu.h"
+#include "base/thread_group.h"
 #include "execute/crew.h"
 #include "execute/executor.h"
 #include "execute/job_queue.h"
@@ -20,9 +17,10 @@ class TeamExecutor final : public Executor {
  public:
   TeamExecutor(const ExecutorConfig& config, size_t members)
       : worker_(config.make_worker()), done_(config.done), standing_(members) {
-    leader_ = std::thread([this] { run(); });
-    pthread_setname_np(leader_.native_handle(), "wde-worker");
-    place_thread(leader_, 0, members);
+    leader_.start("wde-worker", [this, members] {
+      place_this_thread(0, members);
+      run();
+    });
   }
 
   ~TeamExecutor() override {
@@ -46,7 +44,7 @@ class TeamExecutor final : public Executor {
   Completion done_;
   StandingCrew standing_;
   JobQueue queue_;
-  std::thread leader_;
+  ThreadGroup leader_;
 };
 
 WDE_REGISTER(executors().add("tensor_parallel", {"async", [](const ExecutorConfig& config) {

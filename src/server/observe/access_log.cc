@@ -1,7 +1,6 @@
 #include "server/observe/access_log.h"
 
 #include <fmt/format.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -45,8 +44,8 @@ std::string utc_time() {
   return fmt::format("{}.{:03}Z", std::string_view(text, length), milliseconds);
 }
 
-AccessLog::AccessLog(LogFormat format) : format_(format), thread_([this] { run(); }) {
-  pthread_setname_np(thread_.native_handle(), "wde-log");
+AccessLog::AccessLog(LogFormat format) : format_(format) {
+  thread_.start("wde-log", [this] { run(); });
 }
 
 AccessLog::~AccessLog() {

@@ -7,7 +7,8 @@
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <thread>
+
+#include "base/thread_group.h"
 
 namespace wde::server {
 
@@ -38,7 +39,7 @@ class AccessLog {
   std::string waiting_;
   size_t dropped_ = 0;
   bool stopping_ = false;
-  std::thread thread_;
+  ThreadGroup thread_;
 };
 
 std::string utc_time();  // "2026-01-31T12:00:00.123Z"

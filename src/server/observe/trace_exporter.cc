@@ -2,7 +2,6 @@
 
 #include <curl/curl.h>
 #include <fmt/format.h>
-#include <pthread.h>
 
 #include <algorithm>
 #include <memory>
@@ -40,8 +39,7 @@ TraceExporter::TraceExporter(TraceOptions options, std::function<void(std::strin
       seed_(std::random_device{}() | uint64_t{std::random_device{}()} << 32) {
   static std::once_flag once;
   std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
-  thread_ = std::thread([this] { run(); });
-  pthread_setname_np(thread_.native_handle(), "wde-traces");
+  thread_.start("wde-traces", [this] { run(); });
 }
 
 TraceExporter::~TraceExporter() { stop(0); }
@@ -102,7 +100,7 @@ void TraceExporter::stop(double seconds) {
     stopping_ = true;
   }
   wake_.notify_one();
-  if (thread_.joinable()) thread_.join();
+  thread_.join();
 }
 
 void TraceExporter::run() {

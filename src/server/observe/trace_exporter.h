@@ -11,10 +11,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
+#include "base/thread_group.h"
 #include "server/observe/spans.h"
 
 namespace wde::server {
@@ -78,7 +78,7 @@ class TraceExporter {
   std::deque<RequestSpan> queue_;
   bool stopping_ = false;
   Clock::time_point end_;  // when stopping
-  std::thread thread_;
+  ThreadGroup thread_;
 };
 
 }  // namespace wde::server

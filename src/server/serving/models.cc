@@ -1,7 +1,6 @@
 #include "server/serving/models.h"
 
 #include <fmt/format.h>
-#include <pthread.h>
 
 #include <algorithm>
 #include <cctype>
@@ -9,6 +8,7 @@
 #include <new>
 #include <utility>
 
+#include "base/thread_group.h"
 #include "server/dialects/comparison.h"
 
 namespace wde::server {
@@ -28,7 +28,9 @@ std::string lower(std::string_view text) {
 // One thread that does what takes long, in order; and ends engines, which must not end on a thread of their own.
 class Models::Background {
  public:
-  Background() : thread_([this] { run(); }) { pthread_setname_np(thread_.native_handle(), "wde-loader"); }
+  Background() {
+    thread_.start("wde-loader", [this] { run(); });
+  }
   ~Background() { stop(); }
 
   // False: stopped already.
@@ -47,7 +49,7 @@ class Models::Background {
       stopping_ = true;
       wake_.notify_one();
     }
-    if (thread_.joinable()) thread_.join();
+    thread_.join();
   }
 
  private:
@@ -69,7 +71,7 @@ class Models::Background {
   std::condition_variable wake_;
   std::deque<std::function<void()>> jobs_;
   bool stopping_ = false;
-  std::thread thread_;
+  ThreadGroup thread_;
 };
 
 bool ModelFacts::can(std::string_view task) const {

@@ -1,16 +1,11 @@
 #include "server/serving/work_pool.h"
 
-#include <pthread.h>
-
 #include <utility>
 
 namespace wde::server {
 
 WorkPool::WorkPool(size_t threads) {
-  for (size_t i = 0; i < threads; ++i) {
-    threads_.emplace_back([this] { run(); });
-    pthread_setname_np(threads_.back().native_handle(), "wde-http-work");
-  }
+  threads_.start({"wde-http-work", "--http-threads"}, threads, [this](size_t) { run(); });
 }
 
 bool WorkPool::post(std::function<void()> job) {
@@ -43,9 +38,7 @@ void WorkPool::stop() {
     stopping_ = true;
   }
   wake_.notify_all();
-  for (std::thread& thread : threads_) {
-    if (thread.joinable()) thread.join();
-  }
+  threads_.join();
 }
 
 }  // namespace wde::server
