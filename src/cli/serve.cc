@@ -43,6 +43,20 @@ void print_examples(const std::string& address) {
       address, type);
 }
 
+// It stands in pages, in scripts and in JSON as it is.
+void check_root_path(std::string& path) {
+  while (path.ends_with('/')) path.pop_back();
+  constexpr std::string_view kFine = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
+  const bool fine = path.empty() || (path.starts_with('/') && path.find_first_not_of(kFine) == std::string::npos &&
+                                     path.find("//") == std::string::npos);
+  if (!fine) {
+    throw UsageError(
+        fmt::format("--root-path {}: expected a path of letters, digits and - . _ ~ that begins with a "
+                    "slash, as /some/path",
+                    path));
+  }
+}
+
 class ServeCommand final : public Command {
  public:
   std::string name() const override { return "serve"; }
@@ -104,6 +118,8 @@ void ServeCommand::add_flags(CLI::App& app) {
   add(app, "Server", "host", http.host, "ADDRESS",
       "where to listen; 0.0.0.0 for all who can reach this machine [default: 127.0.0.1]");
   number("Server", "port", http.port, "the same; 0 for any free one");
+  add(app, "Server", "root-path", rules.root_path, "/PATH",
+      "what a proxy puts before the server's paths, for the links of its pages; requests may come with it or without");
   add(app, "Server", "unix-socket", http.unix_socket, "FILE", "listen on this socket instead");
   add(app, "Server", "tls-cert", http.tls_cert, "FILE", "PEM file of the certificate and its chain: speak HTTPS");
   add(app, "Server", "tls-key", http.tls_key, "FILE", "PEM file of its key");
@@ -167,6 +183,7 @@ std::vector<ServedModel> ServeCommand::served_models() {
 
 int ServeCommand::run() {
   options_.models = served_models();
+  check_root_path(options_.app.root_path);
   options_.app.rules.auto_truncate = auto_truncate_ == "true";
   options_.app.rules.native_token_input = token_input_ == "native";
   options_.app.log = access_log_ == "off"    ? LogFormat::kOff

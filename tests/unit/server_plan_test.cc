@@ -349,9 +349,11 @@ TEST(ServerPages, TheDescriptionHasEveryRoute) {
   ASSERT_TRUE(page);
   const Json paths = Json::parse(page->body)["paths"];
   for (const Route& route : all_routes()) {
-    const auto path = paths.find(std::string(route.path));
-    ASSERT_NE(path, paths.end()) << route.path;
-    EXPECT_TRUE(path->contains("post")) << route.path;
+    // With a server's name before it, where it has no meaning without.
+    const bool described = std::any_of(paths.items().begin(), paths.items().end(), [&](const auto& path) {
+      return path.key().ends_with(route.path) && path.value().contains("post");
+    });
+    EXPECT_TRUE(described) << route.path;
   }
 }
 
@@ -415,8 +417,8 @@ TEST(ServerRoutes, Prefixes) {
   EXPECT_EQ(find_route("/teifun").route, nullptr);
   EXPECT_EQ(find_route("/cohere/predict").route, nullptr);
   EXPECT_NE(find_route("/tei").route, nullptr);  // POST /
-  EXPECT_EQ(error_style("/tei/v1/embeddings"), ErrorStyle::kTeiOpenAi);
-  EXPECT_EQ(error_style("/api/none"), ErrorStyle::kOllama);
+  EXPECT_EQ(error_style(find_route("/tei/v1/embeddings")), ErrorStyle::kTeiOpenAi);
+  EXPECT_EQ(error_style(find_route("/api/none")), ErrorStyle::kOllama);
 }
 
 }  // namespace

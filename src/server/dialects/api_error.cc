@@ -167,6 +167,9 @@ HttpResponse error_response(const ApiError& error, ErrorStyle style) {
       out.open('{').key("error").text(std::string(prefix) + error.what()).close('}');
       break;
     }
+    case ErrorStyle::kBare:
+      out.open('{').key("error").text(error.what()).close('}');
+      break;
   }
   response.body = out.take();
   return response;

@@ -40,13 +40,14 @@ class ApiError : public std::runtime_error {
 };
 
 // Whose clients are answered. kPlain is the superset on paths without a prefix.
-enum class Dialect { kPlain, kOpenAi, kTei, kCohere, kJina, kVoyage, kInfinity, kVllm, kOllama };
+enum class Dialect { kPlain, kOpenAi, kTei, kCohere, kJina, kVoyage, kInfinity, kVllm, kOllama, kWeaviate };
 
 enum class ErrorStyle {
   kEnvelope,   // {"error": {message, type, param, code}, "detail", "message"}: OpenAI, vLLM, Cohere, Jina, Voyage
   kTei,        // {"error", "error_type"}
   kTeiOpenAi,  // {"message", "code", "type"}: TEI's own on its OpenAI route
-  kOllama,     // {"error": "…"}
+  kOllama,     // {"error": "…"} in Ollama's words
+  kBare,       // {"error": "…"}: Weaviate's
 };
 
 int status_of(Fault fault, ErrorStyle style);

@@ -3,36 +3,37 @@
 
 #include "server/dialects/data_url.h"
 #include "server/dialects/routes.h"
+#include "server/dialects/shared/encoding.h"
 
 namespace wde::server {
 namespace {
 
-VectorFormat read_format(const Fields& fields) {
+// Voyage's and Jina's words for other numbers than floats. kFloat: `encoding_format` decides.
+VectorFormat read_format(const Fields& fields, const Encoding& encoding) {
   for (const char* name : {"output_dtype", "embedding_type"}) {
-    if (fields.has(name)) {
-      const VectorFormat format = vector_format(fields, name);
-      // Voyage: bytes of these go into base64 as well, which nobody asks for but for floats.
-      if (format == VectorFormat::kFloat) break;
-      return format;
-    }
+    if (!fields.has(name)) continue;
+    const VectorFormat format = vector_format(fields, name);
+    // Voyage: bytes of these go into base64 as well, which nobody asks for but for floats.
+    if (format == VectorFormat::kFloat) break;
+    if (encoding.raw()) invalid(fields, name, "cannot come with encoding_format \"bytes\" and \"bytes_only\"");
+    return format;
   }
-  return fields.choice("encoding_format", {"float", "base64"}).value_or(0) == 1 ? VectorFormat::kBase64
-                                                                                : VectorFormat::kFloat;
+  return VectorFormat::kFloat;
 }
 
 // Infinity's word for what the strings are.
-void read_modality(const Fields& fields, std::vector<Request>& requests) {
+void read_modality(const Fields& fields, bool images, std::vector<Request>& requests) {
   const auto word = fields.choice("modality", {"text", "image", "audio"});
   if (word == 2) invalid(fields, "modality", "\"audio\" is not offered");
-  if (word != 1) return;
+  if (images && word == 0) invalid(fields, "modality", "is \"text\", and this route is for images");
+  if (word != 1 && !images) return;
   for (Request& request : requests) {
     if (const auto* text = std::get_if<std::string>(&request.input)) request.input = image_of(*text, "input");
   }
 }
 
-}  // namespace
-
-Plan plan_openai_embeddings(const PlanContext& context) {
+// `images`: the strings are images, as Infinity's modality "image" says.
+Plan plan_embeddings(const PlanContext& context, bool images) {
   const Fields fields(context.body);
   Plan plan;
   plan.model = choose_model(context, fields, {task::kEmbed});
@@ -40,17 +41,18 @@ Plan plan_openai_embeddings(const PlanContext& context) {
   plan.task = task::kEmbed;
   const bool native = context.rules.native_token_input || context.dialect == Dialect::kTei;
   Inputs inputs = read_inputs(fields, "input", native ? IdRule::kNative : IdRule::kRefuse, context.rules);
-  read_modality(fields, inputs.requests);
+  read_modality(fields, images, inputs.requests);
   take_images(*plan.model, "input", inputs.requests);
   if (fields.flag("add_special_tokens") == false) {
     invalid(fields, "add_special_tokens", "cannot be false: this model's vectors are made with its special tokens");
   }
-  check_bytes(fields);
+  const Encoding encoding = read_encoding(fields);
+  check_raw(fields, encoding, inputs.requests.size());
   if (fields.flag("late_chunking") == true) invalid(fields, "late_chunking", "is not offered");
   const Cut cut = read_cut(fields, context.rules, true);
   plan.average = cut.average;
   apply(cut, read_prompt(fields, *plan.model), inputs.requests);
-  const bool infinity = context.dialect == Dialect::kInfinity || fields.has("modality");
+  const bool infinity = context.dialect == Dialect::kInfinity || images || fields.has("modality");
   const size_t dimensions = read_dimensions(fields, *plan.model, infinity);
   std::optional<bool> normalize = fields.flag("normalized");
   for (const char* name : {"normalize", "use_activation"}) {
@@ -63,13 +65,19 @@ Plan plan_openai_embeddings(const PlanContext& context) {
   }
   plan.batch = !inputs.single;
   plan.requests = std::move(inputs.requests);
-  plan.write = [format = read_format(fields), tei = context.dialect == Dialect::kTei](Answer& answer,
-                                                                                      HttpResponse& response) {
+  plan.write = [encoding, format = read_format(fields, encoding), tei = context.dialect == Dialect::kTei](
+                   Answer& answer, HttpResponse& response) {
+    if (encoding.raw()) return write_raw(answer, "embedding", encoding, response);
     JsonOut out(expected_bytes(answer));
     out.open('{').key("object").plain("list").key("data").open('[');
     for (size_t i = 0; i < answer.responses.size(); ++i) {
+      const auto& values = output_of(answer.responses[i], "embedding").values;
       out.open('{').key("object").plain("embedding").key("index").integer(static_cast<int64_t>(i)).key("embedding");
-      write_vector(out, output_of(answer.responses[i], "embedding").values, format);
+      if (format == VectorFormat::kFloat) {
+        write_encoded(out, values, 0, encoding);
+      } else {
+        write_vector(out, values, format);
+      }
       out.close('}');
     }
     out.close(']').key("model").text(answer.model.name);
@@ -79,6 +87,16 @@ Plan plan_openai_embeddings(const PlanContext& context) {
     response.body = out.take();
   };
   return plan;
+}
+
+}  // namespace
+
+Plan plan_openai_embeddings(const PlanContext& context) { return plan_embeddings(context, false); }
+Plan plan_infinity_images(const PlanContext& context) { return plan_embeddings(context, true); }
+
+Plan plan_infinity_audio(const PlanContext& context) {
+  choose_model(context, Fields(context.body));
+  throw ApiError(Fault::kWrongModel, "audio is not offered: the models here read texts and images", "input");
 }
 
 }  // namespace wde::server

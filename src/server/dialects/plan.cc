@@ -77,7 +77,7 @@ float sigmoid(float x) { return static_cast<float>(1.0 / (1.0 + std::exp(-static
 }  // namespace
 
 std::shared_ptr<const ModelFacts> choose_model(const PlanContext& context, const Fields& fields, TaskList tasks) {
-  std::string name = fields.text("model").value_or("");
+  std::string name = context.path_model.empty() ? fields.text("model").value_or("") : std::string(context.path_model);
   if (name == "default/not-specified") name.clear();  // Infinity's clients say so where nobody named one
   return context.find_model(name, tasks);
 }
@@ -265,15 +265,6 @@ void apply(const Cut& cut, const PromptChoice& prompt, std::vector<Request>& req
 VectorFormat vector_format(const Fields& fields, std::string_view name) {
   return static_cast<VectorFormat>(
       fields.choice(name, {"float", "base64", "int8", "uint8", "binary", "ubinary"}).value_or(0));
-}
-
-void check_bytes(const Fields& fields) {
-  if (fields.text("embed_dtype").value_or("float32") != "float32") {
-    invalid(fields, "embed_dtype", "must be float32: no other is offered");
-  }
-  if (fields.choice("endianness", {"native", "little", "big"}) == 2) {
-    invalid(fields, "endianness", "must be little: no other is offered");
-  }
 }
 
 void write_vector(JsonOut& out, std::span<const float> values, VectorFormat format) {

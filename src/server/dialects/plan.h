@@ -41,6 +41,8 @@ struct PlanContext {
   const ApiRules& rules;
   // As Models::find().
   std::function<std::shared_ptr<const ModelFacts>(std::string_view name, TaskList tasks)> find_model;
+  std::string_view path_model = {};  // the model that the path names
+  std::string_view tail = {};        // what follows the JSON, on routes that allow it
 };
 
 struct Answer {
@@ -59,6 +61,10 @@ struct Plan {
   bool average = false;  // of embed: texts that are too long in pieces (chunks.h)
   bool batch = false;    // the label `method` of te_request_count
   std::function<void(Answer&, HttpResponse&)> write;
+  size_t later_tokens = 0;  // about so many do the plans that follow compute
+  // Instead of `write`, where these answers decide what is to be computed: the plan that follows, of the same model. It
+  // runs on what the first was admitted with.
+  std::function<Plan(Answer&)> next;
 };
 
 // Throws ApiError.
@@ -66,7 +72,8 @@ using Planner = Plan (*)(const PlanContext&);
 
 // ---- what planners share (plan.cc) ------------------------------------------------------------------------------
 
-// `tasks`: of several models, which one answers a request that names none (Models::find).
+// The model that the path names, else the body. `tasks`: of several models, which one answers a request that names none
+// (Models::find).
 std::shared_ptr<const ModelFacts> choose_model(const PlanContext& context, const Fields& fields, TaskList tasks = {});
 void need_task(const ModelFacts& model, std::string_view task);
 [[noreturn]] void invalid(const Fields& fields, std::string_view name, std::string_view demand);
@@ -107,8 +114,6 @@ enum class VectorFormat { kFloat, kBase64, kInt8, kUint8, kBinary, kUbinary };
 // the value is positive, the first value in the highest bit.
 void write_vector(JsonOut& out, std::span<const float> values, VectorFormat format);
 VectorFormat vector_format(const Fields& fields, std::string_view name);
-// vLLM's `embed_dtype` and `endianness`: what is not offered is refused, since bytes do not say what they are.
-void check_bytes(const Fields& fields);
 
 // The output of this name. Throws ApiError (kInternal): the engine gave none.
 const Output& output_of(const Response& response, std::string_view name);

@@ -1,89 +1,16 @@
-// Reranking in the words of TEI, Cohere v1 and v2, Jina, Voyage, Infinity and vLLM, and vLLM's /score. With a
-// cross-encoder each document is read together with the query; with an embedding model their vectors are compared.
+// Reranking in the words of TEI, Cohere v1 and v2, Jina, Voyage, Infinity and vLLM, and vLLM's /score.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 
-#include "server/dialects/comparison.h"
 #include "server/dialects/routes.h"
+#include "server/dialects/shared/pieces.h"
+#include "server/dialects/shared/scoring.h"
 
 namespace wde::server {
 namespace {
 
 using Type = JsonValue::Type;
-
-// A query stands before each of its documents; a long one with many must not fill the memory.
-constexpr size_t kMaxCopiedBytes = 64 << 20;
-
-Request request_of(std::string text) {
-  Request request;
-  request.input = std::move(text);
-  return request;
-}
-
-// How pairs are scored by a model, and where the scores are found in the answers.
-struct Scoring {
-  bool pairs = false;                           // by a cross-encoder: one answer a pair
-  std::vector<std::pair<size_t, size_t>> ends;  // else the answers of each pair's texts
-};
-
-// A language model that reranks is told what to judge; vLLM's `instruction` takes the place of its own. Cross-encoders
-// are told nothing.
-PromptChoice read_instruction(const Fields& fields, const ModelFacts& model) {
-  PromptChoice choice;
-  if (model.architecture.ends_with("ForCausalLM")) choice.text = fields.text("instruction");
-  return choice;
-}
-
-Scoring plan_scores(Plan& plan, const Fields& fields, const std::vector<std::string>& left,
-                    std::vector<std::string> right, const Cut& cut) {
-  Scoring scoring;
-  const size_t count = right.size();
-  size_t copied = 0;
-  for (const std::string& text : left) copied += text.size() * (left.size() == 1 ? count : 1);
-  if (copied > kMaxCopiedBytes) {
-    throw ApiError(Fault::kInvalid, "the query is too long to be compared with so many documents", "query");
-  }
-  if (plan.model->can(task::kScore)) {
-    plan.task = task::kScore;
-    scoring.pairs = true;
-    for (size_t i = 0; i < count; ++i) {
-      Request request;
-      request.input = TextPair{left.size() == 1 ? left[0] : left[i], std::move(right[i])};
-      plan.requests.push_back(std::move(request));
-    }
-    apply(cut, read_instruction(fields, *plan.model), plan.requests);
-    return scoring;
-  }
-  need_task(*plan.model, task::kEmbed);
-  plan.task = task::kEmbed;
-  const auto add = [&](std::vector<std::string> texts, std::string_view role) {
-    std::vector<Request> requests;
-    for (std::string& text : texts) requests.push_back(request_of(std::move(text)));
-    PromptChoice prompt;
-    if (const std::string* own = plan.model->prompt_for(role)) prompt.text = *own;
-    apply(cut, prompt, requests);
-    std::move(requests.begin(), requests.end(), std::back_inserter(plan.requests));
-  };
-  add(left, "query");
-  add(std::move(right), "document");
-  for (size_t i = 0; i < count; ++i) scoring.ends.emplace_back(left.size() == 1 ? 0 : i, left.size() + i);
-  return scoring;
-}
-
-std::vector<float> scores_of(const Scoring& scoring, const Answer& answer, bool raw) {
-  std::vector<float> scores;
-  if (scoring.pairs) {
-    for (const Response& one : answer.responses) scores.push_back(score_of(one, raw));
-    return scores;
-  }
-  for (const auto& [left, right] : scoring.ends) {
-    scores.push_back(similarity(answer.model.info.similarity, output_of(answer.responses[left], "embedding").values,
-                                output_of(answer.responses[right], "embedding").values));
-  }
-  return scores;
-}
 
 struct Ranking {
   Dialect dialect = Dialect::kPlain;  // kTei: an array of {index, score}
@@ -94,7 +21,6 @@ struct Ranking {
   size_t top = 0;             // 0: all
   const char* version = "2";  // of Cohere's API
   std::vector<std::string> documents;
-  Scoring scoring;
 };
 
 void write_item(JsonOut& out, const Ranking& ranking, size_t index, float score) {
@@ -114,8 +40,7 @@ void write_item(JsonOut& out, const Ranking& ranking, size_t index, float score)
   out.close('}');
 }
 
-void write_ranking(const Ranking& ranking, Answer& answer, HttpResponse& response) {
-  const std::vector<float> scores = scores_of(ranking.scoring, answer, ranking.raw);
+void write_ranking(const Ranking& ranking, const std::vector<float>& scores, Answer& answer, HttpResponse& response) {
   std::vector<size_t> order = best_first(scores);
   if (ranking.top > 0 && ranking.top < order.size()) order.resize(ranking.top);
   JsonOut out;
@@ -175,15 +100,19 @@ Plan plan_rerank(const PlanContext& context) {
   ranking.with_documents = fields.flag(tei ? "return_text" : "return_documents").value_or(!tei && by_default);
   if (context.request.path.find("/v1/") != std::string::npos) ranking.version = "1";
   ranking.raw = fields.flag("raw_scores").value_or(false);
-  Cut cut = read_cut(fields, context.rules);
-  if (const auto tokens = fields.whole("max_tokens_per_doc", 0, 1 << 24); tokens && *tokens > 0) {
-    cut.truncation = Truncation::kRight;  // of the pair's longer part, which is the document
-  }
+  const Cut cut = read_cut(fields, context.rules);
+  const PromptChoice instruction = read_instruction(fields, *plan.model);
   ranking.documents = documents;
-  ranking.scoring = plan_scores(plan, fields, {std::move(query)}, std::move(documents), cut);
+  if (const PieceRule rule = read_piece_rule(fields); rule.asked()) {
+    return plan_in_pieces({plan.model, instruction, cut, std::move(query), std::move(documents)}, rule,
+                          [ranking = std::move(ranking)](PieceScores scores, Answer& answer, HttpResponse& response) {
+                            write_ranking(ranking, scores(ranking.raw), answer, response);
+                          });
+  }
+  const Scoring scoring = plan_scores(plan, instruction, {std::move(query)}, std::move(documents), cut);
   plan.batch = true;
-  plan.write = [ranking = std::move(ranking)](Answer& answer, HttpResponse& response) {
-    write_ranking(ranking, answer, response);
+  plan.write = [ranking = std::move(ranking), scoring](Answer& answer, HttpResponse& response) {
+    write_ranking(ranking, scores_of(scoring, answer, ranking.raw), answer, response);
   };
   return plan;
 }
@@ -210,17 +139,12 @@ Plan plan_score(const PlanContext& context) {
   if (left.size() != 1 && left.size() != right.size()) {
     invalid(fields, names->left, fmt::format("must be one text or as many as `{}` has", names->right));
   }
-  // Cross-encoders made with an activation of their own (or none) score as that says: vLLM's and the library's way.
   const bool raw = fields.flag("use_activation") == false || fields.flag("raw_scores") == true;
   plan.batch = true;
-  const Scoring scoring = plan_scores(plan, fields, left, std::move(right), read_cut(fields, context.rules));
+  const Scoring scoring =
+      plan_scores(plan, read_instruction(fields, *plan.model), left, std::move(right), read_cut(fields, context.rules));
   plan.write = [scoring, raw](Answer& answer, HttpResponse& response) {
-    std::vector<float> scores;
-    if (scoring.pairs && !raw) {
-      for (const Response& one : answer.responses) scores.push_back(output_of(one, "score").values.at(0));
-    } else {
-      scores = scores_of(scoring, answer, raw);
-    }
+    const std::vector<float> scores = raw ? scores_of(scoring, answer, true) : models_scores(scoring, answer);
     JsonOut out;
     write_id(out.open('{'), answer);
     out.key("object").plain("list").key("model").text(answer.model.name).key("data").open('[');

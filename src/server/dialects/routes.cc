@@ -9,14 +9,26 @@ namespace {
 
 using D = Dialect;
 
-constexpr std::array<std::pair<std::string_view, Dialect>, 8> kPrefixes = {{{"/openai", D::kOpenAi},
+constexpr std::array<std::pair<std::string_view, Dialect>, 9> kPrefixes = {{{"/openai", D::kOpenAi},
                                                                             {"/tei", D::kTei},
                                                                             {"/cohere", D::kCohere},
                                                                             {"/jina", D::kJina},
                                                                             {"/voyage", D::kVoyage},
                                                                             {"/infinity", D::kInfinity},
                                                                             {"/vllm", D::kVllm},
-                                                                            {"/ollama", D::kOllama}}};
+                                                                            {"/ollama", D::kOllama},
+                                                                            {"/weaviate", D::kWeaviate}}};
+
+// Whether `path` is what `route` says, and which model it names.
+bool matches(std::string_view route, std::string_view path, std::string_view& model) {
+  constexpr std::string_view kModel = "{model}";
+  const size_t at = route.find(kModel);
+  if (at == std::string_view::npos) return route == path;
+  const std::string_view before = route.substr(0, at), after = route.substr(at + kModel.size());
+  if (path.size() <= before.size() + after.size() || !path.starts_with(before) || !path.ends_with(after)) return false;
+  model = path.substr(before.size(), path.size() - before.size() - after.size());
+  return true;
+}
 
 bool speaks(const Route& route, Dialect dialect) {
   return std::find(route.dialects.begin(), route.dialects.end(), dialect) != route.dialects.end();
@@ -38,6 +50,7 @@ const std::vector<Route>& all_routes() {
       {"/v1/embeddings", plan_openai_embeddings, S::kEnvelope, openai, "embed"},
       {"/v1/embeddings", plan_openai_embeddings, S::kEnvelope, {D::kOllama}, "embed"},
       {"/embeddings", plan_openai_embeddings, S::kEnvelope, openai, "embed"},
+      {"/deployments/{model}/embeddings", plan_openai_embeddings, S::kEnvelope, {D::kOpenAi}, "embed"},  // Azure's
       {"/embed", plan_tei_embed, S::kTei, tei, "embed"},
       {"/embed_all", plan_tei_embed_all, S::kTei, tei, "embed"},
       {"/embed_sparse", plan_tei_embed_sparse, S::kTei, tei, "embed"},
@@ -65,6 +78,12 @@ const std::vector<Route>& all_routes() {
       {"/classify", plan_classify, S::kEnvelope, {D::kPlain, D::kVllm, D::kInfinity}, "predict"},
       {"/api/embed", plan_ollama_embed, S::kOllama, ollama, "embed"},
       {"/api/embeddings", plan_ollama_embeddings, S::kOllama, ollama, "embed"},
+      {"/embeddings_image", plan_infinity_images, S::kEnvelope, {D::kPlain, D::kInfinity}, "embed"},
+      {"/embeddings_audio", plan_infinity_audio, S::kEnvelope, {D::kPlain, D::kInfinity}, "embed"},
+      {"/vectors", plan_weaviate_vectors, S::kBare, {D::kWeaviate}, "embed"},
+      {"/rerank", plan_weaviate_rerank, S::kBare, {D::kWeaviate}, "predict"},
+      {"/v2/models/{model}/versions/1/infer", plan_kserve_infer, S::kBare, {D::kPlain}, "predict", true},
+      {"/v2/models/{model}/infer", plan_kserve_infer, S::kBare, {D::kPlain}, "predict", true},
   };
   return routes;
 }
@@ -87,7 +106,7 @@ RouteMatch find_route(std::string_view path) {
   if (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
   match.path = path;
   for (const Route& route : all_routes()) {
-    if (route.path == path && speaks(route, match.dialect)) {
+    if (speaks(route, match.dialect) && matches(route.path, path, match.model)) {
       match.route = &route;
       break;
     }
@@ -95,10 +114,11 @@ RouteMatch find_route(std::string_view path) {
   return match;
 }
 
-ErrorStyle error_style(std::string_view path) {
-  const RouteMatch match = find_route(path);
+ErrorStyle error_style(const RouteMatch& match) {
   if (match.route != nullptr) return match.route->errors;
   if (match.dialect == Dialect::kTei || match.path == "/info") return ErrorStyle::kTei;
+  const bool kserve = match.path == "/v2" || match.path.starts_with("/v2/models/");
+  if (match.dialect == Dialect::kWeaviate || kserve) return ErrorStyle::kBare;
   return match.path.starts_with("/api/") ? ErrorStyle::kOllama : ErrorStyle::kEnvelope;
 }
 

@@ -11,17 +11,19 @@
 namespace wde::server {
 
 struct Route {
-  std::string_view path;
+  std::string_view path;  // "{model}" in it stands for a model's name, which may have slashes
   Planner planner = nullptr;
   ErrorStyle errors = ErrorStyle::kEnvelope;
   std::vector<Dialect> dialects;  // under whose prefixes, besides without one if kPlain is among them
   std::string_view group;         // "embed" or "predict": TEI's second set of metrics
+  bool tail = false;              // bytes may follow the JSON, whose length Inference-Header-Content-Length says
 };
 
 struct RouteMatch {
   const Route* route = nullptr;  // nullptr: none
   Dialect dialect = Dialect::kPlain;
-  std::string_view path;  // without the prefix
+  std::string_view path;   // without the prefix
+  std::string_view model;  // what "{model}" stands for in the path
 };
 
 // Of a POST.
@@ -29,7 +31,7 @@ RouteMatch find_route(std::string_view path);
 const std::vector<Route>& all_routes();
 // "tei" -> kTei; splits the prefix off the path. kPlain if there is none.
 Dialect split_dialect(std::string_view& path);
-ErrorStyle error_style(std::string_view path);
+ErrorStyle error_style(const RouteMatch& match);
 
 Plan plan_openai_embeddings(const PlanContext& context);
 Plan plan_tei_embed(const PlanContext& context);
@@ -49,5 +51,10 @@ Plan plan_score(const PlanContext& context);
 Plan plan_classify(const PlanContext& context);
 Plan plan_ollama_embed(const PlanContext& context);
 Plan plan_ollama_embeddings(const PlanContext& context);
+Plan plan_infinity_images(const PlanContext& context);
+Plan plan_infinity_audio(const PlanContext& context);
+Plan plan_weaviate_vectors(const PlanContext& context);
+Plan plan_weaviate_rerank(const PlanContext& context);
+Plan plan_kserve_infer(const PlanContext& context);
 
 }  // namespace wde::server

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "server/dialects/routes.h"
+#include "server/dialects/shared/encoding.h"
 
 namespace wde::server {
 namespace {
@@ -29,27 +30,23 @@ std::string_view main_output(std::string_view task, bool raw) {
   return raw ? "logits" : "probs";
 }
 
-void write_pooled(JsonOut& out, const Output& output, bool as_base64) {
+void write_pooled(JsonOut& out, const Output& output, const Encoding& encoding) {
   if (!output.ids.empty() || output.name == "sparse") {  // which may be empty
     out.open('{');
     for (size_t i = 0; i < std::min(output.ids.size(), output.values.size()); ++i) {
       out.key(fmt::to_string(output.ids[i])).number(output.values[i]);
     }
     out.close('}');
-  } else if (as_base64) {
-    out.plain(base64(output.values));
-  } else if (output.shape.size() == 2) {
-    out.rows(output.values, output.shape[1]);
   } else {
-    out.floats(output.values);
+    write_encoded(out, output.values, output.shape.size() == 2 ? output.shape[1] : 0, encoding);
   }
 }
 
-void write_kinds(JsonOut& out, const Response& response, bool as_base64) {
+void write_kinds(JsonOut& out, const Response& response, const Encoding& encoding) {
   out.open('{');
   for (const Output& output : response.outputs) {
     out.key(output.name);
-    write_pooled(out, output, as_base64);
+    write_pooled(out, output, encoding);
   }
   out.close('}');
 }
@@ -110,18 +107,22 @@ Plan plan_pooling(const PlanContext& context) {
   }
   plan.batch = !inputs.single;
   plan.requests = std::move(inputs.requests);
-  check_bytes(fields);
-  const bool as_base64 = fields.choice("encoding_format", {"float", "base64"}) == 1;
-  plan.write = [name = main_output(plan.task, activation == false), as_base64, all](Answer& answer,
-                                                                                    HttpResponse& response) {
+  const Encoding encoding = read_encoding(fields);
+  if (encoding.raw() && (all || plan.task == task::kSparse)) {
+    invalid(fields, "encoding_format", "must be \"float\" or \"base64\": weights of tokens are no array of numbers");
+  }
+  check_raw(fields, encoding, plan.requests.size());
+  plan.write = [name = main_output(plan.task, activation == false), encoding, all](Answer& answer,
+                                                                                   HttpResponse& response) {
+    if (encoding.raw()) return write_raw(answer, name, encoding, response);
     JsonOut out(expected_bytes(answer));
     open_list(out, answer);
     for (size_t i = 0; i < answer.responses.size(); ++i) {
       out.open('{').key("index").integer(static_cast<int64_t>(i)).key("object").plain("pooling").key("data");
       if (all) {
-        write_kinds(out, answer.responses[i], as_base64);
+        write_kinds(out, answer.responses[i], encoding);
       } else {
-        write_pooled(out, output_of(answer.responses[i], name), as_base64);
+        write_pooled(out, output_of(answer.responses[i], name), encoding);
       }
       out.close('}');
     }

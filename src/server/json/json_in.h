@@ -63,6 +63,7 @@ std::string_view type_name(JsonValue::Type type);  // "a string"
 // one that is there twice is an error: parsers disagree about which of the two counts.
 class Fields {
  public:
+  Fields() = default;  // an object without members
   // `where` stands before the names in messages: "inputs.".
   explicit Fields(JsonValue object, std::string where = {});
 

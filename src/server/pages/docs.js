@@ -1,6 +1,6 @@
 "use strict";
 SwaggerUIBundle({
-  url: "/openapi.json",
+  url: "%ROOT%/openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
   tryItOutEnabled: true,

@@ -1,6 +1,9 @@
 #include "server/pages/pages.h"
 
+#include <fmt/format.h>
+
 #include <array>
+#include <string>
 
 #include "server/net/http_gzip.h"
 
@@ -35,6 +38,14 @@ constexpr const char* kDocsPolicy =
     "default-src 'none'; style-src 'self' 'unsafe-inline'; script-src 'self'; connect-src 'self'; img-src 'self' "
     "data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+std::string rooted(std::string_view page, std::string_view place, std::string_view root) {
+  std::string text(page);
+  for (size_t at = text.find(place); at != std::string::npos; at = text.find(place, at + root.size())) {
+    text.replace(at, place.size(), root);
+  }
+  return text;
+}
 
 HttpResponse html(std::string_view text, const char* policy) {
   HttpResponse response;
@@ -72,10 +83,10 @@ constexpr const char* kStyleType = "text/css; charset=utf-8";
 
 }  // namespace
 
-std::optional<HttpResponse> find_page(std::string_view path, std::string_view accept_encoding) {
-  if (path == "/") return html(kPlayground, kPolicy);
-  if (path == "/docs") return html(kDocs, kDocsPolicy);
-  if (path == "/docs/start.js") return asset(kDocsScript, kScriptType);
+std::optional<HttpResponse> find_page(std::string_view path, std::string_view accept_encoding, std::string_view root) {
+  if (path == "/") return html(rooted(kPlayground, "%ROOT%", root), kPolicy);
+  if (path == "/docs") return html(rooted(kDocs, "%ROOT%", root), kDocsPolicy);
+  if (path == "/docs/start.js") return asset(rooted(kDocsScript, "%ROOT%", root), kScriptType);
   if (path == "/docs/swagger-ui-bundle.js") {
     return packed_asset(wde_swagger_ui_js, wde_swagger_ui_js_end, kScriptType, accept_encoding);
   }
@@ -90,6 +101,8 @@ std::optional<HttpResponse> find_page(std::string_view path, std::string_view ac
   }
   if (path == "/openapi.json" || path == "/api-doc/openapi.json") {
     response.body.assign(wde_openapi, wde_openapi_end);
+    if (!root.empty())
+      response.body = rooted(response.body, R"({"url": "/"})", fmt::format(R"({{"url": "{}"}})", root));
     return response;
   }
   return std::nullopt;

@@ -8,7 +8,8 @@
 
 namespace wde::server {
 
-// `accept_encoding`: the client's header.
-std::optional<HttpResponse> find_page(std::string_view path, std::string_view accept_encoding);
+// `accept_encoding`: the client's header. `root`: what a proxy puts before all paths, "" or "/some/path".
+std::optional<HttpResponse> find_page(std::string_view path, std::string_view accept_encoding,
+                                      std::string_view root = "");
 
 }  // namespace wde::server

@@ -10,6 +10,7 @@
 #include <random>
 #include <utility>
 
+#include "server/dialects/platforms/kserve.h"
 #include "server/serving/chunks.h"
 #include "server/serving/group.h"
 
@@ -136,6 +137,7 @@ struct App::Call {
   RouteMatch match;
   ErrorStyle style = ErrorStyle::kEnvelope;
   std::string id;
+  Clock::time_point deadline;
   Plan plan;
   std::unique_ptr<Admission::Ticket> ticket;
   size_t bytes_in = 0, inputs = 0, characters = 0, tokens = 0;
@@ -205,10 +207,19 @@ HttpResponse App::refusal(int status, const std::string& reason) {
   return response;
 }
 
+// Proxies pass a request on with --root-path before its path or without it.
+RouteMatch App::route_of(const HttpRequest& request) const {
+  std::string_view path = request.path;
+  const std::string& root = options_.root_path;
+  if (!root.empty() && path.starts_with(root) && (path.size() == root.size() || path[root.size()] == '/')) {
+    path.remove_prefix(root.size());
+  }
+  return find_route(path.empty() ? "/" : path);
+}
+
 std::optional<HttpResponse> App::refuse(const HttpRequest& head) {
-  std::string_view path = head.path;
-  const RouteMatch match = find_route(path);
-  const ErrorStyle style = error_style(path);
+  const RouteMatch match = route_of(head);
+  const ErrorStyle style = error_style(match);
   const auto no = [&](const ApiError& error) {
     HttpResponse response = error_response(error, style);
     response.headers.emplace_back("x-request-id", request_id(head));
@@ -218,12 +229,13 @@ std::optional<HttpResponse> App::refuse(const HttpRequest& head) {
   };
   if (head.method == "OPTIONS") return std::nullopt;
   const bool inference = head.method == "POST" && match.route != nullptr;
-  if (!inference && !is_info_path(head.method, match.path)) {
-    const bool known = match.route != nullptr || is_info_path("GET", match.path) || is_info_path("POST", match.path);
+  if (!inference && !is_info_path(head.method, match.path, match.dialect)) {
+    const bool known = match.route != nullptr || is_info_path("GET", match.path, match.dialect) ||
+                       is_info_path("POST", match.path, match.dialect);
     if (!known) return no(ApiError(Fault::kNotFound, fmt::format("there is nothing at {}", head.path)));
     HttpResponse response = no(ApiError(Fault::kMethod, fmt::format("{} is not for {}", head.path, head.method)));
-    const bool get = is_info_path("GET", match.path);
-    const bool post = match.route != nullptr || is_info_path("POST", match.path);
+    const bool get = is_info_path("GET", match.path, match.dialect);
+    const bool post = match.route != nullptr || is_info_path("POST", match.path, match.dialect);
     response.headers.emplace_back("Allow", get && post ? "GET, HEAD, POST" : get ? "GET, HEAD" : "POST");
     return response;
   }
@@ -238,7 +250,8 @@ std::optional<HttpResponse> App::refuse(const HttpRequest& head) {
     return response;
   }
   const std::string_view type = head.header("content-type");
-  const bool json = type.empty() || type.find("json") != std::string_view::npos;
+  const bool tail = match.route != nullptr && match.route->tail && type == "application/octet-stream";
+  const bool json = type.empty() || type.find("json") != std::string_view::npos || tail;
   // What browsers send across sites without asking is no request to a server of the network behind them.
   const bool plain = head.header("origin").empty() &&
                      (type.starts_with("application/x-www-form-urlencoded") || type.starts_with("text/plain"));
@@ -248,7 +261,7 @@ std::optional<HttpResponse> App::refuse(const HttpRequest& head) {
 
 void App::handle(std::shared_ptr<HttpRequest> request, Respond respond) {
   auto call = std::make_shared<Call>();
-  call->match = find_route(request->path);
+  call->match = route_of(*request);
   call->id = request_id(*request);
   call->http = std::move(request);
   call->respond = std::move(respond);
@@ -271,7 +284,7 @@ void App::handle(std::shared_ptr<HttpRequest> request, Respond respond) {
     try {
       return finish(*call, answer_info(http, call->match.path, call->match.dialect), "");
     } catch (const ApiError& error) {
-      return finish(*call, error_response(error, error_style(http.path)), error.what());
+      return finish(*call, error_response(error, error_style(call->match)), error.what());
     }
   }
   if (traces_) call->span = traces_->start(http.header("traceparent"));
@@ -305,14 +318,20 @@ void App::guarded(Call& call, const std::function<void()>& work) {
 
 void App::make_plan(Call& call) {
   HttpRequest& http = *call.http;
-  const Clock::time_point deadline = deadline_of(http, options_.request_seconds);
+  const Clock::time_point deadline = call.deadline = deadline_of(http, options_.request_seconds);
+  const std::string tail = call.match.route->tail ? take_tail(http) : "";
   const JsonDocument document(http.body);
   call.style = style_of(call.match, document.root());
-  const PlanContext context{http, document.root(), call.match.dialect, options_.rules,
-                            [this](std::string_view name, TaskList tasks) { return models_.find(name, tasks); }};
+  const PlanContext context{http,
+                            document.root(),
+                            call.match.dialect,
+                            options_.rules,
+                            [this](std::string_view name, TaskList tasks) { return models_.find(name, tasks); },
+                            call.match.model,
+                            tail};
   call.plan = call.match.route->planner(context);
   call.model = call.plan.model->name;
-  size_t tokens = 0;
+  size_t tokens = call.plan.later_tokens;
   for (Request& request : call.plan.requests) {
     request.deadline = deadline;
     call.characters += characters_of(request);
@@ -331,8 +350,17 @@ void App::run(const std::shared_ptr<Call>& call) {
   if (call->plan.average && !call->plan.requests.empty()) return run_in_pieces(call);
   compute(call, call->plan.task, std::move(call->plan.requests),
           [this, call](std::vector<Response> responses, const std::shared_ptr<Engine>& engine) {
-            write(*call, std::move(responses), engine);
+            if (!call->plan.next) return write(*call, std::move(responses), engine);
+            run_next(call, std::move(responses), *engine);
           });
+}
+
+void App::run_next(const std::shared_ptr<Call>& call, std::vector<Response> responses, const Engine& engine) {
+  Answer answer{*call->plan.model, engine, responses, 0, seconds_since(call->http->arrival), call->id};
+  Plan plan = call->plan.next(answer);
+  for (Request& request : plan.requests) request.deadline = call->deadline;
+  call->plan = std::move(plan);
+  run(call);
 }
 
 void App::run_in_pieces(const std::shared_ptr<Call>& call) {
@@ -424,7 +452,9 @@ void App::finish(Call& call, HttpResponse response, std::string_view error) {
   add_cors(http, response);
   const bool inference = call.match.route != nullptr && http.method == "POST";
   std::string_view path = inference ? call.match.route->path : call.match.path;
-  if (path.starts_with("/v1/models/")) path = "/v1/models/{model}";
+  for (const std::string_view models : {"/v1/models/{model}", "/v2/models/{model}"}) {
+    if (!inference && path.starts_with(models.substr(0, models.size() - 7))) path = models;
+  }
   // A label is remembered for good: OPTIONS, which is answered anywhere, must not make new ones.
   if (http.method == "OPTIONS") path = "";
   metrics_.count_http(path, response.status);

@@ -30,6 +30,7 @@ struct AppOptions {
   TraceOptions traces;
   double request_seconds = 60;  // of a request that names no deadline
   size_t threads = 2;
+  std::string root_path;  // what a proxy puts before all paths, "" or "/some/path"
 };
 
 class App final : public HttpHandler {
@@ -50,11 +51,14 @@ class App final : public HttpHandler {
  private:
   struct Call;
 
+  RouteMatch route_of(const HttpRequest& request) const;
+
   // POST routes, on a thread of the pool.
   void serve(const std::shared_ptr<Call>& call);
   void make_plan(Call& call);
   void guarded(Call& call, const std::function<void()>& work);
   void run(const std::shared_ptr<Call>& call);
+  void run_next(const std::shared_ptr<Call>& call, std::vector<Response> responses, const Engine& engine);
   using Then = std::function<void(std::vector<Response>, const std::shared_ptr<Engine>&)>;
   // `then` with the answers, on a thread of the pool; if there are none, the call fails.
   void compute(const std::shared_ptr<Call>& call, const std::string& task, std::vector<Request> requests, Then then);
@@ -66,10 +70,14 @@ class App final : public HttpHandler {
   void finish(Call& call, HttpResponse response, std::string_view error);
 
   // GET and the models' own routes (app_info.cc). False: no such path.
-  static bool is_info_path(std::string_view method, std::string_view path);
+  static bool is_info_path(std::string_view method, std::string_view path, Dialect dialect);
   static bool is_open_path(std::string_view path);  // answered without a key
   HttpResponse answer_info(const HttpRequest& request, std::string_view path, Dialect dialect);
   HttpResponse health(Dialect dialect) const;
+  // GET routes of Weaviate and KServe (app_platforms.cc).
+  static bool is_platform_path(std::string_view path, Dialect dialect);
+  static bool is_open_platform_path(std::string_view path);
+  HttpResponse answer_platform(std::string_view path);
   HttpResponse tei_info() const;
   HttpResponse list_models(Dialect dialect) const;
   HttpResponse one_model(std::string_view name);

@@ -125,10 +125,11 @@ void write_ollama_details(JsonOut& out, const ModelState& state) {
 
 }  // namespace
 
-bool App::is_info_path(std::string_view method, std::string_view path) {
+bool App::is_info_path(std::string_view method, std::string_view path, Dialect dialect) {
   const auto among = [&](const auto& paths) { return std::find(paths.begin(), paths.end(), path) != paths.end(); };
   if (method == "POST") return among(kPostPaths);
   if (method != "GET" && method != "HEAD") return false;
+  if (is_platform_path(path, dialect)) return true;
   return among(kGetPaths) || (path.starts_with(kVersionPrefix) && path.size() > kVersionPrefix.size());
 }
 
@@ -137,6 +138,7 @@ bool App::is_open_path(std::string_view path) {
   constexpr std::array<std::string_view, 11> open = {
       "/",     "/health",       "/health/live",          "/health/ready", "/ping",   "/metrics",
       "/docs", "/openapi.json", "/api-doc/openapi.json", "/favicon.ico",  "/version"};
+  if (is_open_platform_path(path)) return true;
   return path.starts_with("/docs/") || std::find(open.begin(), open.end(), path) != open.end();
 }
 
@@ -313,6 +315,7 @@ HttpResponse App::answer_info(const HttpRequest& request, std::string_view path,
     response.body = R"({"status":"ok"})";
     return response;
   }
+  if (is_platform_path(path, dialect)) return answer_platform(path);
   if (path == "/metrics") return metrics_text();
   if (path == "/info") return tei_info();
   if (path == "/v1/models" || path == "/models") return list_models(dialect);
@@ -336,7 +339,7 @@ HttpResponse App::answer_info(const HttpRequest& request, std::string_view path,
     response.body = "Ollama is running";
     return response;
   }
-  if (auto page = find_page(path, request.header("accept-encoding"))) {
+  if (auto page = find_page(path, request.header("accept-encoding"), options_.root_path)) {
     if (path.ends_with("openapi.json")) fill_in_limits(page->body);
     return std::move(*page);
   }

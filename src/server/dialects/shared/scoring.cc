@@ -1,0 +1,83 @@
+#include "server/dialects/shared/scoring.h"
+
+#include <iterator>
+
+#include "server/dialects/comparison.h"
+
+namespace wde::server {
+namespace {
+
+// A query stands before each of its documents; a long one with many must not fill the memory.
+constexpr size_t kMaxCopiedBytes = 64 << 20;
+
+Request request_of(std::string text) {
+  Request request;
+  request.input = std::move(text);
+  return request;
+}
+
+}  // namespace
+
+PromptChoice read_instruction(const Fields& fields, const ModelFacts& model) {
+  PromptChoice choice;
+  if (model.architecture.ends_with("ForCausalLM")) choice.text = fields.text("instruction");
+  return choice;
+}
+
+Scoring plan_scores(Plan& plan, const PromptChoice& instruction, const std::vector<std::string>& left,
+                    std::vector<std::string> right, const Cut& cut) {
+  Scoring scoring;
+  const size_t count = right.size();
+  size_t copied = 0;
+  for (const std::string& text : left) copied += text.size() * (left.size() == 1 ? count : 1);
+  if (copied > kMaxCopiedBytes) {
+    throw ApiError(Fault::kInvalid, "the query is too long to be compared with so many documents", "query");
+  }
+  if (plan.model->can(task::kScore)) {
+    plan.task = task::kScore;
+    scoring.pairs = true;
+    for (size_t i = 0; i < count; ++i) {
+      Request request;
+      request.input = TextPair{left.size() == 1 ? left[0] : left[i], std::move(right[i])};
+      plan.requests.push_back(std::move(request));
+    }
+    apply(cut, instruction, plan.requests);
+    return scoring;
+  }
+  need_task(*plan.model, task::kEmbed);
+  plan.task = task::kEmbed;
+  const auto add = [&](std::vector<std::string> texts, std::string_view role) {
+    std::vector<Request> requests;
+    for (std::string& text : texts) requests.push_back(request_of(std::move(text)));
+    PromptChoice prompt;
+    if (const std::string* own = plan.model->prompt_for(role)) prompt.text = *own;
+    apply(cut, prompt, requests);
+    std::move(requests.begin(), requests.end(), std::back_inserter(plan.requests));
+  };
+  add(left, "query");
+  add(std::move(right), "document");
+  for (size_t i = 0; i < count; ++i) scoring.ends.emplace_back(left.size() == 1 ? 0 : i, left.size() + i);
+  return scoring;
+}
+
+std::vector<float> scores_of(const Scoring& scoring, const Answer& answer, bool raw) {
+  std::vector<float> scores;
+  if (scoring.pairs) {
+    for (const Response& one : answer.responses) scores.push_back(score_of(one, raw));
+    return scores;
+  }
+  for (const auto& [left, right] : scoring.ends) {
+    scores.push_back(similarity(answer.model.info.similarity, output_of(answer.responses[left], "embedding").values,
+                                output_of(answer.responses[right], "embedding").values));
+  }
+  return scores;
+}
+
+std::vector<float> models_scores(const Scoring& scoring, const Answer& answer) {
+  if (!scoring.pairs) return scores_of(scoring, answer, false);
+  std::vector<float> scores;
+  for (const Response& one : answer.responses) scores.push_back(output_of(one, "score").values.at(0));
+  return scores;
+}
+
+}  // namespace wde::server
