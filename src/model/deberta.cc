@@ -3,8 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
+#include <nlohmann/json.hpp>
+#include <sstream>
 
+#include "loader/json_file.h"
 #include "model/post_norm_layer.h"
 #include "model/transformer_model.h"
 #include "ops/convolution.h"
@@ -89,8 +93,7 @@ class DebertaModel final : public TransformerModel {
     for (size_t i = 0; i < index_.size(); ++i) {
       // Of key minus query; the buckets are those of query minus key.
       const int64_t distance = static_cast<int64_t>(max_seqlen) - 1 - static_cast<int64_t>(i);
-      const auto span = static_cast<int64_t>(span_);
-      index_[i] = static_cast<int32_t>(std::clamp<int64_t>(bucket(distance) + span, 0, 2 * span - 1));
+      index_[i] = position_of(distance);
     }
     for (size_t i = 0; i < transformer_.layers(); ++i) {
       transformer_.layer(i).mask.relative_index = index_.data();
@@ -100,18 +103,39 @@ class DebertaModel final : public TransformerModel {
 
  private:
   void read_positions(const ConfigView& config, const Sizes& sizes) {
-    const auto given = config.integer_or("max_relative_positions", -1, -1, 1 << 20);
+    // Below 1 they mean that there is none.
+    const auto given = config.integer_or("max_relative_positions", -1, INT32_MIN, 1 << 20),
+               buckets = config.integer_or("position_buckets", -1, INT32_MIN, 1 << 16);
+    if (buckets == 1) throw LoadError(config.file() + ": position_buckets must be 2 or more, or -1 for none, found 1");
     max_relative_ = given < 1 ? sizes.positions : static_cast<size_t>(given);
-    buckets_ = static_cast<size_t>(std::max<int64_t>(0, config.integer_or("position_buckets", -1, -1, 1 << 16)));
+    buckets_ = static_cast<size_t>(std::max<int64_t>(0, buckets));
     span_ = buckets_ > 0 ? buckets_ : max_relative_;
-    // A list, or names joined by "|".
-    for (const std::string& entry : config.strings("pos_att_type")) {
-      c2p_ |= entry.find("c2p") != std::string::npos;
-      p2c_ |= entry.find("p2c") != std::string::npos;
-      if (entry.find("p2p") != std::string::npos)
-        throw LoadError(config.file() + ": pos_att_type has p2p, which is not supported");
+    for (const std::string& term : position_terms(config)) {
+      if (term != "c2p" && term != "p2c") {
+        throw LoadError(fmt::format("{}: pos_att_type has {}, which is not supported: expected c2p and p2c",
+                                    config.file(), quote(term)));
+      }
+      (term == "c2p" ? c2p_ : p2c_) = true;
     }
     if (!c2p_ && !p2c_) throw LoadError(config.file() + ": pos_att_type must have c2p or p2c");
+  }
+
+  // A list, or names joined by "|".
+  static std::vector<std::string> position_terms(const ConfigView& config) {
+    const std::vector<std::string> given = config.strings("pos_att_type");
+    return config.json().at("pos_att_type").is_string() ? words_between_bars(given.front()) : given;
+  }
+
+  // " Layer_norm | x" -> "layer_norm", "x"
+  static std::vector<std::string> words_between_bars(std::string text) {
+    std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+    std::vector<std::string> out;
+    std::istringstream in(text);
+    for (std::string word; std::getline(in, word, '|');) {
+      const size_t begin = std::min(word.find_first_not_of(' '), word.size()), end = word.find_last_not_of(' ') + 1;
+      out.push_back(word.substr(begin, end - begin));
+    }
+    return out;
   }
 
   void load_embeddings(const ConfigView& config, Weights& weights, const Sizes& sizes) {
@@ -146,11 +170,11 @@ class DebertaModel final : public TransformerModel {
   }
 
   Matrix load_relative(const ConfigView& config, Weights& weights, const Sizes& sizes) const {
-    Matrix relative(2 * span_, sizes.hidden);
     const TensorView& table = weights.get("encoder.rel_embeddings.weight", {2 * span_, sizes.hidden});
+    Matrix relative(2 * span_, sizes.hidden);
     for (size_t p = 0; p < 2 * span_; ++p) to_float32(table, p * sizes.hidden, sizes.hidden, relative.view().row(p));
-    const std::string norm = config.string_or("norm_rel_ebd", "none");
-    if (norm.find("layer_norm") != std::string::npos) {
+    const std::vector<std::string> norms = words_between_bars(config.string_or("norm_rel_ebd", "none"));
+    if (std::find(norms.begin(), norms.end(), "layer_norm") != norms.end()) {
       Norm::layer(weights, "encoder.LayerNorm", sizes.hidden, sizes.eps).run(relative.view(), relative.view());
     }
     return relative;
@@ -170,15 +194,19 @@ class DebertaModel final : public TransformerModel {
     return out;
   }
 
-  // Exact up to half of the buckets, then logarithmic.
-  int64_t bucket(int64_t distance) const {
-    const auto middle = static_cast<int64_t>(buckets_ / 2);
-    if (buckets_ == 0 || std::abs(distance) <= middle) return distance;
-    const auto mid = static_cast<float>(middle);
-    const float position = std::log(static_cast<float>(std::abs(distance)) / mid) /
-                           std::log((static_cast<float>(max_relative_) - 1.0f) / mid) * (mid - 1.0f);
-    const int64_t log_position = static_cast<int64_t>(std::ceil(position)) + middle;
-    return distance > 0 ? log_position : -log_position;
+  // The row of the table for query minus key. Exact up to half of the buckets, then logarithmic, in float32 as torch
+  // computes it: with odd numbers of buckets and positions the distances may fall, and what is not finite is the
+  // lowest integer to torch, and so row 0.
+  int32_t position_of(int64_t distance) const {
+    const auto span = static_cast<float>(span_), middle = static_cast<float>(buckets_ / 2);
+    auto bucket = static_cast<float>(distance);
+    if (buckets_ > 0 && std::abs(bucket) > middle) {
+      const float position = std::log(std::abs(bucket) / middle) /
+                             std::log((static_cast<float>(max_relative_) - 1.0f) / middle) * (middle - 1.0f);
+      bucket = std::copysign(1.0f, bucket) * (std::ceil(position) + middle);
+    }
+    if (!std::isfinite(bucket)) return 0;
+    return static_cast<int32_t>(std::clamp(bucket + span, 0.0f, 2 * span - 1));
   }
 
   size_t max_relative_ = 0, buckets_ = 0, span_ = 0;

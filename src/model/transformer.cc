@@ -205,9 +205,9 @@ void Transformer::score_positions(const TransformerLayer& layer, View<const floa
                                   View<float> c2p, View<float> p2c, size_t max_seqlen, const Part& part) const {
   const AttentionMask& mask = layer.mask;
   const Range heads = part.share(heads_of(part).num_heads);
-  // The index falls with the distance of the key from the query.
-  const auto first = static_cast<size_t>(mask.relative_index[mask.relative_span - 1 + max_seqlen - 1]);
-  const auto last = static_cast<size_t>(mask.relative_index[mask.relative_span - max_seqlen]) + 1;
+  const int32_t* const zero = mask.relative_index + mask.relative_span - 1;  // the index of distance 0
+  const auto [lowest, highest] = std::minmax_element(zero - (max_seqlen - 1), zero + max_seqlen);
+  const auto first = static_cast<size_t>(*lowest), last = static_cast<size_t>(*highest) + 1;
   if (layer.relative->has_keys()) layer.relative->score_queries(q, c2p, heads.begin, heads.end, first, last);
   if (layer.relative->has_queries()) layer.relative->score_keys(k, p2c, heads.begin, heads.end, first, last);
 }

@@ -274,6 +274,30 @@ def heads():
 
 
 # ---------------------------------------------------------------- sentence-transformers' modules
+def odd_positions():
+    """DeBERTa's positions where buckets and distances do not fit each other: then the index of the table rises and falls."""
+    deberta = "deberta-v2-reranker"
+    for name, config in {
+        "fewer-distances": {"max_relative_positions": 25},
+        "as-many-distances": {"max_relative_positions": 32},
+        "one-distance-more": {"max_relative_positions": 33},
+        "next-distance": {"max_relative_positions": 34},
+        "one-distance": {"max_relative_positions": 1},
+        "many-distances": {"max_relative_positions": 3000, "pos_att_type": " C2P | p2c"},
+        "no-buckets": {"max_relative_positions": 64, "position_buckets": -7, "pos_att_type": ["c2p"]},
+        "no-buckets-but-zero": {"max_relative_positions": 64, "position_buckets": 0, "pos_att_type": "p2c"},
+        "norm-of-names": {"max_relative_positions": -9, "norm_rel_ebd": "None | LAYER_NORM"},
+    }.items():
+        variant("deberta-" + name, deberta, config={"architectures": ["DebertaV2Model"], **config})
+    own = {f"deberta.encoder.layer.{i}.attention.self.{name}.{part}": shape for i in (0, 1) for name in ("pos_key_proj", "pos_query_proj")
+           for part, shape in (("weight", (48, 48)), ("bias", (48,)))}
+    variant("deberta-own-keys", deberta, config={"architectures": ["DebertaV2Model"], "share_att_key": False, "max_relative_positions": 20}, head=own)
+    refused("deberta-one-bucket", "deberta-v2-reranker", "position_buckets must be 2 or more", position_buckets=1)
+    refused("deberta-other-table", "deberta-v2-reranker", "rel_embeddings", position_buckets=0)
+    refused("deberta-no-terms", "deberta-v2-reranker", "pos_att_type must have c2p or p2c", pos_att_type=[])
+    refused("deberta-unknown-term", "deberta-v2-reranker", "pos_att_type has \"p2p\"", pos_att_type="c2p|p2p")
+
+
 def modules():
     home = {"Transformer": "base.modules.transformer", "Dense": "base.modules.dense", "Normalize": "base.modules.normalize",
             "Pooling": "sentence_transformer.modules.pooling", "SpladePooling": "sparse_encoder.modules.splade_pooling"}
@@ -357,7 +381,7 @@ def modules():
 if __name__ == "__main__":
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir()
-    for part in (encoders, decoders, heads, modules):
+    for part in (encoders, decoders, heads, modules, odd_positions):
         part()
     save_file(ANSWERS, OUT / "golden.safetensors")
     (OUT / "variants.json").write_text(json.dumps({"reference": f"transformers {T.__version__}, sentence-transformers {ST.__version__}, torch {torch.__version__}",
