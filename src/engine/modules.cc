@@ -72,8 +72,9 @@ void load_input(Modules& m, const EngineArgs& args, const ConfigView& config, co
   const std::string task = lora_task(m, args, config);
   if (!task.empty() && input.prompt_name.empty() && m.spec.prompts.contains(task)) input.prompt_name = task;
   if (args.is_set("prompt")) input.prompt = args.get("prompt");
-  const bool special_tokens = m.info.architecture != "StaticModel";
-  m.tokenizer = open_tokenizer(m.workflow.tokenizer, {directory, m.spec.do_lower_case, 1, special_tokens});
+  const bool alone = m.info.architecture == "StaticModel";  // sentence-transformers opens tokenizer.json itself there
+  m.tokenizer = open_tokenizer(m.workflow.tokenizer, {directory, m.spec.do_lower_case, 1, !alone, alone});
+  for (std::string& note : m.tokenizer->notes()) m.info.warnings.push_back(std::move(note));
   m.info.modules.emplace_back("tokenizer", m.workflow.tokenizer);
   read_tokenizer_settings(m, directory);
   if (m.spec.late_interaction) {

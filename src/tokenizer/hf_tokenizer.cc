@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <sstream>
 #include <string_view>
 #include <utility>
 
@@ -111,7 +112,8 @@ Sequence take_image(const TokenizeJob& job) {
 HfTokenizer::HfTokenizer(const TokenizerConfig& config)
     : threads_(config.threads), special_tokens_(config.special_tokens) {
   RustString error;
-  tokenizer_.reset(wde_tokenizer_open(config.directory.data(), config.directory.size(), config.lowercase, error.out()));
+  tokenizer_.reset(wde_tokenizer_open(config.directory.data(), config.directory.size(), config.lowercase, config.alone,
+                                      error.out()));
   if (!tokenizer_) throw LoadError(error.str());
   vocabulary_size_ = wde_tokenizer_vocabulary_size(tokenizer_.get());
 }
@@ -160,6 +162,15 @@ std::optional<int32_t> HfTokenizer::id(std::string_view token) const {
   uint32_t id = 0;
   if (!wde_tokenizer_id(tokenizer_.get(), token.data(), token.size(), &id)) return std::nullopt;
   return static_cast<int32_t>(id);
+}
+
+std::vector<std::string> HfTokenizer::notes() const {
+  RustString lines;
+  wde_tokenizer_notes(tokenizer_.get(), lines.out());
+  std::vector<std::string> notes;
+  std::istringstream text(lines.str());
+  for (std::string line; std::getline(text, line);) notes.push_back(line);
+  return notes;
 }
 
 Result<std::string> HfTokenizer::decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const {

@@ -35,6 +35,8 @@ class HfTokenizer final : public Tokenizer {
     return {wde_tokenizer_marks_words(tokenizer_.get()), wde_tokenizer_unknown(tokenizer_.get())};
   }
 
+  std::vector<std::string> notes() const override;
+
   const wde_tokenizer* handle() const { return tokenizer_.get(); }
 
  private:

@@ -123,6 +123,7 @@ class NativeTokenizer final : public Tokenizer {
   }
   size_t vocabulary_size() const override { return crate_->vocabulary_size(); }
   WordRule word_rule() const override { return crate_->word_rule(); }
+  std::vector<std::string> notes() const override { return crate_->notes(); }
 
  private:
   // None: the crate is asked, which words the errors too.

@@ -20,6 +20,7 @@ struct TokenizerConfig {
   bool lowercase = false;  // sentence_bert_config.json's do_lower_case
   size_t threads = 1;      // for one batch call
   bool special_tokens = true;
+  bool alone = false;  // tokenizer.json as it is, without what the files beside it say of it
 };
 
 // What tells whether a token begins a word.
@@ -44,6 +45,7 @@ class Tokenizer {
   virtual Result<std::string> decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const = 0;
   virtual size_t vocabulary_size() const = 0;  // added tokens included
   virtual WordRule word_rule() const = 0;
+  virtual std::vector<std::string> notes() const { return {}; }  // what the user should know about the files
 };
 
 using TokenizerFactory = std::function<std::unique_ptr<Tokenizer>(const TokenizerConfig&)>;

@@ -61,9 +61,9 @@ typedef struct wde_tokenizer_encoding {
 } wde_tokenizer_encoding;
 
 /* Opens the tokenizer of a model directory: tokenizer.json, else vocab.txt (BERT), else vocab.json with merges.txt
- * (RoBERTa). tokenizer_config.json is honoured as transformers does. `lowercase` puts a Lowercase normalizer first
- * unless there is one. On failure returns NULL and fills *error. */
-wde_tokenizer* wde_tokenizer_open(const char* directory, size_t directory_length, bool lowercase,
+ * (RoBERTa). The files beside it override it as they do in transformers (src/class.rs), unless it is taken `alone`.
+ * `lowercase` puts a Lowercase normalizer first unless there is one. On failure returns NULL and fills *error. */
+wde_tokenizer* wde_tokenizer_open(const char* directory, size_t directory_length, bool lowercase, bool alone,
                                   wde_tokenizer_string* error);
 void wde_tokenizer_close(wde_tokenizer* tokenizer);
 
@@ -72,6 +72,9 @@ size_t wde_tokenizer_vocabulary_size(const wde_tokenizer* tokenizer);
 
 /* True: tokens that continue a word are spelled with a mark before them ("##ing"). */
 bool wde_tokenizer_marks_words(const wde_tokenizer* tokenizer);
+
+/* Fills *notes with what the user should know about the files, a sentence a line. */
+void wde_tokenizer_notes(const wde_tokenizer* tokenizer, wde_tokenizer_string* notes);
 
 /* The id of the token for what is unknown; -1 if there is none. */
 int64_t wde_tokenizer_unknown(const wde_tokenizer* tokenizer);

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ahash::AHashMap;
-use serde_json::Value;
 use tokenizers::decoders::wordpiece::WordPiece as WordPieceDecoder;
 use tokenizers::models::bpe::BPE;
 use tokenizers::models::wordpiece::WordPiece;
@@ -15,8 +14,10 @@ use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::AddedToken;
 
+use crate::class;
+use crate::config::Config;
+use crate::files::{cannot, read_file, read_object, Message};
 use crate::model::{AnyModel, Tokenizer};
-use crate::open::{cannot, read_file, read_json, Config, Message};
 use crate::word_piece;
 
 /// vocab.txt: one token a line, its id is the line's number.
@@ -31,7 +32,7 @@ pub fn bert(directory: &Path, config: &Config) -> Result<Tokenizer, Message> {
     let lines = text.strip_suffix('\n').unwrap_or(&text).split('\n');
     let vocabulary: BTreeMap<&str, u32> = lines.zip(0..).collect();
 
-    let token = |key: &str, default: &str| config.special_token(key, default);
+    let token = |key: &str, default: &str| config.special_token(key).unwrap_or_else(|| default.to_owned());
     let (unk, cls, sep) = (token("unk_token", "[UNK]"), token("cls_token", "[CLS]"), token("sep_token", "[SEP]"));
     let id = |token: &str| require(&path, &vocabulary, token);
     id(&unk)?;
@@ -69,7 +70,7 @@ pub fn bert(directory: &Path, config: &Config) -> Result<Tokenizer, Message> {
 
     let special = [unk, sep, token("pad_token", "[PAD]"), cls, token("mask_token", "[MASK]")];
     add_special(&mut tokenizer, &path, special.into_iter().map(|token| AddedToken::from(token, true)))?;
-    check_added_tokens(directory, &tokenizer)?;
+    class::add_tokens(&mut tokenizer, config)?;
     Ok(tokenizer)
 }
 
@@ -77,8 +78,7 @@ pub fn bert(directory: &Path, config: &Config) -> Result<Tokenizer, Message> {
 pub fn roberta(directory: &Path, config: &Config) -> Result<Tokenizer, Message> {
     let (path, merges) = (directory.join("vocab.json"), directory.join("merges.txt"));
     check_class(&path, config, &["", "RobertaTokenizer", "LongformerTokenizer", "BartTokenizer"])?;
-    let vocabulary = read_json(&path)?;
-    let Some(vocabulary) = vocabulary.as_object() else { return Err(cannot(&path, &"expected a JSON object")) };
+    let vocabulary = read_object(&path)?;
     let vocabulary: BTreeMap<&str, u32> = vocabulary
         .iter()
         .map(|(token, id)| {
@@ -87,11 +87,11 @@ pub fn roberta(directory: &Path, config: &Config) -> Result<Tokenizer, Message> 
             Ok((token.as_str(), number))
         })
         .collect::<Result<_, Message>>()?;
-    read_file(&merges)?;
-    let name = |path: &Path| path.to_str().map(str::to_owned).ok_or_else(|| cannot(path, &"its path is not UTF-8"));
-    let model = BPE::from_file(&name(&path)?, &name(&merges)?).build().map_err(|error| cannot(&merges, &error))?;
+    let entries: AHashMap<_, _> = vocabulary.iter().map(|(token, id)| (token.to_string(), *id)).collect();
+    let model = BPE::builder().vocab_and_merges(entries, read_merges(&merges)?).build();
+    let model = model.map_err(|error| cannot(&merges, &error))?;
 
-    let token = |key: &str, default: &str| config.special_token(key, default);
+    let token = |key: &str, default: &str| config.special_token(key).unwrap_or_else(|| default.to_owned());
     let (cls, sep) = (token("cls_token", "<s>"), token("sep_token", "</s>"));
     let pair = |token: &str| Ok::<_, Message>((token.to_owned(), require(&path, &vocabulary, token)?));
     let add_prefix_space = config.flag("add_prefix_space")?.unwrap_or(false);
@@ -108,8 +108,21 @@ pub fn roberta(directory: &Path, config: &Config) -> Result<Tokenizer, Message> 
     let plain = plain.into_iter().chain([token("pad_token", "<pad>"), cls]);
     let special = plain.map(|token| AddedToken::from(token, true)).chain([mask]);
     add_special(&mut tokenizer, &path, special)?;
-    check_added_tokens(directory, &tokenizer)?;
+    class::add_tokens(&mut tokenizer, config)?;
     Ok(tokenizer)
+}
+
+/// Two pieces a line, with a blank between them.
+fn read_merges(path: &Path) -> Result<Vec<(String, String)>, Message> {
+    let text = String::from_utf8(read_file(path)?).map_err(|error| cannot(path, &error))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.starts_with("#version"));
+    let merge = |(number, line): (usize, &str)| {
+        let parts = line.split_once(' ').filter(|(_, second)| !second.contains(' '));
+        let (first, second) = parts
+            .ok_or_else(|| cannot(path, &format!("line {}: expected two pieces with a blank between", number + 1)))?;
+        Ok((first.to_owned(), second.to_owned()))
+    };
+    lines.map(merge).collect()
 }
 
 fn check_class(path: &Path, config: &Config, known: &[&str]) -> Result<(), Message> {
@@ -134,17 +147,4 @@ fn add_special(
     let tokens: Vec<_> = tokens.filter(|token| tokenizer.token_to_id(&token.content).is_some()).collect();
     tokenizer.add_special_tokens(tokens).map_err(|error| cannot(path, &error))?;
     Ok(())
-}
-
-/// added_tokens.json says too little about how its tokens match; what it adds needs a tokenizer.json.
-fn check_added_tokens(directory: &Path, tokenizer: &Tokenizer) -> Result<(), Message> {
-    let path = directory.join("added_tokens.json");
-    if !path.exists() {
-        return Ok(());
-    }
-    let Value::Object(added) = read_json(&path)? else { return Err(cannot(&path, &"expected a JSON object")) };
-    match added.keys().find(|token| tokenizer.token_to_id(token).is_none()) {
-        Some(token) => Err(cannot(&path, &format!("its token '{token}' needs a tokenizer.json, which is missing"))),
-        None => Ok(()),
-    }
 }

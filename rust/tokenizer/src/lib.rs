@@ -1,6 +1,9 @@
 //! The C ABI; include/wde_tokenizer.h documents it. Every entry is guarded: panics come back as errors.
 
+mod class;
+mod config;
 mod encode;
+mod files;
 mod guard;
 mod legacy;
 mod model;
@@ -108,13 +111,14 @@ pub unsafe extern "C" fn wde_tokenizer_open(
     directory: *const c_char,
     directory_length: usize,
     lowercase: bool,
+    alone: bool,
     error: *mut CString,
 ) -> *mut wde_tokenizer {
     let mut name = String::new();
     let opened = guarded(|| {
         let directory = Path::new(OsStr::from_bytes(unsafe { slice(directory.cast(), directory_length) }));
         name = directory.display().to_string();
-        open::open(directory, lowercase)
+        open::open(directory, lowercase, alone)
     });
     // The crate's own checks are not complete: a damaged file may panic in it.
     let opened = opened.unwrap_or_else(|panic| Err(format!("cannot load the tokenizer from {name}: {panic}")));
@@ -155,6 +159,14 @@ pub unsafe extern "C" fn wde_tokenizer_marks_words(tokenizer: *const wde_tokeniz
 #[no_mangle]
 pub unsafe extern "C" fn wde_tokenizer_unknown(tokenizer: *const wde_tokenizer) -> i64 {
     guarded(|| unsafe { &*tokenizer }.0.unknown.map_or(-1, i64::from)).unwrap_or(-1)
+}
+
+/// # Safety
+/// See the header.
+#[no_mangle]
+pub unsafe extern "C" fn wde_tokenizer_notes(tokenizer: *const wde_tokenizer, notes: *mut CString) {
+    let text = guarded(|| unsafe { &*tokenizer }.0.notes.join("\n")).unwrap_or_default();
+    unsafe { give(notes, text) };
 }
 
 /// # Safety

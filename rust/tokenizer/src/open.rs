@@ -2,27 +2,14 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-use tokenizers::normalizers::bert::BertNormalizer;
 use tokenizers::normalizers::utils::{Lowercase, Sequence};
 use tokenizers::{ModelWrapper, NormalizerWrapper};
 
-use crate::legacy;
+use crate::config::Config;
+use crate::files::{cannot, exists, read_file, Message};
 use crate::model::{AnyModel, Tokenizer};
 use crate::words::Words;
-
-pub type Message = String;
-
-/// Classes whose constructor writes do_lower_case, strip_accents and tokenize_chinese_chars into a BertNormalizer, whatever
-/// tokenizer.json says; the last field: whether the third one too.
-const BERT_CLASSES: [(&str, bool); 6] = [
-    ("BertTokenizer", true),
-    ("DistilBertTokenizer", true),
-    ("ElectraTokenizer", true),
-    ("MobileBertTokenizer", true),
-    ("ConvBertTokenizer", true),
-    ("MPNetTokenizer", false),
-];
+use crate::{class, legacy};
 
 /// A tokenizer that nobody changes any more.
 pub struct Opened {
@@ -31,21 +18,28 @@ pub struct Opened {
     pub words: Result<Words, String>, // Err: why it is of none of the families that the native tokenizer knows
     pub marks_words: bool,            // by a prefix of the tokens inside of words ("##")
     pub unknown: Option<u32>,
+    pub notes: Vec<String>, // what the user should know about these files
 }
 
-pub fn open(directory: &Path, lowercase: bool) -> Result<Opened, Message> {
+/// `alone`: tokenizer.json as it is, as a StaticEmbedding reads it, without the files beside it.
+pub fn open(directory: &Path, lowercase: bool, alone: bool) -> Result<Opened, Message> {
     // The threads are ours (encode.rs): no global pool, whatever TOKENIZERS_PARALLELISM says.
     tokenizers::parallelism::set_parallelism(false);
 
-    let config = Config::read(directory)?;
+    let config = if alone { Config::default() } else { Config::read(directory)? };
+    class::refuse_python_class(&config)?;
+    let mut notes = Vec::new();
+    let there = |name: &str| exists(&directory.join(name));
     let json = directory.join("tokenizer.json");
-    let (mut tokenizer, source) = if json.exists() {
+    let (mut tokenizer, source) = if exists(&json) {
         let mut tokenizer = read_tokenizer_json(&json)?;
-        apply_bert_config(&mut tokenizer, &config).map_err(|error| cannot(&json, &error))?;
+        if !alone {
+            notes = class::apply(&mut tokenizer, &config)?;
+        }
         (tokenizer, json)
-    } else if directory.join("vocab.txt").exists() {
+    } else if there("vocab.txt") {
         (legacy::bert(directory, &config)?, directory.join("vocab.txt"))
-    } else if directory.join("vocab.json").exists() && directory.join("merges.txt").exists() {
+    } else if there("vocab.json") && there("merges.txt") {
         (legacy::roberta(directory, &config)?, directory.join("vocab.json"))
     } else {
         return Err(format!(
@@ -82,28 +76,9 @@ pub fn open(directory: &Path, lowercase: bool) -> Result<Opened, Message> {
         },
         _ => (false, None),
     };
-    let unknown = config.special_token("unk_token", unknown.as_deref().unwrap_or("<unk>"));
-    let unknown = tokenizer.token_to_id(&unknown);
-    Ok(Opened { tokenizer, vocabulary_size: greatest as usize + 1, words, marks_words, unknown })
-}
-
-pub fn cannot(path: &Path, why: &dyn std::fmt::Display) -> Message {
-    format!("cannot load the tokenizer from {}: {why}", path.display())
-}
-
-pub fn read_file(path: &Path) -> Result<Vec<u8>, Message> {
-    let bytes = std::fs::read(path).map_err(|error| cannot(path, &error))?;
-    if bytes.is_empty() {
-        return Err(cannot(path, &"the file is empty (0 bytes)"));
-    }
-    if bytes.starts_with(b"version https://git-lfs") {
-        return Err(cannot(path, &"it is a Git LFS pointer, not the file itself (`git lfs pull` fetches it)"));
-    }
-    Ok(bytes)
-}
-
-pub fn read_json(path: &Path) -> Result<Value, Message> {
-    serde_json::from_slice(&read_file(path)?).map_err(|error| cannot(path, &format!("it is not valid JSON: {error}")))
+    let unknown = config.special_token("unk_token").or(unknown);
+    let unknown = tokenizer.token_to_id(unknown.as_deref().unwrap_or("<unk>"));
+    Ok(Opened { tokenizer, vocabulary_size: greatest as usize + 1, words, marks_words, unknown, notes })
 }
 
 fn read_tokenizer_json(path: &Path) -> Result<Tokenizer, Message> {
@@ -111,79 +86,6 @@ fn read_tokenizer_json(path: &Path) -> Result<Tokenizer, Message> {
     serde_json::from_slice(&bytes).map_err(|error| {
         cannot(path, &format!("it is not a valid tokenizer file: {error} ({} bytes read)", bytes.len()))
     })
-}
-
-/// tokenizer_config.json (and special_tokens_map.json), as far as they matter; both may be missing.
-#[derive(Default)]
-pub struct Config {
-    values: serde_json::Map<String, Value>,
-    special_tokens: serde_json::Map<String, Value>,
-    file: std::path::PathBuf,
-}
-
-impl Config {
-    pub fn read(directory: &Path) -> Result<Self, Message> {
-        let object = |name: &str| -> Result<serde_json::Map<String, Value>, Message> {
-            let path = directory.join(name);
-            if !path.exists() {
-                return Ok(Default::default());
-            }
-            match read_json(&path)? {
-                Value::Object(object) => Ok(object),
-                _ => Err(cannot(&path, &"expected a JSON object")),
-            }
-        };
-        Ok(Self {
-            values: object("tokenizer_config.json")?,
-            special_tokens: object("special_tokens_map.json")?,
-            file: directory.join("tokenizer_config.json"),
-        })
-    }
-
-    /// tokenizer_class without "Fast"; "" if there is none.
-    pub fn class(&self) -> &str {
-        let class = self.values.get("tokenizer_class").and_then(Value::as_str).unwrap_or("");
-        class.strip_suffix("Fast").unwrap_or(class)
-    }
-
-    /// None: missing or null.
-    pub fn flag(&self, key: &str) -> Result<Option<bool>, Message> {
-        match self.values.get(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::Bool(value)) => Ok(Some(*value)),
-            Some(other) => Err(cannot(&self.file, &format!("'{key}' must be true, false or null, found {other}"))),
-        }
-    }
-
-    /// The spelling of "cls_token" and the like: a string, or an object with "content".
-    pub fn special_token(&self, key: &str, default: &str) -> String {
-        let find = |map: &serde_json::Map<String, Value>| {
-            let value = map.get(key)?;
-            Some(value.as_str().or_else(|| value.get("content")?.as_str())?.to_owned())
-        };
-        find(&self.values).or_else(|| find(&self.special_tokens)).unwrap_or_else(|| default.to_owned())
-    }
-}
-
-fn apply_bert_config(tokenizer: &mut Tokenizer, config: &Config) -> Result<(), Message> {
-    let Some((_, with_chinese)) = BERT_CLASSES.iter().find(|(class, _)| *class == config.class()) else {
-        return Ok(());
-    };
-    let Some(NormalizerWrapper::BertNormalizer(old)) = tokenizer.get_normalizer() else { return Ok(()) };
-    // A missing value is the constructor's default; strip_accents' default is null, "as lowercase".
-    let chinese = config.flag("tokenize_chinese_chars")?.unwrap_or(true);
-    let new = BertNormalizer::new(
-        old.clean_text,
-        if *with_chinese { chinese } else { old.handle_chinese_chars },
-        config.flag("strip_accents")?,
-        config.flag("do_lower_case")?.unwrap_or(true),
-    );
-    let same = (old.handle_chinese_chars, old.strip_accents, old.lowercase)
-        == (new.handle_chinese_chars, new.strip_accents, new.lowercase);
-    if !same {
-        tokenizer.with_normalizer(Some(new)).map_err(|error| error.to_string())?;
-    }
-    Ok(())
 }
 
 fn lowercases(normalizer: &NormalizerWrapper) -> bool {

@@ -58,10 +58,10 @@ impl Directory {
         Self(path)
     }
     fn open(&self) -> Tokenizer {
-        open(&self.0, false).unwrap().tokenizer
+        open(&self.0, false, false).unwrap().tokenizer
     }
     fn error(&self) -> String {
-        guarded(|| open(&self.0, false)).unwrap().err().unwrap()
+        guarded(|| open(&self.0, false, false)).unwrap().err().unwrap()
     }
 }
 
@@ -174,7 +174,7 @@ fn same_as_the_crates_truncation_with_the_golden_checkpoints() {
     let data = std::env::var_os("WDE_TEST_DATA").map_or(default, PathBuf::from);
     for entry in std::fs::read_dir(data).into_iter().flatten().flatten() {
         if entry.path().join("tokenizer.json").exists() {
-            check_all(&open(&entry.path(), false).unwrap().tokenizer);
+            check_all(&open(&entry.path(), false, false).unwrap().tokenizer);
         }
     }
 }
@@ -287,10 +287,11 @@ fn lowercase_is_put_first_once() {
     {
         let directory = Directory::new(&[("tokenizer.json", &bert_json(normalizer, BERT_PROCESSOR))]);
         assert_eq!(ids(&directory.open(), "Hello"), [2, 13, 3]);
-        assert_eq!(ids(&open(&directory.0, true).unwrap().tokenizer, "Hello"), expected);
+        assert_eq!(ids(&open(&directory.0, true, false).unwrap().tokenizer, "Hello"), expected);
     }
     let directory = Directory::new(&[("tokenizer.json", &bert_json(BERT_NORMALIZER, BERT_PROCESSOR))]);
-    let normalizer = |lowercase| format!("{:?}", open(&directory.0, lowercase).unwrap().tokenizer.get_normalizer());
+    let normalizer =
+        |lowercase| format!("{:?}", open(&directory.0, lowercase, false).unwrap().tokenizer.get_normalizer());
     assert_eq!(normalizer(true), normalizer(false));
 }
 
@@ -312,9 +313,8 @@ fn vocab_txt_gives_a_bert_tokenizer() {
     let japanese =
         [("vocab.txt", vocabulary), ("tokenizer_config.json", r#"{"tokenizer_class":"BertJapaneseTokenizer"}"#)];
     assert!(Directory::new(&japanese).error().contains("BertJapaneseTokenizer"));
-    assert!(Directory::new(&[("vocab.txt", vocabulary), ("added_tokens.json", r#"{"<x>":14}"#)])
-        .error()
-        .contains("<x>"));
+    let added = [("vocab.txt", vocabulary), ("added_tokens.json", r#"{"<x>":14}"#)];
+    assert_eq!(ids(&Directory::new(&added).open(), "a<x> b"), [2, 7, 14, 8, 3]);
 }
 
 #[test]
