@@ -22,16 +22,19 @@ struct Unit {
   size_t token = 0;
 };
 
+// What transformers' pipeline makes of a label: units whose `kind` is the same are joined unless the later one
+// `begins`, and what they are together is called `group`.
 struct Tag {
   bool begins = false;
-  std::string_view group;
+  std::string_view kind;   // without B- and I- alone: an E-PER does not go on with what a B-PER began
+  std::string_view group;  // what follows the first "-", whatever the scheme (BIOES, BILOU, …)
 };
 
-// "B-PER" -> begins, "PER"; "I-PER" -> continues, "PER"; "PER" -> continues, "PER".
 Tag tag_of(std::string_view label) {
-  if (label.starts_with("B-")) return {true, label.substr(2)};
-  if (label.starts_with("I-")) return {false, label.substr(2)};
-  return {false, label};
+  const bool begins = label.starts_with("B-");
+  const size_t dash = label.find('-');
+  return {begins, begins || label.starts_with("I-") ? label.substr(2) : label,
+          dash == std::string_view::npos ? label : label.substr(dash + 1)};
 }
 
 // The probabilities of one text's tokens, [tokens, labels].
@@ -124,11 +127,12 @@ std::vector<Entity> find_entities(const Response& response, const std::vector<st
                                   [](const Output& output) { return output.name == "probs"; });
   if (probs == response.outputs.end() || probs->shape.size() != 2) return out;
   const bool whole = aggregation == EntityAggregation::kNone;
-  size_t joined = 0;  // units in the last entity
+  size_t joined = 0;      // units in the last entity
+  std::string_view kind;  // of the last of them
   for (const Unit& unit : Tokens(*probs, response.details).units(aggregation)) {
     const std::string& label = labels[unit.label];
     const Tag tag = tag_of(label);
-    if (!whole && joined > 0 && !tag.begins && out.back().label == tag.group) {
+    if (!whole && joined > 0 && !tag.begins && kind == tag.kind) {
       Entity& entity = out.back();
       entity.score = (entity.score * static_cast<float>(joined) + unit.score) / static_cast<float>(joined + 1);
       entity.end = unit.offset.end;
@@ -143,6 +147,7 @@ std::vector<Entity> find_entities(const Response& response, const std::vector<st
     entity.token = unit.token;
     out.push_back(std::move(entity));
     joined = 1;
+    kind = tag.kind;
   }
   std::erase_if(out, [&](const Entity& entity) {
     return std::find(ignored.begin(), ignored.end(), entity.label) != ignored.end();

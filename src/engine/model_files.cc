@@ -10,6 +10,7 @@
 #include "loader/json_file.h"
 #include "loader/sentence_transformers.h"
 #include "model/lora.h"
+#include "model/model.h"
 #include "wde/hub.h"
 #include "wde/result.h"
 
@@ -154,6 +155,13 @@ ConfigView ModelFiles::read_config() const {
                                 {"hidden_size", shape[1]},
                                 {"max_position_embeddings", kMaxStaticTokens}};
   return ConfigView::from_json(table, config);
+}
+
+size_t ModelFiles::vector_size(const ConfigView& read) const {
+  const ModelSpec& spec = ModelRegistry::instance().find(read);
+  const auto head = spec.heads.find("embed");
+  const size_t projected = head == spec.heads.end() ? 0 : projected_size(read, Weights::open(weights));
+  return projected > 0 ? projected : config_hidden_size(read);
 }
 
 ModelFiles find_model_files(const EngineArgs& args) { return Finder(args).find(); }

@@ -24,6 +24,8 @@ struct ModelFiles {
   Weights open_weights() const;
   // config.json; of a model without one (StaticEmbedding), what its table says.
   ConfigView read_config() const;
+  // Of the vectors that pooling works on: the hidden states', or what a projection in the checkpoint makes of them.
+  size_t vector_size(const ConfigView& read) const;
   bool is_static = false;
 };
 

@@ -13,6 +13,7 @@
 #include "base/cpu.h"
 #include "engine/late_interaction.h"
 #include "engine/model_files.h"
+#include "engine/tasks.h"
 #include "kernels/gemm_int8.h"
 #include "loader/json_file.h"
 #include "loader/pack_cache.h"
@@ -105,17 +106,11 @@ void load_head(Modules& m, const ConfigView& config, const ModelSpec& spec) {
   const auto own = spec.heads.find(m.info.task);
   HeadFactory factory = own != spec.heads.end() ? own->second : nullptr;
   if (m.info.task == "multi_vector" && m.spec.late_interaction) factory = make_token_vectors;
-  if (factory == nullptr && m.workflow.output_processor == "lexical") {
-    throw UsageError(
-        fmt::format("{}: {} has no vectors of tokens: expected Stanford's HF_ColBERT, or a modules.json of "
-                    "PyLate or of a MultiVectorEncoder",
-                    m.spec.transformer_directory, m.info.architecture));
-  }
   if (factory == nullptr) return;
   if (m.info.task == "score") find_score_tokens(m, config);
   const ModelShape shape = m.model->shape();
   m.head = factory({config, *m.loaded->weights, m.spec, m.info.task, shape.hidden_size, shape.vocab_size});
-  m.info.modules.emplace_back("head", m.info.task);
+  if (m.head) m.info.modules.emplace_back("head", m.info.task);
 }
 
 WeightPolicy policy_of(const EngineArgs& args) {
@@ -378,7 +373,7 @@ std::optional<bool> scores_by_max_sim(const EngineArgs& args) {
   const ConfigView config = files.read_config();
   const std::string architecture = config_architecture(config);
   if (architecture.ends_with("ForSequenceClassification") || architecture.ends_with("ForCausalLM")) return std::nullopt;
-  const SentenceTransformersSpec spec = read_sentence_transformers(files.directory, config_hidden_size(config));
+  const SentenceTransformersSpec spec = read_sentence_transformers(files.directory, files.vector_size(config));
   if (spec.late_interaction) return spec.late_interaction->mean;
   // FlagEmbedding's colbert_score of bge-m3 is the mean.
   if (file_exists(join_path(files.transformer, "colbert_linear.pt"))) return true;
@@ -397,28 +392,15 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
   const ConfigView config = files.read_config();
   const ModelSpec& spec = ModelRegistry::instance().find(config);
   m->info.architecture = config_architecture(config).empty() ? spec.architectures.front() : config_architecture(config);
-  m->spec = read_sentence_transformers(directory, config_hidden_size(config));
+  m->spec = read_sentence_transformers(directory, files.vector_size(config));
   m->spec.transformer_directory = files.transformer;
   if (!m->spec.present) m->llm2vec = Llm2Vec::read(files, config);
   if (m->llm2vec) m->llm2vec->apply_to(m->spec);
 
   m->info.workflow = args.get("workflow");
   if (m->info.workflow.empty()) {
-    const auto tasks = workflows_of(spec);
-    const auto found = tasks.find(m->info.task);
-    if (found == tasks.end()) {
-      std::vector<std::string> known;
-      for (const auto& [task, workflow] : tasks) known.push_back(task);
-      throw UsageError(fmt::format("{} does not answer the task '{}'; it answers: {}", m->info.architecture,
-                                   m->info.task, join_names(known)));
-    }
-    m->info.workflow = found->second;
-  }
-  if (m->spec.late_interaction && m->info.workflow == "embed") {
-    throw UsageError(
-        fmt::format("{} gives a vector for every token and none of the whole text: ask for the task "
-                    "multi_vector, or score",
-                    directory));
+    const ModelTasks tasks(spec, m->spec, config, says_pooling(args) || m->llm2vec);
+    m->info.workflow = tasks.workflow(m->info.task);
   }
   m->workflow = workflows().get(m->info.workflow);
   set_modules(m->workflow, args.get("set"));
@@ -456,6 +438,7 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
   OutputConfig output;
   output.spec = &m->spec;
   output.hidden_size = m->model ? m->model->shape().hidden_size : 0;
+  if (m->head && m->head->result().dense > 0) output.hidden_size = m->head->result().dense;
   output.pooling = args.get("pooling") == "auto" ? "" : args.get("pooling");
   output.tokenizer = m->tokenizer.get();
   if (m->head) {

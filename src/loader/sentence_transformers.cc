@@ -349,6 +349,7 @@ SentenceTransformersSpec read_sentence_transformers(const std::string& directory
       spec.post.push_back(read_normalize(module));
     }
   }
+  spec.embeds = pooled;
   if (!pooled && !scores && !splade && !spec.scores)
     throw LoadError(fmt::format("{}: expected a Pooling module behind the Transformer, found none", file));
   return spec;

@@ -58,6 +58,7 @@ struct SentenceTransformersSpec {
                                       // folder of it
   PoolingSpec pooling;
   std::vector<PostModule> post;
+  bool embeds = false;               // modules.json makes one vector of a text
   bool pooled = false;               // the model gives the sentence's vector itself: no pooling (CLIP)
   std::optional<SpladeSpec> splade;  // a SpladePooling module: the model was made for sparse vectors
   size_t max_active_dims = 0;        // of a sparse vector, the highest so many entries; 0: all

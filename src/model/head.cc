@@ -55,7 +55,10 @@ struct Step {
 Step load_step(const HeadContext& context, WeightArena& arena, const HeadStep& names, size_t in) {
   Weights& weights = context.weights;
   const std::vector<size_t> shape = weights.shape(names.name + ".weight");
-  const size_t out = shape.empty() ? 0 : shape[0];
+  if (shape.empty())
+    throw LoadError(fmt::format("{}: the task '{}' needs a head, and the checkpoint has no tensor {} of it",
+                                context.config.file(), context.task, quote(names.name + ".weight")));
+  const size_t out = shape[0];
   Step step;
   step.linear = Linear::from(weights, arena, names.name, in, out, weights.has(names.name + ".bias"));
   step.activation = names.activation;

@@ -95,6 +95,12 @@ std::unique_ptr<Head> make_token_logits(const HeadContext& context, const std::s
 std::unique_ptr<Head> make_m3(const HeadContext& context);
 bool has_m3(const HeadContext& context);
 
+// One more matrix on every hidden state, for the tasks embed and token_embed; nullptr: the checkpoint has none. The
+// vectors' size, 0 without one; throws LoadError where num_labels in the config is another.
+constexpr const char* kProjection = "linear";
+size_t projected_size(const ConfigView& config, const Weights& weights);
+std::unique_ptr<Head> make_projection(const HeadContext& context);
+
 // Late interaction, behind any model: a vector a token, through the Dense layers that SentenceTransformersSpec names.
 std::unique_ptr<Head> make_token_vectors(const HeadContext& context);
 

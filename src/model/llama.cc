@@ -143,11 +143,16 @@ WDE_REGISTER(ModelRegistry::instance().add({{"LlamaBidirectionalModel", "LlamaBi
                                             {{"classify", mean_classifier}, {"score", mean_classifier}}}));
 // LLM2Vec's own names for what it wraps.
 WDE_REGISTER(ModelRegistry::instance().add({{"LlamaEncoderModel", "MistralEncoderModel", "Qwen2EncoderModel",
-                                             "LlamaBiModel", "MistralBiModel", "Qwen2BiModel",
-                                             "Qwen3BidirectionalModel"},
+                                             "LlamaBiModel", "MistralBiModel", "Qwen2BiModel"},
                                             "llm2vec",
                                             false,
                                             create}));
+// voyage-4-nano, with a projection; Giga-Embeddings, without one.
+WDE_REGISTER(ModelRegistry::instance().add({{"Qwen3BidirectionalModel", "VoyageQwen3BidirectionalEmbedModel"},
+                                            "qwen3_bidirec",
+                                            false,
+                                            create,
+                                            {{"embed", make_projection}, {"token_embed", make_projection}}}));
 WDE_REGISTER(ModelRegistry::instance().add(
     {architecture_names({"EuroBert"}, {"Model", "ForMaskedLM", "ForSequenceClassification", "ForTokenClassification"}),
      "eurobert",

@@ -152,7 +152,7 @@ class Formats(Case):
         self.assertEqual(wde("embed", "--all", "--format", "npy", "a", model=model).returncode, 2)
         refused = wde("embed", "--all", "a")
         self.assertEqual(refused.returncode, 2)
-        self.assertIn(b"BertModel does not answer the task 'all'", refused.stderr)
+        self.assertIn(b"is an embedder (BertModel) and has no task 'all'", refused.stderr)
 
     def test_rerank_by_vectors(self):
         def cosine(a, b):

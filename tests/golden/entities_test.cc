@@ -1,5 +1,6 @@
 // Entities against transformers' pipeline, under each of its strategies.
 #include <fstream>
+#include <set>
 
 #include "golden/golden_files.h"
 #include "wde/entities.h"
@@ -37,6 +38,40 @@ TEST_P(Entities, AreThePipelines) {
     }
     EXPECT_GT(compared, 20u);
   }
+}
+
+// Random labels of every scheme in use: BIO, BIOES, BILOU, none at all, names with dashes.
+TEST(EntitySchemes, AreGroupedAsThePipelineDoes) {
+  const auto file = std::filesystem::path(test::kData).parent_path() / "entities" / "schemes.json";
+  const auto recorded = nlohmann::json::parse(std::ifstream(file));
+  std::set<std::string> schemes;
+  for (const auto& test_case : recorded.at("cases")) {
+    SCOPED_TRACE(test_case.dump());
+    schemes.insert(test_case.at("scheme").get<std::string>());
+    const auto labels = test_case.at("labels").get<std::vector<std::string>>();
+    const auto probs = test_case.at("probs").get<std::vector<std::vector<float>>>();
+    Response response;
+    Output output{"probs", {probs.size(), labels.size()}, {}, {}};
+    for (const auto& row : probs) {
+      const auto begin = static_cast<uint32_t>(response.details.text.size());
+      output.values.insert(output.values.end(), row.begin(), row.end());
+      response.details.text += "ab ";
+      response.details.offsets.push_back({begin, begin + 2});
+      response.details.special_tokens_mask.push_back(0);
+      response.details.continues_word.push_back(0);
+    }
+    response.outputs.push_back(std::move(output));
+    const auto found = find_entities(response, labels, EntityAggregation::kSimple);
+    const auto& want = test_case.at("entities");
+    ASSERT_EQ(found.size(), want.size());
+    for (size_t e = 0; e < found.size(); ++e) {
+      EXPECT_EQ(found[e].label, want[e][0].get<std::string>());
+      EXPECT_NEAR(found[e].score, want[e][1].get<double>(), 1e-6);
+      EXPECT_EQ(found[e].begin, want[e][2].get<uint32_t>());
+      EXPECT_EQ(found[e].end, want[e][3].get<uint32_t>());
+    }
+  }
+  EXPECT_EQ(schemes.size(), 7u);
 }
 
 }  // namespace

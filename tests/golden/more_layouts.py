@@ -11,7 +11,7 @@ import torch.nn.functional as F
 import transformers as T
 from safetensors.torch import load_file, save_file
 
-from checkpoint import MODELS, Checkpoint, pooled, random_tensors, run, spec
+from checkpoint import MODELS, Checkpoint, pooled, random_tensors, run, shake, spec
 
 
 def layer_norm(x, w, name, eps):
@@ -245,3 +245,31 @@ def gte_ntk():
                    position_embedding_type="rope", layer_norm_type="layer_norm", logn_attention_scale=False, logn_attention_clip1=False)
     c.write_json("config.json", written)
     c.record(lambda row, i: pooled(run(model, row).last_hidden_state[0], "cls"))
+
+
+@spec(seed=121)
+def voyage_nano():
+    """voyage-4-nano: Qwen3, bidirectional, and a matrix on the last hidden states, whose rows the pooling sees."""
+    c = Checkpoint("voyage-nano", "qwen3-embedding")
+    like = json.loads((c.like / "config.json").read_text())
+    width = 72
+    keys = {k: like[k] for k in ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size",
+                                 "max_position_embeddings", "vocab_size", "rms_norm_eps")}
+    config = T.Qwen3Config(**keys, tie_word_embeddings=True)
+    model = shake(T.Qwen3Model(config))
+    projection = torch.randn(width, keys["hidden_size"]) * 0.2
+    save_file({**{f"model.{k}": v for k, v in model.state_dict().items()}, "linear.weight": projection}, c.directory / "model.safetensors")
+    c.write_json("config.json", {
+        "architectures": ["Qwen3BidirectionalModel"], "attention_bias": False, "attention_dropout": 0.0,
+        "auto_map": {"AutoModel": "modeling_qwen3_bidirectional.Qwen3BidirectionalModel"}, "bos_token_id": 151643, "eos_token_id": 151643, "hidden_act": "silu",
+        "max_window_layers": 28, "model_type": "qwen3", "num_labels": width, "rope_scaling": None, "rope_theta": 10000.0, "sliding_window": None,
+        "tie_word_embeddings": True, "torch_dtype": "bfloat16", "transformers_version": "4.51.3", "use_bidirectional_attention": True, "use_cache": True,
+        "use_sliding_window": False, **keys})
+    c.write_json("modules.json", [{"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+                                  for i, (path, kind) in enumerate((("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")))])
+    c.write_json("1_Pooling/config.json", {"word_embedding_dimension": width, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True,
+                                           "pooling_mode_max_tokens": False, "pooling_mode_mean_sqrt_len_tokens": False,
+                                           "pooling_mode_weightedmean_tokens": False, "pooling_mode_lasttoken": False, "include_prompt": True})
+    c.golden["bidirectional"] = True
+    seen = lambda n: {"full_attention": torch.zeros(1, 1, n, n)}  # every token sees every other
+    c.record(lambda row, i: pooled(run(model, row, attention_mask=seen(len(row))).last_hidden_state[0] @ projection.T, "mean"))

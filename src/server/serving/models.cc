@@ -74,12 +74,7 @@ class Models::Background {
   ThreadGroup thread_;
 };
 
-bool ModelFacts::can(std::string_view task) const {
-  // The body of a cross-encoder or classifier has vectors as well, which nobody trained to mean anything.
-  const bool judges = default_task == "score" || default_task == "classify" || default_task == "token_classify";
-  if (judges && task == "embed") return false;
-  return std::find(tasks.begin(), tasks.end(), task) != tasks.end();
-}
+bool ModelFacts::can(std::string_view task) const { return std::find(tasks.begin(), tasks.end(), task) != tasks.end(); }
 
 const std::string* ModelFacts::prompt_for(std::string_view role) const { return prompt_for_role(info.prompts, role); }
 
