@@ -1,6 +1,9 @@
 # wde/abi.h: a digest of the headers that plug-ins are built against. Run as
-#   cmake -DROOT=… -DHEADERS=a.h,b.h -DOUTPUT=… -P abi.cmake
+#   cmake -DROOT=… -DHEADERS=a.h,b.h -DOUTPUT=… [-DMACRO=NAME] -P abi.cmake
 # Writes only what has changed, so that nothing is compiled again for nothing.
+if(NOT MACRO)
+  set(MACRO WDE_HEADERS_DIGEST)
+endif()
 string(REPLACE "," ";" HEADERS "${HEADERS}")
 set(digests "")
 foreach(header ${HEADERS})
@@ -9,6 +12,6 @@ foreach(header ${HEADERS})
 endforeach()
 string(SHA256 digest "${digests}")
 string(SUBSTRING ${digest} 0 12 digest)
-file(WRITE ${OUTPUT}.new "// Made by the build: which headers these are.\n#pragma once\n\n#define WDE_HEADERS_DIGEST \"${digest}\"\n")
+file(WRITE ${OUTPUT}.new "// Made by the build: which headers these are.\n#pragma once\n\n#define ${MACRO} \"${digest}\"\n")
 file(COPY_FILE ${OUTPUT}.new ${OUTPUT} ONLY_IF_DIFFERENT)
 file(REMOVE ${OUTPUT}.new)

@@ -22,6 +22,21 @@ add_custom_command(
   COMMENT "Digest of the headers for plug-ins"
   VERBATIM)
 add_custom_target(wde_abi DEPENDS ${wde_abi_header})
+
+# wde/server_abi.h: the same of the headers that wde_grpc.so is built against.
+file(GLOB_RECURSE wde_server_headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include/wde/*.h
+     ${PROJECT_SOURCE_DIR}/src/server/*.h)
+set(wde_server_abi_header ${wde_generated}/wde/server_abi.h)
+list(TRANSFORM wde_server_headers PREPEND ${PROJECT_SOURCE_DIR}/ OUTPUT_VARIABLE wde_server_header_files)
+string(REPLACE ";" "," wde_server_header_list "${wde_server_headers}")
+add_custom_command(
+  OUTPUT ${wde_server_abi_header}
+  COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} "-DHEADERS=${wde_server_header_list}" -DOUTPUT=${wde_server_abi_header}
+          -DMACRO=WDE_SERVER_HEADERS_DIGEST -P ${PROJECT_SOURCE_DIR}/cmake/abi.cmake
+  DEPENDS ${wde_server_header_files} ${PROJECT_SOURCE_DIR}/cmake/abi.cmake
+  COMMENT "Digest of the server's headers"
+  VERBATIM)
+add_custom_target(wde_server_abi DEPENDS ${wde_server_abi_header})
 add_library(wde_plugin_entry INTERFACE)  # "wde/plugin.h"
 target_include_directories(wde_plugin_entry INTERFACE ${wde_generated})
 add_dependencies(wde_plugin_entry wde_abi)

@@ -32,6 +32,8 @@ std::string default_model() {
   return there ? path : "sentence-transformers/all-MiniLM-L6-v2";
 }
 
+constexpr int kNoPort = -1;
+
 // For who has just begun: one request of each kind.
 void print_examples(const std::string& address) {
   const char* type = "-H 'content-type: application/json'";
@@ -78,6 +80,7 @@ class ServeCommand final : public Command {
   CLI::Option* add(CLI::App& app, const std::string& group, const std::string& name, Value& value,
                    const std::string& placeholder, const std::string& help);
   std::vector<ServedModel> served_models();
+  void take_grpc();
 
   EngineFlags engine_flags_;
   ServerOptions options_;
@@ -88,6 +91,7 @@ class ServeCommand final : public Command {
   std::string access_log_ = "text", token_input_ = "refuse";
   std::string auto_truncate_ = "true";
   std::string otlp_endpoint_, otlp_service_;
+  int grpc_port_ = kNoPort;
 };
 
 template <class Value>
@@ -120,6 +124,8 @@ void ServeCommand::add_flags(CLI::App& app) {
   number("Server", "port", http.port, "the same; 0 for any free one");
   add(app, "Server", "root-path", rules.root_path, "/PATH",
       "what a proxy puts before the server's paths, for the links of its pages; requests may come with it or without");
+  add(app, "Server", "grpc-port", grpc_port_, "N",
+      "speak TEI's gRPC on this port of the same host too; 0 for any free one [default: none]");
   add(app, "Server", "unix-socket", http.unix_socket, "FILE", "listen on this socket instead");
   add(app, "Server", "tls-cert", http.tls_cert, "FILE", "PEM file of the certificate and its chain: speak HTTPS");
   add(app, "Server", "tls-key", http.tls_key, "FILE", "PEM file of its key");
@@ -181,6 +187,17 @@ std::vector<ServedModel> ServeCommand::served_models() {
   return served;
 }
 
+void ServeCommand::take_grpc() {
+  if (grpc_port_ == kNoPort) return;
+  if (grpc_port_ < 0 || grpc_port_ > 65535) {
+    throw UsageError(fmt::format("--grpc-port {}: expected a port from 0 to 65535.", grpc_port_));
+  }
+  const server::HttpOptions& http = options_.http;
+  options_.grpc = {http.host,           static_cast<uint16_t>(grpc_port_), http.tls_cert,       http.tls_key,
+                   http.max_body_bytes, http.max_buffered_bytes,           http.max_connections};
+  options_.on_grpc = [](const std::string& at) { fmt::print(stderr, "wde serve: gRPC on {}\n", at); };
+}
+
 int ServeCommand::run() {
   options_.models = served_models();
   check_root_path(options_.app.root_path);
@@ -199,6 +216,7 @@ int ServeCommand::run() {
     address = at;
     fmt::print(stderr, "wde serve: listening on {}, loading {} model{}\n", at, count, count == 1 ? "" : "s");
   };
+  take_grpc();
   options_.on_model = [&](const ModelState& state) {
     if (state.phase == ModelState::Phase::kFailed) {
       fmt::print(stderr, "wde serve: {} could not be loaded: {}\n", state.name, state.problem);

@@ -32,7 +32,11 @@ ServerEnd run_server(ServerOptions options) {
   });
   relay.app = &app;
   app.set_counts([&server] { return server->counts(); });
-  const bool all_answered = server->run();
+  std::unique_ptr<SideDoor> grpc;
+  if (options.grpc) grpc = open_grpc(*options.grpc, app);
+  if (grpc && options.on_grpc) options.on_grpc(grpc->address());
+  bool all_answered = server->run();
+  if (grpc) all_answered = grpc->stop(all_answered ? options.http.drain_seconds : 0) && all_answered;
   app.shutdown(!all_answered);
   if (not_loaded) return ServerEnd::kNotLoaded;
   return all_answered ? ServerEnd::kDone : ServerEnd::kUnanswered;

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "server/net/http_server.h"
 #include "server/serving/app.h"
+#include "server/serving/side_door.h"
 
 namespace wde::server {
 
@@ -16,6 +18,8 @@ struct ServerOptions {
   std::vector<ServedModel> models;
   // Told when it listens (with the address), and of every model that is ready or failed.
   std::function<void(const std::string& address)> on_listening;
+  std::optional<SideDoorOptions> grpc;
+  std::function<void(const std::string& address)> on_grpc;
   std::function<void(const ModelState&)> on_model;
 };
 

@@ -43,7 +43,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                               [&](std::string_view, TaskList) { return models[data[1] % 4]; }};
     const Plan plan = route.planner(context);
     // A query and as many documents as there may be; pairs of /score have two sides.
-    if (plan.requests.size() > 2 * rules.max_inputs + 1 || !plan.model || !plan.write) std::abort();
+    if (plan.requests.size() > 2 * rules.max_inputs + 1 || !plan.model || !(plan.write || plan.next)) std::abort();
     for (const wde::Request& request : plan.requests) {
       if (request.dimensions > 16 || bytes_of(request) > size * 8) std::abort();
       (void)characters_of(request);

@@ -87,7 +87,7 @@ std::string envelope(const ApiError& error, int status) {
 }  // namespace
 
 int status_of(Fault fault, ErrorStyle style) {
-  const bool tei = style == ErrorStyle::kTei || style == ErrorStyle::kTeiOpenAi;
+  const bool tei = style == ErrorStyle::kTei || style == ErrorStyle::kTeiOpenAi || style == ErrorStyle::kGrpc;
   switch (fault) {
     case Fault::kSyntax:
     case Fault::kEmpty:
@@ -167,6 +167,9 @@ HttpResponse error_response(const ApiError& error, ErrorStyle style) {
       out.open('{').key("error").text(std::string(prefix) + error.what()).close('}');
       break;
     }
+    case ErrorStyle::kGrpc:
+      response.body = error.what();
+      return response;
     case ErrorStyle::kBare:
       out.open('{').key("error").text(error.what()).close('}');
       break;

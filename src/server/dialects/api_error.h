@@ -47,7 +47,8 @@ enum class ErrorStyle {
   kTei,        // {"error", "error_type"}
   kTeiOpenAi,  // {"message", "code", "type"}: TEI's own on its OpenAI route
   kOllama,     // {"error": "…"} in Ollama's words
-  kBare,       // {"error": "…"}: Weaviate's
+  kBare,       // {"error": "…"}: Weaviate's, KServe's
+  kGrpc,       // the sentence alone, with TEI's status
 };
 
 int status_of(Fault fault, ErrorStyle style);

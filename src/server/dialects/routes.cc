@@ -82,8 +82,8 @@ const std::vector<Route>& all_routes() {
       {"/embeddings_audio", plan_infinity_audio, S::kEnvelope, {D::kPlain, D::kInfinity}, "embed"},
       {"/vectors", plan_weaviate_vectors, S::kBare, {D::kWeaviate}, "embed"},
       {"/rerank", plan_weaviate_rerank, S::kBare, {D::kWeaviate}, "predict"},
-      {"/v2/models/{model}/versions/1/infer", plan_kserve_infer, S::kBare, {D::kPlain}, "predict", true},
-      {"/v2/models/{model}/infer", plan_kserve_infer, S::kBare, {D::kPlain}, "predict", true},
+      {"/v2/models/{model}/versions/1/infer", plan_kserve_infer, S::kBare, {D::kPlain}, "predict", Body::kJsonAndBytes},
+      {"/v2/models/{model}/infer", plan_kserve_infer, S::kBare, {D::kPlain}, "predict", Body::kJsonAndBytes},
   };
   return routes;
 }

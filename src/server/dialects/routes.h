@@ -10,13 +10,19 @@
 
 namespace wde::server {
 
+enum class Body {
+  kJson,
+  kJsonAndBytes,  // bytes may follow the JSON, whose length Inference-Header-Content-Length says
+  kMessage,       // the planner's own matter
+};
+
 struct Route {
   std::string_view path;  // "{model}" in it stands for a model's name, which may have slashes
   Planner planner = nullptr;
   ErrorStyle errors = ErrorStyle::kEnvelope;
   std::vector<Dialect> dialects;  // under whose prefixes, besides without one if kPlain is among them
   std::string_view group;         // "embed" or "predict": TEI's second set of metrics
-  bool tail = false;              // bytes may follow the JSON, whose length Inference-Header-Content-Length says
+  Body body = Body::kJson;
 };
 
 struct RouteMatch {

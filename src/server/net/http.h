@@ -29,6 +29,8 @@ class Cancellation {
   std::function<void()> action_;
 };
 
+struct Route;
+
 struct HttpRequest {
   std::string method;
   std::string path;   // decoded, without the query
@@ -36,6 +38,7 @@ struct HttpRequest {
   Headers headers;    // names in lower case
   std::string body;
   std::string remote;                        // the peer's address
+  const Route* route = nullptr;              // of who knows more than the path says
   Clock::time_point arrival = Clock::now();  // of its first byte
   std::shared_ptr<Cancellation> client = std::make_shared<Cancellation>();
 

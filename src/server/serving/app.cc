@@ -209,6 +209,8 @@ HttpResponse App::refusal(int status, const std::string& reason) {
 
 // Proxies pass a request on with --root-path before its path or without it.
 RouteMatch App::route_of(const HttpRequest& request) const {
+  if (request.route != nullptr)
+    return {request.route, request.route->dialects[0], request.path, request.header("model")};
   std::string_view path = request.path;
   const std::string& root = options_.root_path;
   if (!root.empty() && path.starts_with(root) && (path.size() == root.size() || path[root.size()] == '/')) {
@@ -250,7 +252,8 @@ std::optional<HttpResponse> App::refuse(const HttpRequest& head) {
     return response;
   }
   const std::string_view type = head.header("content-type");
-  const bool tail = match.route != nullptr && match.route->tail && type == "application/octet-stream";
+  const bool tail =
+      match.route != nullptr && match.route->body == Body::kJsonAndBytes && type == "application/octet-stream";
   const bool json = type.empty() || type.find("json") != std::string_view::npos || tail;
   // What browsers send across sites without asking is no request to a server of the network behind them.
   const bool plain = head.header("origin").empty() &&
@@ -319,11 +322,14 @@ void App::guarded(Call& call, const std::function<void()>& work) {
 void App::make_plan(Call& call) {
   HttpRequest& http = *call.http;
   const Clock::time_point deadline = call.deadline = deadline_of(http, options_.request_seconds);
-  const std::string tail = call.match.route->tail ? take_tail(http) : "";
-  const JsonDocument document(http.body);
-  call.style = style_of(call.match, document.root());
+  const Body body = call.match.route->body;
+  const std::string tail = body == Body::kJsonAndBytes ? take_tail(http) : "";
+  std::optional<JsonDocument> document;
+  if (body != Body::kMessage) document.emplace(http.body);
+  const JsonValue root = document ? document->root() : JsonValue();
+  call.style = style_of(call.match, root);
   const PlanContext context{http,
-                            document.root(),
+                            root,
                             call.match.dialect,
                             options_.rules,
                             [this](std::string_view name, TaskList tasks) { return models_.find(name, tasks); },
