@@ -243,6 +243,18 @@ class Kserve(Case):
         label = self.infer("bert-classify", {"inputs": [tensor("text", ["a"])]})["outputs"][1]["data"]
         self.assertEqual(answer.body[size:], packed(label))
 
+    def test_tritonclient_does_not_say_what_its_bodies_are(self):
+        """It sends no Content-Type, with bytes after the JSON or without."""
+        body = json.dumps({"inputs": [tensor("text", TEXTS)]})
+        answer = server.request("POST", "/v2/models/bert-mean/infer", body, BEARER)
+        self.assertClose(self.assertStatus(answer, 200)["outputs"][0]["data"], sum(VECTORS, []))
+        tail = packed(TEXTS)
+        head = json.dumps({"inputs": [{"name": "text", "shape": [3], "datatype": "BYTES",
+                                       "parameters": {"binary_data_size": len(tail)}}]}).encode()
+        headers = {**BEARER, "Inference-Header-Content-Length": str(len(head))}
+        answer = server.request("POST", "/v2/models/bert-mean/infer", head + tail, headers)
+        self.assertClose(self.assertStatus(answer, 200)["outputs"][0]["data"], sum(VECTORS, []))
+
     def test_hostile_bytes(self):
         def head(size, count=1):
             return {"inputs": [{"name": "text", "shape": [count], "datatype": "BYTES", "parameters": {"binary_data_size": size}}]}
