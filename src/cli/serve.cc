@@ -193,8 +193,8 @@ void ServeCommand::take_grpc() {
     throw UsageError(fmt::format("--grpc-port {}: expected a port from 0 to 65535.", grpc_port_));
   }
   const server::HttpOptions& http = options_.http;
-  options_.grpc = {http.host,           static_cast<uint16_t>(grpc_port_), http.tls_cert,       http.tls_key,
-                   http.max_body_bytes, http.max_buffered_bytes,           http.max_connections};
+  options_.grpc = {http.host,           static_cast<uint16_t>(grpc_port_), http.tls_cert,        http.tls_key,
+                   http.max_body_bytes, http.max_buffered_bytes,           http.max_connections, http.idle_seconds};
   options_.on_grpc = [](const std::string& at) { fmt::print(stderr, "wde serve: gRPC on {}\n", at); };
 }
 

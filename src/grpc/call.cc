@@ -130,6 +130,14 @@ class Call final : public grpc::ServerGenericBidiReactor, public std::enable_sha
     end(kDraining);
   }
 
+  void end_if_silent(server::Clock::time_point since) {
+    {
+      std::scoped_lock lock(mutex_);
+      if (ended_ || writing_ || !answers_.empty() || waiting_since_ > since) return;
+    }
+    end({grpc::StatusCode::DEADLINE_EXCEEDED, "no message came in time"});
+  }
+
   void OnReadDone(bool ok) override {
     if (!ok) return read_all();
     std::string message = text_of(in_);
@@ -156,6 +164,7 @@ class Call final : public grpc::ServerGenericBidiReactor, public std::enable_sha
     {
       std::scoped_lock lock(mutex_);
       writing_ = false;
+      waiting_since_ = server::Clock::now();
       read = std::exchange(paused_, false);
     }
     if (read) read_more();
@@ -176,7 +185,9 @@ class Call final : public grpc::ServerGenericBidiReactor, public std::enable_sha
 
   void read_more() {
     std::scoped_lock lock(mutex_);
-    if (!ended_) StartRead(&in_);
+    if (ended_) return;
+    waiting_since_ = server::Clock::now();
+    StartRead(&in_);
   }
 
   // The client has sent its last message.
@@ -320,13 +331,39 @@ class Call final : public grpc::ServerGenericBidiReactor, public std::enable_sha
 
   std::mutex mutex_;
   grpc::ByteBuffer out_;
-  std::list<Answer> answers_;  // whose places stay while others come and go
+  std::list<Answer> answers_;                                       // whose places stay while others come and go
+  server::Clock::time_point waiting_since_ = server::Clock::now();  // for the client, unless there is work
   bool read_all_ = false, paused_ = false, writing_ = false, draining_ = false;
   bool ended_ = false;  // or will be, with the last answer
 };
 
 const grpc::Status Call::kDraining{grpc::StatusCode::UNAVAILABLE, "the server is shutting down"};
 const grpc::Status Call::kGone{grpc::StatusCode::CANCELLED, "the client has gone"};
+
+Calls::Calls(server::App& app, size_t max_calls, size_t max_bytes, double idle_seconds)
+    : app_(app),
+      max_calls_(max_calls),
+      max_bytes_(max_bytes),
+      idle_(idle_seconds),
+      sweeper_([this](const std::stop_token& stop) { sweep(stop); }) {}
+
+std::vector<std::shared_ptr<Call>> Calls::running() const {
+  std::scoped_lock lock(mutex_);
+  return {running_.begin(), running_.end()};
+}
+
+void Calls::sweep(const std::stop_token& stop) {
+  const auto pause = std::max<std::chrono::duration<double>>(idle_ / 10, std::chrono::milliseconds(50));
+  for (;;) {
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait_for(lock, stop, pause, [] { return false; });
+    }
+    if (stop.stop_requested()) return;
+    const auto since = server::Clock::now() - std::chrono::duration_cast<server::Clock::duration>(idle_);
+    for (const auto& call : running()) call->end_if_silent(since);
+  }
+}
 
 grpc::ServerGenericBidiReactor* Calls::start(grpc::GenericCallbackServerContext& context) {
   const auto call = std::make_shared<Call>(*this, context);
@@ -343,13 +380,11 @@ grpc::ServerGenericBidiReactor* Calls::start(grpc::GenericCallbackServerContext&
 }
 
 void Calls::drain() {
-  std::vector<std::shared_ptr<Call>> running;
   {
     std::scoped_lock lock(mutex_);
     draining_ = true;
-    running.assign(running_.begin(), running_.end());
   }
-  for (const auto& call : running) call->drain();
+  for (const auto& call : running()) call->drain();
 }
 
 bool Calls::wait(std::chrono::duration<double> time) {

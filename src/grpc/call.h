@@ -9,6 +9,9 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <stop_token>
+#include <thread>
+#include <vector>
 
 #include "server/serving/app.h"
 
@@ -18,8 +21,7 @@ class Call;
 
 class Calls {
  public:
-  Calls(server::App& app, size_t max_calls, size_t max_bytes)
-      : app_(app), max_calls_(max_calls), max_bytes_(max_bytes) {}
+  Calls(server::App& app, size_t max_calls, size_t max_bytes, double idle_seconds);
 
   // The call ends itself.
   grpc::ServerGenericBidiReactor* start(grpc::GenericCallbackServerContext& context);
@@ -33,12 +35,17 @@ class Calls {
   void ended(const std::shared_ptr<Call>& call);
 
  private:
+  void sweep(const std::stop_token& stop);
+  std::vector<std::shared_ptr<Call>> running() const;
+
   server::App& app_;
   const size_t max_calls_, max_bytes_;
+  const std::chrono::duration<double> idle_;
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable_any changed_;
   std::set<std::shared_ptr<Call>> running_;
   bool draining_ = false;
+  std::jthread sweeper_;  // ends calls whose client is silent
 };
 
 }  // namespace wde::grpc_door

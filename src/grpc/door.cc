@@ -54,7 +54,7 @@ class Service final : public grpc::CallbackGenericService {
 class Door final : public server::SideDoor {
  public:
   Door(const server::SideDoorOptions& options, server::App& app)
-      : calls_(app, options.max_calls, options.max_message_bytes), service_(calls_) {
+      : calls_(app, options.max_calls, options.max_message_bytes, options.idle_seconds), service_(calls_) {
     const std::string host = options.host.find(':') == std::string::npos ? options.host : "[" + options.host + "]";
     grpc::ServerBuilder builder;
     builder.AddListeningPort(fmt::format("{}:{}", host, options.port), credentials_of(options), &port_);

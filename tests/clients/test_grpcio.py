@@ -193,6 +193,22 @@ def test_many_at_once():
         all_close(result, expected)
 
 
+def test_silent_clients():
+    started, other = server("bert-mean", flags=["--idle-timeout", "1"])
+    with started:
+        hold = threading.Event()
+
+        def questions():
+            yield pb.EmbedRequest(inputs="a")
+            hold.wait(30)
+
+        stream = rpc.EmbedStub(other).EmbedStream(questions())
+        next(stream)
+        fails(grpc.StatusCode.DEADLINE_EXCEEDED, "no message", lambda: next(stream))
+        hold.set()
+        rpc.EmbedStub(other).Embed(pb.EmbedRequest(inputs="a"))
+
+
 def test_keys_health_metrics_and_the_end():
     started, other = server("bert-mean", flags=["--api-key", "secret"])
     with started:

@@ -95,6 +95,39 @@ class Images(Case):
         self.assertIn("audio", found["error"]["message"])
 
 
+class Messages(Case):
+    """vLLM's `messages`: contents one after the other for CLIP, which has no chat template; refused where one would be needed."""
+
+    def test_images_and_texts(self):
+        image = "data:image/png;base64," + base64.b64encode((DATA.parent / "images" / "rgb.png").read_bytes()).decode()
+        for content, given in [("a cat", "a cat"), ([{"type": "text", "text": "a cat"}], "a cat"),
+                               ([{"type": "image_url", "image_url": {"url": image}}], image)]:
+            expected = self.assertStatus(server.post("/v1/embeddings", {"model": "clip", "input": given}), 200)["data"]
+            for path in ["/v1/embeddings", "/vllm/v1/embeddings"]:
+                body = {"model": "clip", "messages": [{"role": "user", "content": content}]}
+                found = self.assertStatus(server.post(path, body), 200)["data"]
+                self.assertEqual((len(found), found[0]["embedding"]), (1, expected[0]["embedding"]))
+        two = [{"role": "user", "content": "a "}, {"role": "user", "content": "cat"}]
+        found = self.assertStatus(server.post("/v1/embeddings", {"model": "clip", "messages": two}), 200)["data"]
+        expected = self.assertStatus(server.post("/v1/embeddings", {"model": "clip", "input": "a cat"}), 200)["data"]
+        self.assertEqual(found[0]["embedding"], expected[0]["embedding"])
+
+    def test_refusals(self):
+        messages = [{"role": "user", "content": "a"}]
+        for body, word in [
+            ({"model": "bert-mean", "messages": messages}, "chat template"),
+            ({"model": "clip", "messages": messages, "input": "a"}, "input"),
+            ({"model": "clip", "messages": messages, "chat_template": "{{ messages }}"}, "chat_template"),
+            ({"model": "clip", "messages": messages, "add_generation_prompt": True}, "add_generation_prompt"),
+            ({"model": "clip", "messages": []}, "messages"),
+            ({"model": "clip", "messages": [{"role": "user", "content": [{"type": "audio_url"}]}]}, "audio_url"),
+            ({"model": "clip", "messages": [{"role": "user"}]}, "content"),
+        ]:
+            for path in ["/v1/embeddings", "/pooling"]:
+                found = self.assertStatus(server.post(path, body), 400)
+                self.assertIn(word, found["error"]["message"])
+
+
 class Pieces(Case):
     """A document's score is that of its best piece."""
 

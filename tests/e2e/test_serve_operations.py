@@ -57,7 +57,7 @@ class Operations(Case):
             self.assertEqual(three.post("/v1/rerank", {"query": "a", "documents": ["b"]}).json["model"], names[2])
             self.assertEqual(three.post("/v1/embeddings", {"input": "a"}).json["model"], names[1])
             self.assertEqual(three.post("/classify", {"input": "a"}).json["model"], names[0])
-            self.assertEqual(three.post("/", {"inputs": "a"}).json, three.post("/predict", {"inputs": "a"}).json)
+            self.assertEqual(three.post("/", {"inputs": "a"}).json, [three.post("/predict", {"inputs": "a"}).json])
             self.assertEqual(list(three.get("/info").json["model_type"]), ["classifier"])
             # It is the right one also while it is not loaded.
             self.assertStatus(three.post("/models/unload", {"model": names[2]}), 200)

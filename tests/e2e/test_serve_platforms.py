@@ -59,6 +59,24 @@ class Azure(Case):
             self.assertStatus(server.post(path, {"input": "a"}, KEY), 404)
 
 
+class Hub(Case):
+    """Hugging Face's InferenceClient, whose text_classification() looks for a text's labels within a list of texts."""
+
+    def test_labels_of_a_text(self):
+        body = {"model": "bert-classify", "inputs": TEXTS[0]}
+        labels = self.assertStatus(server.post("/predict", body, BEARER), 200)
+        self.assertGreater(len(labels), 1)
+        for more in [{}, {"parameters": {}}]:
+            self.assertEqual(self.assertStatus(server.post("/", {**body, **more}, BEARER), 200), [labels])
+        for path in ["/tei/", "/invocations"]:  # TEI's shape
+            self.assertEqual(self.assertStatus(server.post(path, body, BEARER), 200), labels)
+        batch = {"model": "bert-classify", "inputs": [[TEXTS[0]], [TEXTS[1]]]}
+        found = self.assertStatus(server.post("/", batch, BEARER), 200)
+        self.assertEqual((len(found), found[0]), (2, labels))
+        found = self.assertStatus(server.post("/", {"model": "bert-mean", "inputs": TEXTS}, BEARER), 200)
+        self.assertEqual(found, self.assertStatus(server.post("/embed", {"model": "bert-mean", "inputs": TEXTS}, BEARER), 200))
+
+
 class Weaviate(Case):
     """The bodies that modules/text2vec-transformers and modules/reranker-transformers of Weaviate send, byte for byte but for the
     texts: http.NewRequest sets no Content-Type, and a vector's request has the answer's members, empty. Its modules send no key."""

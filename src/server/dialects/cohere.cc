@@ -6,6 +6,7 @@
 
 #include "server/dialects/data_url.h"
 #include "server/dialects/routes.h"
+#include "server/dialects/shared/content.h"
 
 namespace wde::server {
 namespace {
@@ -19,32 +20,6 @@ Request text_request(std::string text) {
   Request request;
   request.input = std::move(text);
   return request;
-}
-
-// [{"type": "text", "text": "…"}, …] is one text of several parts; an image_url stands alone.
-Request read_content(JsonValue content, const std::string& where, bool images) {
-  std::string text;
-  std::optional<Request> image;
-  size_t parts = 0;
-  if (content.is(Type::kString)) text = content.string();
-  content.each([&](JsonValue part) {
-    const Fields fields(part, where + ".");
-    const std::string type = fields.text("type").value_or("text");
-    ++parts;
-    if (images && type == "image_url") {
-      image.emplace().input =
-          image_of(read_text(Fields(fields.need("image_url"), where + ".image_url."), "url"), where);
-    } else if (type == "text") {
-      if (!text.empty()) text += '\n';
-      text += read_text(fields, "text");
-    } else {
-      const char* reads = images ? "this model reads texts and images (image_url)" : "this model reads texts";
-      throw ApiError(Fault::kInvalid, fmt::format("`{}` has a part of type {}; {}", where, type, reads), "inputs");
-    }
-  });
-  if (!image) return text_request(std::move(text));
-  if (parts > 1) throw ApiError(Fault::kInvalid, fmt::format("`{}` has an image and more", where), "inputs");
-  return *std::move(image);
 }
 
 // {"texts": ["…", …]}, {"images": ["data:…", …]} or {"inputs": [{"content": […]}, …]}
@@ -63,7 +38,7 @@ std::vector<Request> read_requests(const Fields& fields, const ModelFacts& model
     inputs.each([&](JsonValue item) {
       const std::string where = fmt::format("inputs[{}]", requests.size());
       requests.push_back(
-          read_content(Fields(item, where + ".").need("content"), where + ".content", model.info.images));
+          read_content(Fields(item, where + ".").need("content"), where + ".content", "inputs", model.info.images));
     });
   } else {
     for (std::string& text : read_documents(fields, "texts", rules)) requests.push_back(text_request(std::move(text)));

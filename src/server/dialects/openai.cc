@@ -3,6 +3,7 @@
 
 #include "server/dialects/data_url.h"
 #include "server/dialects/routes.h"
+#include "server/dialects/shared/content.h"
 #include "server/dialects/shared/encoding.h"
 
 namespace wde::server {
@@ -40,7 +41,9 @@ Plan plan_embeddings(const PlanContext& context, bool images) {
   need_task(*plan.model, task::kEmbed);
   plan.task = task::kEmbed;
   const bool native = context.rules.native_token_input || context.dialect == Dialect::kTei;
-  Inputs inputs = read_inputs(fields, "input", native ? IdRule::kNative : IdRule::kRefuse, context.rules);
+  Inputs inputs = fields.has("messages")
+                      ? read_messages(fields, *plan.model)
+                      : read_inputs(fields, "input", native ? IdRule::kNative : IdRule::kRefuse, context.rules);
   read_modality(fields, images, inputs.requests);
   take_images(*plan.model, "input", inputs.requests);
   if (fields.flag("add_special_tokens") == false) {

@@ -59,6 +59,7 @@ Plan plan_ollama_embed(const PlanContext& context);
 Plan plan_ollama_embeddings(const PlanContext& context);
 Plan plan_infinity_images(const PlanContext& context);
 Plan plan_infinity_audio(const PlanContext& context);
+Plan plan_hub_default(const PlanContext& context);
 Plan plan_weaviate_vectors(const PlanContext& context);
 Plan plan_weaviate_rerank(const PlanContext& context);
 Plan plan_kserve_infer(const PlanContext& context);

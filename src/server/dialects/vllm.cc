@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "server/dialects/routes.h"
+#include "server/dialects/shared/content.h"
 #include "server/dialects/shared/encoding.h"
 
 namespace wde::server {
@@ -87,8 +88,10 @@ Plan plan_pooling(const PlanContext& context) {
   plan.model = choose_model(context, fields);
   plan.task = task_of(fields, *plan.model);
   need_task(*plan.model, plan.task);
-  if (!fields.has("input")) invalid(fields, "input", "is missing");
-  Inputs inputs = read_inputs(fields, "input", IdRule::kNative, context.rules);
+  const bool chat = fields.has("messages");
+  if (!chat && !fields.has("input")) invalid(fields, "input", "is missing");
+  Inputs inputs =
+      chat ? read_messages(fields, *plan.model) : read_inputs(fields, "input", IdRule::kNative, context.rules);
   PromptChoice prompt;
   prompt.text = fields.text("prompt");
   const Cut cut = read_cut(fields, context.rules, plan.task == task::kEmbed);

@@ -18,6 +18,7 @@ struct SideDoorOptions {
   size_t max_message_bytes = 0;
   size_t max_buffered_bytes = 0;  // of all messages that are being received
   size_t max_calls = 0;           // at a time
+  double idle_seconds = 0;        // that a call may wait for its client's next message
 };
 
 class SideDoor {
