@@ -143,7 +143,8 @@ class Pieces(Case):
         return " ".join(random_.choice(known) for _ in range(words))
 
     def tokens(self, text, model="bert-cross-encoder"):
-        return len(self.assertStatus(server.post("/tokenize", {"model": model, "inputs": text}), 200)[0]) - 2
+        found = self.assertStatus(server.post("/tokenize", {"model": model, "inputs": text}), 200)[0]
+        return sum(not token["special"] for token in found)
 
     def test_short_documents_are_what_they_were(self):
         documents = ["the cat sat", "a dog"]
@@ -185,6 +186,25 @@ class Pieces(Case):
         self.assertEqual(self.scores([text], max_tokens_per_doc=total, max_chunks_per_doc=2), [max(each[:2])])
         # Without either, its beginning alone.
         self.assertEqual(self.scores([text]), self.scores([text + " and more"]))
+
+    def test_late_interaction_reads_as_much_as_fits_beside_its_marker(self):
+        model = "colbert-pylate-bert"
+        info = {m["id"]: m for m in self.assertStatus(server.get("/v1/models"), 200)["data"]}
+        text = self.long_text(700)
+        sizes = {word: self.tokens(word, model) for word in set(text.split())}
+        # A document without its words: marker and special tokens, which stay whatever the query is.
+        body = {"model": model, "input": "the", "task": "multi_vector", "input_type": "document"}
+        around = self.assertStatus(server.post("/pooling", body), 200)["usage"]["total_tokens"] - sizes["the"]
+        pieces = self.expected_pieces(text, info[model]["max_model_len"] - around, sizes)
+        self.assertGreater(len(pieces), 2)
+        each = self.scores(pieces, model)
+        self.assertEqual(self.scores([text], model, max_chunks_per_doc=100), [max(each)])
+        self.assertEqual(self.scores([text], model, max_chunks_per_doc=2), [max(each[:2])])
+
+    def test_vertex_has_no_pieces(self):
+        body = {"instances": [{"model": "bert-cross-encoder", "query": "a", "texts": ["b"], "max_chunks_per_doc": 2}]}
+        found = self.assertStatus(server.post("/vertex", body), 422)
+        self.assertIn("max_chunks_per_doc", found["error"])
 
     def test_embedders_and_late_interaction(self):
         for model in ["bert-mean", "colbert-pylate-bert"]:

@@ -83,7 +83,6 @@ TABLE = [
     ("bert-mean", "/decode", {"ids": [10**8]}, 422, VALIDATION),
     ("bert-mean", "/decode", {"ids": []}, 400, EMPTY),
     ("bert-mean", "/", {"inputs": "a"}, 200, VECTORS),
-    ("bert-classify", "/", {"inputs": "a"}, 200, PREDICTION),
     ("bert-cross-encoder", "/", {"query": "q", "texts": ["a"]}, 200, RANKED),
     ("bert-mean", "/", {"inputs": {"source_sentence": "a", "sentences": ["b"]}}, 200, [NUMBER]),
     ("bert-mean", "/invocations", {"inputs": "a"}, 200, VECTORS),
@@ -101,6 +100,7 @@ TEI_ALONE = [
     ("bert-mean", "/tei/health", None, 200, b""),
     ("bert-mean", "/tei/ping", None, 200, b""),
     ("bert-mean", "/tei", None, 200, b""),
+    ("bert-classify", "/tei", {"inputs": "a"}, 200, PREDICTION),  # without the prefix in the shape of the Hub's clients
     ("bert-mean", "/tei/nothing", {}, 404, VALIDATION),
 ]
 

@@ -230,6 +230,7 @@ Plan plan_tei_vertex(const PlanContext& context) {
     if (plan.model != whole.model || plan.task != whole.task || plan.average != whole.average) {
       invalid(fields, "instances", "must all go to one model for one task, with one `long_input`");
     }
+    if (plan.next) invalid(fields, "instances", "cannot rank documents by pieces (max_chunks_per_doc)");
     const size_t begin = whole.requests.size();
     for (Request& request : plan.requests) whole.requests.push_back(std::move(request));
     check_count(whole.requests.size(), "instances", context.rules);  // at once: what follows could be large

@@ -134,7 +134,13 @@ Plan plan_in_pieces(RankedTexts given, PieceRule rule, std::function<void(PieceS
   Plan plan;
   plan.model = texts->model;
   plan.batch = true;
-  plan_scores(plan, texts->instruction, {texts->query}, {kProbe}, texts->cut);
+  if (texts->model->can(task::kMultiVector)) {  // late interaction reads a document without the query
+    plan.task = task::kMultiVector;
+    plan.requests.emplace_back().input = kProbe;
+    apply(texts->cut, {}, plan.requests);
+  } else {
+    plan_scores(plan, texts->instruction, {texts->query}, {kProbe}, texts->cut);
+  }
   for (const std::string& document : texts->documents) {
     plan.later_tokens += estimated_tokens({document, {}}, 0) + estimated_tokens({texts->query, {}}, 0);
   }
