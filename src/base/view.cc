@@ -14,7 +14,7 @@ constexpr size_t kPage = 4096;
 
 // Straight from the kernel: zero-filled without touching the pages, given back at once, and aligned for huge pages,
 // which spare the GEMM most of its TLB misses on weights.
-AlignedBuffer::AlignedBuffer(size_t bytes) : bytes_(bytes) {
+AlignedBuffer::AlignedBuffer(size_t bytes, Pages pages) : bytes_(bytes) {
   if (bytes == 0) return;
   const size_t alignment = bytes >= kHugePage ? kHugePage : kPage;
   if (bytes > SIZE_MAX - 2 * kHugePage) throw std::bad_alloc();
@@ -26,7 +26,8 @@ AlignedBuffer::AlignedBuffer(size_t bytes) : bytes_(bytes) {
   if (begin != raw) munmap(raw, static_cast<size_t>(begin - raw));
   char* end = raw + length + alignment;
   if (begin + length != end) munmap(begin + length, static_cast<size_t>(end - begin) - length);
-  if (alignment == kHugePage) madvise(begin, length, MADV_HUGEPAGE);  // advice: failure changes nothing
+  // Advice: failure changes nothing.
+  if (alignment == kHugePage) madvise(begin, length, pages == Pages::kHuge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
   data_ = begin;
   mapped_ = length;
 }

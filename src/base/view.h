@@ -31,8 +31,10 @@ constexpr size_t padded_stride(size_t cols) {
 // Zero-filled, aligned to 64 bytes (to 2 MiB and advised as huge pages from 2 MiB on). Throws std::bad_alloc.
 class AlignedBuffer {
  public:
+  // kSmall: for what is used here and there, where a huge page would be memory for little.
+  enum class Pages { kHuge, kSmall };
   AlignedBuffer() = default;
-  explicit AlignedBuffer(size_t bytes);
+  explicit AlignedBuffer(size_t bytes, Pages pages = Pages::kHuge);
   AlignedBuffer(AlignedBuffer&& other) noexcept { swap(other); }
   AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
     swap(other);

@@ -165,24 +165,26 @@ std::string describe(const Portion& portion, const Modules& m, const Model& mode
   return what;
 }
 
-// One file a model and format; in its key is everything else that the packed bytes depend on.
+// One file a model and format.
 std::shared_ptr<PackCache> open_pack_cache(const EngineArgs& args, const ModelFiles& files, const Weights& weights,
                                            const std::string& identity) {
-  constexpr int kLayout = 2;  // raised with every change of how weights are packed
+  constexpr int kLayout = 3;  // raised with every change of how weights are packed
   if (args.get("pack-cache").empty()) return nullptr;
   const std::string format(weight_format_name(weights.policy().format()));
-  std::string key = fmt::format("{} layout {}\n{} {} float32: {}\n{}\n{}", version(), kLayout, format,
-                                kernels::int8_kernel(), args.get("float32-layers"), identity, file_stamp(files.config));
-  for (const std::string& file : weights.files()) key += "\n" + file_stamp(file);
+  std::string settings = fmt::format("{} layout {}\n{} {} float32: {}\n{}", version(), kLayout, format,
+                                     kernels::int8_kernel(), args.get("float32-layers"), identity);
+  std::vector<std::string> sources = weights.files();
+  if (file_exists(files.config)) sources.push_back(files.config);
   for (const std::string& adapter : files.adapters) {
     for (const char* name : {"adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"}) {
-      key += "\n" + file_stamp(join_path(adapter, name));
+      if (const std::string file = join_path(adapter, name); file_exists(file)) sources.push_back(file);
     }
   }
   std::string name = std::filesystem::path(files.directory).lexically_normal().filename().string();
   const size_t hash = std::hash<std::string>{}(identity);
   return std::make_shared<PackCache>(
-      join_path(args.get("pack-cache"), fmt::format("{}-{}-{:016x}.safetensors", name, format, hash)), std::move(key));
+      join_path(args.get("pack-cache"), fmt::format("{}-{}-{:016x}.safetensors", name, format, hash)),
+      std::move(settings), sources);
 }
 
 struct LoadedWeights {
@@ -205,6 +207,7 @@ LoadedWeights load_weights(const EngineArgs& args, const ModelFiles& files, cons
   const auto cache = open_pack_cache(args, files, *loaded.weights, loaded.identity);
   loaded.weights->set_pack_cache(cache);
   loaded.model = spec.create(config, *loaded.weights);
+  loaded.weights->require_unchanged();
   if (cache) {
     out.problem = cache->save();
     out.pack_cache = fmt::format("{}, {} MB mapped", cache->file(), cache->mapped_bytes() / 1'000'000);
@@ -228,6 +231,7 @@ void load_model(Modules& m, const EngineArgs& args, const ModelFiles& files, con
   {
     std::scoped_lock lock(m.loaded->mutex);
     load_head(m, config, spec);
+    m.loaded->weights->require_unchanged();
     m.info.unused_tensors = m.loaded->weights->unused();
   }
   if (!m.info.unused_tensors.empty()) {
@@ -328,6 +332,7 @@ void load_execution(Modules& m, const EngineArgs& args, Completion done) {
   config.workers = static_cast<size_t>(args.get_integer("workers").value_or(static_cast<int64_t>(cpu_info().granted)));
   config.layers = m.model->layers();
   runner.max_team = config.workers;
+  if (PackCache* const cache = m.loaded->weights->pack_cache()) runner.check = [cache] { cache->require_intact(); };
   m.max_batch_tokens = static_cast<size_t>(*args.get_integer("max-batch-tokens"));
   runner.max_tokens =
       std::max(std::min(m.max_batch_tokens, m.builder->most_useful_tokens() * config.workers), runner.max_seqlen);

@@ -1,6 +1,7 @@
 // Runner seam: one forward pass with the memory that it needs.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "base/registry.h"
@@ -17,6 +18,8 @@ struct RunnerConfig {
   size_t max_tokens = 0;  // largest batch
   size_t max_seqlen = 0;
   size_t max_team = 1;  // threads that may compute one batch together
+  // Throws after a pass during which a file that the model reads while it runs was changed; empty: there is none.
+  std::function<void()> check;
 };
 
 class Runner {

@@ -3,11 +3,14 @@
 #include <bit>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "loader/weights.h"
 
 namespace wde {
 namespace {
+
+constexpr size_t kPieceElements = size_t{1} << 15;  // that are read at once to be converted: of the L2 cache's size
 
 // All bits set if left >= right; both below 2^31. GCC keeps a conditional expression as a branch and then does not
 // vectorise.
@@ -46,10 +49,9 @@ void convert_halves(const std::byte* source, size_t count, float* out) {
 
 }  // namespace
 
-void to_float32(const TensorView& tensor, size_t begin, size_t count, float* out) noexcept {
+void to_float32(Dtype dtype, const std::byte* source, size_t count, float* out) noexcept {
   if (count == 0) return;
-  const std::byte* source = tensor.data + begin * dtype_size(tensor.dtype);
-  switch (tensor.dtype) {
+  switch (dtype) {
     case Dtype::kF32:
       std::memcpy(out, source, 4 * count);
       return;
@@ -61,6 +63,21 @@ void to_float32(const TensorView& tensor, size_t begin, size_t count, float* out
       return;
     default:
       std::fill_n(out, count, std::numeric_limits<float>::quiet_NaN());
+  }
+}
+
+void to_float32(const TensorView& tensor, size_t begin, size_t count, float* out) {
+  const size_t size = dtype_size(tensor.dtype);
+  if (tensor.data != nullptr || size == 0) {
+    return to_float32(tensor.dtype, tensor.data + begin * size, count, out);
+  }
+  if (tensor.dtype == Dtype::kF32)
+    return read_bytes(tensor, begin * size, count * size, reinterpret_cast<std::byte*>(out));
+  std::vector<std::byte> piece(std::min(count, kPieceElements) * size);
+  for (size_t done = 0; done < count; done += kPieceElements) {
+    const size_t now = std::min(count - done, kPieceElements);
+    read_bytes(tensor, (begin + done) * size, now * size, piece.data());
+    to_float32(tensor.dtype, piece.data(), now, out + done);
   }
 }
 

@@ -1,12 +1,8 @@
 #include "loader/safetensors.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <system_error>
+#include <cstring>
 
 #include <fmt/format.h>
 
@@ -18,6 +14,7 @@ namespace {
 
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
 constexpr size_t kPrefixBytes = 8;                 // the header's length, little-endian
+constexpr size_t kMostOfPointer = 1024;            // more than git-lfs writes in the place of a file
 
 struct DtypeEntry {
   Dtype dtype;
@@ -37,15 +34,6 @@ uint64_t read_little_endian(const unsigned char* data) {
   return value;
 }
 
-// Unmaps on the way out unless kept: the constructor may throw behind the mapping.
-struct Mapping {
-  void* data = nullptr;
-  size_t bytes = 0;
-  ~Mapping() {
-    if (data != nullptr) ::munmap(data, bytes);
-  }
-};
-
 }  // namespace
 
 size_t dtype_size(Dtype dtype) {
@@ -62,28 +50,26 @@ std::string_view dtype_name(Dtype dtype) {
   return "other";
 }
 
-SafetensorsFile::SafetensorsFile(const std::string& file) : file_(file) {
-  const FileHandle handle(file);
-  const size_t bytes = handle.bytes();
-  if (bytes == 0) throw LoadError(fmt::format("{}: expected a safetensors file, found an empty file", file));
-
-  Mapping mapping;
-  void* address = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, handle.descriptor(), 0);
-  if (address == MAP_FAILED) {
-    throw LoadError(
-        fmt::format("{}: mapping its {} bytes failed: {}", file, bytes, std::generic_category().message(errno)));
+void read_bytes(const TensorView& tensor, size_t begin, size_t bytes, std::byte* out) {
+  if (bytes == 0) return;
+  if (tensor.data != nullptr) {
+    std::memcpy(out, tensor.data + begin, bytes);
+  } else {
+    tensor.file->read(tensor.offset + begin, bytes, out);
   }
-  mapping.data = address;
-  mapping.bytes = bytes;
+}
 
-  const auto* begin = static_cast<const char*>(address);
-  refuse_lfs_pointer(std::string_view(begin, bytes), file);
+SafetensorsFile::SafetensorsFile(const std::string& file) : file_(file) {
+  const size_t bytes = file_.bytes();
+  if (bytes == 0) throw LoadError(fmt::format("{}: expected a safetensors file, found an empty file", file));
+  const std::string begin = file_.read(0, std::min(bytes, kMostOfPointer));
+  refuse_lfs_pointer(begin, file);
   if (bytes < kPrefixBytes) {
     throw LoadError(fmt::format(
         "{}: expected a safetensors file, which begins with 8 bytes that give the header's length, found {} bytes",
         file, bytes));
   }
-  const uint64_t header_bytes = read_little_endian(reinterpret_cast<const unsigned char*>(begin));
+  const uint64_t header_bytes = read_little_endian(reinterpret_cast<const unsigned char*>(begin.data()));
   if (header_bytes > kMaxHeaderBytes) {
     throw LoadError(fmt::format(
         "{}: expected a safetensors header of at most {} bytes, found a header length of {}; not a safetensors file?",
@@ -94,24 +80,12 @@ SafetensorsFile::SafetensorsFile(const std::string& file) : file_(file) {
         fmt::format("{}: expected a header of {} bytes, found {} bytes behind its length; the file is cut off", file,
                     header_bytes, bytes - kPrefixBytes));
   }
-  const char* data = begin + kPrefixBytes + header_bytes;
-  tensors_ =
-      parse_safetensors_header(std::string_view(begin + kPrefixBytes, header_bytes),
-                               reinterpret_cast<const std::byte*>(data), bytes - kPrefixBytes - header_bytes, file);
-  map_ = mapping.data;
-  bytes_ = bytes;
-  mapping.data = nullptr;
-}
-
-SafetensorsFile::~SafetensorsFile() { ::munmap(map_, bytes_); }
-
-void SafetensorsFile::release_pages(const TensorView& tensor) noexcept {
-  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = reinterpret_cast<uintptr_t>(tensor.data);
-  const uintptr_t first = (begin + page - 1) / page * page;  // pages shared with a neighbour stay
-  const uintptr_t last = (begin + tensor.bytes) / page * page;
-  // Only a hint: if it fails, the pages stay until the kernel wants them.
-  if (first < last) (void)::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+  const size_t data = kPrefixBytes + header_bytes;
+  tensors_ = parse_safetensors_header(file_.read(kPrefixBytes, header_bytes), bytes - data, file);
+  for (auto& [name, tensor] : tensors_) {
+    tensor.file = &file_;
+    tensor.offset += data;
+  }
 }
 
 }  // namespace wde

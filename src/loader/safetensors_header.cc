@@ -214,8 +214,8 @@ void check_size(const HeaderReader::Entry& entry, const std::string& file) {
 
 }  // namespace
 
-std::map<std::string, TensorView, std::less<>> parse_safetensors_header(std::string_view header, const std::byte* data,
-                                                                        size_t data_bytes, const std::string& file) {
+std::map<std::string, TensorView, std::less<>> parse_safetensors_header(std::string_view header, size_t data_bytes,
+                                                                        const std::string& file) {
   if (!header.starts_with('{')) {
     throw LoadError(fmt::format("{}: header: expected JSON that starts with '{{', found {}", file,
                                 header.empty() ? "nothing" : quote(header.substr(0, 8))));
@@ -248,7 +248,7 @@ std::map<std::string, TensorView, std::less<>> parse_safetensors_header(std::str
   }
   std::map<std::string, TensorView, std::less<>> tensors;
   for (HeaderReader::Entry& entry : entries) {
-    entry.view.data = data + entry.begin;
+    entry.view.offset = entry.begin;
     entry.view.bytes = entry.end - entry.begin;
     std::string name = entry.view.name;
     tensors.emplace(std::move(name), std::move(entry.view));

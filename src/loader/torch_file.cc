@@ -1,19 +1,16 @@
 #include "loader/torch_file.h"
 
-#include <sys/mman.h>
-
 #include <array>
-#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "loader/json_file.h"
+#include "loader/mapped_file.h"
 #include "loader/pickle.h"
 #include "loader/zip_directory.h"
 #include "wde/result.h"
@@ -281,25 +278,10 @@ void require_zip(std::string_view bytes, const std::string& file) {
 
 }  // namespace
 
-TorchFile::Mapping::~Mapping() {
-  if (data != nullptr) ::munmap(data, bytes);
-}
-
-void TorchFile::Mapping::map(size_t size, int descriptor, const std::string& file) {
-  void* address = descriptor < 0 ? ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)
-                                 : ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-  if (address == MAP_FAILED) {
-    throw LoadError(fmt::format("{}: mapping {} bytes failed: {}", file, size, std::generic_category().message(errno)));
-  }
-  data = static_cast<std::byte*>(address);
-  bytes = size;
-}
-
 TorchFile::TorchFile(const std::string& file) : file_(file) {
-  const FileHandle handle(file);
-  if (handle.bytes() == 0) throw LoadError(fmt::format("{}: expected a file of torch.save, found an empty file", file));
-  map_.map(handle.bytes(), handle.descriptor(), file);
-  const std::string_view bytes(reinterpret_cast<const char*>(map_.data), map_.bytes);
+  if (file_.bytes() == 0) throw LoadError(fmt::format("{}: expected a file of torch.save, found an empty file", file));
+  const MappedFile mapped(file_);  // for as long as its directory is read
+  const std::string_view bytes = mapped.bytes();
   require_zip(bytes, file);
   const Contents contents = read_zip_directory(bytes, file);
   std::map<std::string, StoredTensor, std::less<>> stored = StateReader(contents, file).read();
@@ -308,23 +290,29 @@ TorchFile::TorchFile(const std::string& file) : file_(file) {
   for (const auto& [name, tensor] : stored) {
     if (tensor.contiguous) continue;
     copied += tensor.view.bytes;
-    if (copied > kMaxCopies * map_.bytes) {
+    if (copied > kMaxCopies * bytes.size()) {
       throw LoadError(
           fmt::format("{}: tensors that are not contiguous would take more than {} bytes as copies; save "
                       "them with contiguous()",
-                      file, kMaxCopies * map_.bytes));
+                      file, kMaxCopies * bytes.size()));
     }
   }
-  if (copied != 0) copies_.map(copied, -1, file);
-  std::byte* out = copies_.data;
+  copies_.resize(copied);
+  std::byte* out = copies_.data();
   for (auto& [name, tensor] : stored) {
-    if (!tensor.contiguous) {
+    if (tensor.contiguous) {
+      tensor.view.file = &file_;
+      tensor.view.offset = static_cast<size_t>(tensor.view.data - reinterpret_cast<const std::byte*>(bytes.data()));
+      tensor.view.data = nullptr;
+    } else {
       copy_elements(tensor, out);
       tensor.view.data = out;
       out += tensor.view.bytes;
     }
     tensors_.emplace(name, std::move(tensor.view));
   }
+  file_.require_unchanged();
+  if (!mapped.whole()) throw LoadError(fmt::format("{}: a part of the file cannot be read", file));
 }
 
 }  // namespace wde

@@ -1,5 +1,5 @@
 // Files of PyTorch's torch.save since version 1.6 (pytorch_model.bin, colbert_linear.pt): a zip archive of a pickle and
-// the tensors' bytes. The file is mapped read-only; the pickle is interpreted as data by a fixed list of opcodes and
+// the tensors' bytes. The pickle is interpreted as data by a fixed list of opcodes and
 // names (pickle.h), so that nothing in a file can be run. Everything is checked before any tensor is handed out.
 #pragma once
 
@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "loader/safetensors.h"
 
@@ -20,27 +21,14 @@ class TorchFile {
   TorchFile(const TorchFile&) = delete;
   TorchFile& operator=(const TorchFile&) = delete;
 
-  const std::string& file() const { return file_; }
-  // All contiguous, and fit for SafetensorsFile::release_pages. Some may share their data. A tensor that is not
-  // contiguous in the file, as a transposed one, is copied when the file is opened.
+  const WeightFile& file() const { return file_; }
+  // All contiguous. Some may share their data. A tensor that is not contiguous in the file, as a transposed one, is
+  // copied to memory when the file is opened.
   const std::map<std::string, TensorView, std::less<>>& tensors() const { return tensors_; }
 
  private:
-  // Pages that unmap themselves. Never private anonymous ones, whose content release_pages would throw away.
-  struct Mapping {
-    std::byte* data = nullptr;
-    size_t bytes = 0;
-    Mapping() = default;
-    ~Mapping();
-    Mapping(const Mapping&) = delete;
-    Mapping& operator=(const Mapping&) = delete;
-    // From a file, or empty pages if `descriptor` is -1. `bytes` > 0.
-    void map(size_t bytes, int descriptor, const std::string& file);
-  };
-
-  std::string file_;
-  Mapping map_;
-  Mapping copies_;
+  const WeightFile file_;
+  std::vector<std::byte> copies_;
   std::map<std::string, TensorView, std::less<>> tensors_;
 };
 

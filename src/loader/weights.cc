@@ -88,11 +88,9 @@ bool is_convertible(Dtype dtype) { return dtype == Dtype::kF32 || dtype == Dtype
 
 template <class Number>
 void copy_numbers(const TensorView& tensor, std::vector<double>& out) {
-  for (size_t i = 0; i < out.size(); ++i) {
-    Number number;  // the tensor may be unaligned
-    std::memcpy(&number, tensor.data + i * sizeof(Number), sizeof(Number));
-    out[i] = static_cast<double>(number);
-  }
+  std::vector<Number> numbers(out.size());
+  read_bytes(tensor, 0, numbers.size() * sizeof(Number), reinterpret_cast<std::byte*>(numbers.data()));
+  std::copy(numbers.begin(), numbers.end(), out.begin());
 }
 
 }  // namespace
@@ -267,6 +265,8 @@ void Weights::set(std::string_view name, std::vector<size_t> shape, std::vector<
                "",
                std::move(shape),
                reinterpret_cast<const std::byte*>(own->values.data()),
+               nullptr,
+               0,
                own->values.size() * sizeof(float)};
   tensors_[whole] = &own->view;
 }
@@ -277,11 +277,6 @@ void Weights::rename(const std::string& from, const std::string& to) {
   own->view.name = to;
   tensors_.erase(from);
   tensors_[to] = &own->view;
-}
-
-void Weights::release(const TensorView& tensor) const noexcept {
-  const auto mine = [&](const auto& own) { return &own->view == &tensor; };
-  if (std::none_of(own_.begin(), own_.end(), mine)) SafetensorsFile::release_pages(tensor);
 }
 
 void Weights::ignore(std::string_view name_prefix) { ignored_.emplace_back(name_prefix); }
@@ -318,6 +313,10 @@ std::vector<std::string> Weights::files() const {
   std::vector<std::string> names;
   for (const File& file : files_) names.push_back(file.name());
   return names;
+}
+
+void Weights::require_unchanged() const {
+  for (const File& file : files_) file.file().require_unchanged();
 }
 
 std::vector<std::string> Weights::names() const {

@@ -50,8 +50,6 @@ class Weights {
   void set(std::string_view name, std::vector<size_t> shape, std::vector<float> values);
   // Gives a tensor another name, whole names both.
   void rename(const std::string& from, const std::string& to);
-  // The tensor's content was taken: its pages of the file are not needed any more.
-  void release(const TensorView& tensor) const noexcept;
   // Tensors that this task does not need (a head, "pooler."): not counted as unused. Prefix match.
   void ignore(std::string_view name_prefix);
 
@@ -75,6 +73,8 @@ class Weights {
   size_t numbered_layers() const;
 
   std::vector<std::string> files() const;  // that were opened
+  // Throws LoadError if one of the files was written to since it was opened.
+  void require_unchanged() const;
 
   std::vector<std::string> names() const;   // of all tensors, whole
   std::vector<std::string> unused() const;  // neither taken nor ignored
@@ -99,7 +99,8 @@ class Weights {
     const std::map<std::string, TensorView, std::less<>>& tensors() const {
       return safetensors ? safetensors->tensors() : torch->tensors();
     }
-    const std::string& name() const { return safetensors ? safetensors->file() : torch->file(); }
+    const WeightFile& file() const { return safetensors ? safetensors->file() : torch->file(); }
+    const std::string& name() const { return file().name(); }
   };
 
   std::vector<File> files_;
@@ -116,7 +117,9 @@ class Weights {
 };
 
 // Converts `count` elements from `begin` on of a F32, F16 or BF16 tensor (other types: NaN) to float32, exactly.
-// Precondition: begin + count <= tensor.elements().
-void to_float32(const TensorView& tensor, size_t begin, size_t count, float* out) noexcept;
+// Precondition: begin + count <= tensor.elements(). Throws LoadError where the file cannot be read.
+void to_float32(const TensorView& tensor, size_t begin, size_t count, float* out);
+// The same of elements in memory, which may be unaligned.
+void to_float32(Dtype dtype, const std::byte* source, size_t count, float* out) noexcept;
 
 }  // namespace wde

@@ -1,7 +1,11 @@
-// Embedding: rows of a table, read where the checkpoint file lies (any float dtype), so that the rows of tokens that
-// never occur cost no memory. The Weights that it came from must outlive it.
+// Embedding: rows of a table, read from the checkpoint's file when their token first occurs, so that the rows of tokens
+// that never occur cost no memory. The Weights that it came from must outlive it.
+//
+// The file may change while it is in use. A sum of every block of rows is taken when the table is loaded, and a block
+// that is read later must have it: a row is the one that was loaded, or copy() throws.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,16 +16,21 @@ namespace wde {
 
 class Embedding {
  public:
-  Embedding() = default;
-  Embedding(Weights& weights, const std::string& name, size_t rows, size_t cols)
-      : table_(&weights.get(name, {rows, cols})), cols_(cols) {}
+  Embedding();
+  Embedding(Weights& weights, const std::string& name, size_t rows, size_t cols);
+  ~Embedding();
+  Embedding(Embedding&&) noexcept;
+  Embedding& operator=(Embedding&&) noexcept;
 
-  // out = row `id`, which the caller has checked to be inside the table.
-  void copy(size_t id, float* out) const noexcept { to_float32(*table_, id * cols_, cols_, out); }
+  // out = row `id`, which the caller has checked to be inside the table. From any thread. Throws LoadError: the file
+  // was changed, or cannot be read.
+  void copy(size_t id, float* out) const;
 
  private:
+  class Rows;
   const TensorView* table_ = nullptr;
   size_t cols_ = 0;
+  std::unique_ptr<Rows> rows_;  // nullptr: the table is in memory
 };
 
 // The same for small tables that every token reads (positions, segments): float32 in memory, added to the row.

@@ -100,7 +100,6 @@ void Linear::load(Weights& weights, const WeightRows& source, size_t first) {
     to_float32(tensor, (source.first + row) * in_, count * in_, chunk.data());
     pack(chunk.data(), count, first + row);
   }
-  weights.release(tensor);
   if (bias != nullptr) to_float32(*bias, source.first, source.rows, bias_ + first);
 }
 

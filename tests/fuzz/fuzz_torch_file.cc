@@ -28,13 +28,8 @@ void read_all(const std::string& bytes) {
       if (name != tensor.name) std::abort();
       const size_t count = std::min(tensor.elements(), values.size());
       wde::to_float32(tensor, tensor.elements() - count, count, values.data());
-      uint8_t before = 0, after = 0;
-      for (size_t i = 0; i < tensor.bytes; ++i)
-        before = static_cast<uint8_t>(before + std::to_integer<uint8_t>(tensor.data[i]));
-      wde::SafetensorsFile::release_pages(tensor);
-      for (size_t i = 0; i < tensor.bytes; ++i)
-        after = static_cast<uint8_t>(after + std::to_integer<uint8_t>(tensor.data[i]));
-      if (before != after) std::abort();
+      std::vector<std::byte> content(tensor.bytes);
+      wde::read_bytes(tensor, 0, content.size(), content.data());
     }
   } catch (const wde::LoadError&) {
   }

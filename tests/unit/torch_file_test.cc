@@ -64,7 +64,7 @@ using Shape = std::vector<size_t>;
 TEST(TorchFile, HeadsOfBgeM3) {
   const TorchFile colbert(stored("colbert_linear.pt"));
   ASSERT_EQ(colbert.tensors().size(), 2u);
-  EXPECT_EQ(colbert.file(), stored("colbert_linear.pt"));
+  EXPECT_EQ(colbert.file().name(), stored("colbert_linear.pt"));
   EXPECT_EQ(colbert.tensors().at("weight").shape, (Shape{48, 48}));
   EXPECT_EQ(colbert.tensors().at("bias").shape, (Shape{48}));
   const TorchFile sparse(stored("sparse_linear.pt"));
@@ -107,8 +107,8 @@ TEST(TorchFile, ViewsOfOneStorage) {
   Floats all(24);
   std::iota(all.begin(), all.end(), 0.0F);
   EXPECT_EQ(floats(tensors.at("whole")), all);
-  EXPECT_EQ(tensors.at("tied").data, tensors.at("whole").data);
-  EXPECT_EQ(tensors.at("part").data, tensors.at("whole").data + 32);
+  EXPECT_EQ(tensors.at("tied").offset, tensors.at("whole").offset);
+  EXPECT_EQ(tensors.at("part").offset, tensors.at("whole").offset + 32);
   EXPECT_EQ(tensors.at("part").shape, (Shape{3, 4}));
   EXPECT_EQ(floats(tensors.at("part")), Floats(all.begin() + 8, all.begin() + 20));
   EXPECT_EQ(tensors.at("one").shape, (Shape{1, 1}));
@@ -127,17 +127,14 @@ TEST(TorchFile, CopiesWhatIsNotContiguous) {
   EXPECT_EQ(tensors.at("columns").shape, (Shape{4, 2}));
   EXPECT_EQ(tensors.at("swapped").shape, (Shape{4, 2, 3}));
   EXPECT_EQ(tensors.at("swapped").bytes, 96u);
-  for (int round = 0; round < 2; ++round) {
-    const Floats transposed = floats(tensors.at("transposed")), columns = floats(tensors.at("columns"));
-    for (size_t i = 0; i < 24; ++i) EXPECT_EQ(transposed[i], static_cast<float>(i % 4 * 6 + i / 4));
-    EXPECT_EQ(columns, (Floats{1, 2, 7, 8, 13, 14, 19, 20}));
-    const Floats swapped = floats(tensors.at("swapped"));
-    for (size_t i = 0; i < 24; ++i) EXPECT_EQ(swapped[i], static_cast<float>(i / 6 + i / 3 % 2 * 12 + i % 3 * 4));
-    for (const auto& [name, tensor] : tensors) SafetensorsFile::release_pages(tensor);  // must lose nothing
-  }
+  const Floats transposed = floats(tensors.at("transposed")), columns = floats(tensors.at("columns"));
+  for (size_t i = 0; i < 24; ++i) EXPECT_EQ(transposed[i], static_cast<float>(i % 4 * 6 + i / 4));
+  EXPECT_EQ(columns, (Floats{1, 2, 7, 8, 13, 14, 19, 20}));
+  const Floats swapped = floats(tensors.at("swapped"));
+  for (size_t i = 0; i < 24; ++i) EXPECT_EQ(swapped[i], static_cast<float>(i / 6 + i / 3 % 2 * 12 + i % 3 * 4));
 }
 
-TEST(TorchFile, ReleasedCopiesKeepTheirContent) {
+TEST(TorchFile, CopiesALargeTensor) {
   constexpr size_t kSide = 128;  // 16 pages
   Floats values(kSide * kSide);
   std::iota(values.begin(), values.end(), 0.0F);
@@ -147,7 +144,6 @@ TEST(TorchFile, ReleasedCopiesKeepTheirContent) {
       pickle_tensor(0, {kSide, kSide}, {1, kSide}, pickle_storage("FloatStorage", "0", kSide * kSide));
   const TorchFile file(directory.write("a.pt", torch_file(pickle_dict({{"t", tensor}}), {storage}).archive));
   const TensorView& view = file.tensors().at("t");
-  SafetensorsFile::release_pages(view);
   const Floats read = floats(view);
   for (size_t i = 0; i < read.size(); ++i) EXPECT_EQ(read[i], values[i % kSide * kSide + i / kSide]);
 }
