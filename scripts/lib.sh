@@ -18,7 +18,7 @@ die() {
 # What a build needs, and what the tests need besides. docs/dependencies.md says why.
 build_packages=(ca-certificates g++ cmake ninja-build libhwy-dev nlohmann-json3-dev libcli11-dev libfmt-dev
   libcurl4-openssl-dev libssl-dev libboost1.81-dev libsimdjson-dev prometheus-cpp-dev libjpeg62-turbo-dev libpng-dev
-  libxxhash-dev)
+  libxxhash-dev zlib1g-dev)
 test_packages=(python3 libgtest-dev libbenchmark-dev ccache clang-format-14 clang-tidy-14 libopenmpi-dev openmpi-bin
   pkg-config libgrpc++-dev libprotobuf-dev protobuf-compiler-grpc curl)
 fuzz_packages=(clang-14 libclang-rt-14-dev)

@@ -13,6 +13,7 @@
 #include "base/cpu.h"
 #include "engine/late_interaction.h"
 #include "engine/model_files.h"
+#include "engine/setting_checks.h"
 #include "engine/tasks.h"
 #include "kernels/gemm_int8.h"
 #include "loader/json_file.h"
@@ -203,6 +204,7 @@ LoadedWeights load_weights(const EngineArgs& args, const ModelFiles& files, cons
   merge_lora_task(config, task, *loaded.weights);
   const WeightFormat format = weight_format_from_name(args.get("dtype"));
   loaded.weights->set_policy({format, args.get("float32-layers")});
+  check_float32_layers(loaded.weights->policy(), loaded.weights->names());
   loaded.weights->set_portion(portion);
   const auto cache = open_pack_cache(args, files, *loaded.weights, loaded.identity);
   loaded.weights->set_pack_cache(cache);
@@ -289,6 +291,8 @@ void load_max_length(Modules& m, const EngineArgs& args, size_t positions) {
     }
     m.info.max_length = static_cast<size_t>(*wanted);
     source = "--max-length";
+    const bool pairs = args.get("task") == "score" && m.workflow.input_processor == "text";
+    check_room_for_texts(*m.tokenizer, m.info.max_length, positions, pairs);
   }
   if (m.model != nullptr) {
     std::scoped_lock lock(m.loaded->mutex);

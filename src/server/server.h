@@ -27,6 +27,7 @@ enum class ServerEnd {
   kDone,        // a signal came, and what had been taken was answered
   kUnanswered,  // it was not
   kNotLoaded,   // a model could not be loaded at the start
+  kWrongUse,    // likewise, because of a setting that does not fit it
 };
 
 // Serves until a signal ends it, or a model cannot be loaded. Throws UsageError.

@@ -87,7 +87,7 @@ class Soak:
     def hostile(self, seed):
         rng = random.Random(seed)
         body = json.dumps({"input": TEXTS}).encode()
-        head = b"POST /v1/embeddings HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+        head = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         whole = head % len(body) + body
 
         def nonsense():
@@ -101,15 +101,15 @@ class Soak:
             lambda: whole[: rng.randrange(len(whole))],
             lambda: head % (64 << 20) + b" " * 100000,
             lambda: head % (64 << 20) + b'{"input": "' + b"a" * (64 << 20),
-            lambda: b"POST /embed HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"10000\r\n" + b" " * 65536 + b"\r\n") * 1024,
+            lambda: b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"10000\r\n" + b" " * 65536 + b"\r\n") * 1024,
             lambda: post(b"[" * 100000),
             lambda: post(b'{"input":' + b"[" * 31 + b"]" * 31 + b"}"),
             lambda: post(b'{"input": NaN}'),
             lambda: post(b'{"input": [1e999, null, {}]}'),
             lambda: post(b'{"input": "\xff\xfe"}'),
             lambda: post(b'{"input": "' + b"a" * 500000 + b'"}'),
-            lambda: b"POST /embed HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 2000,
-            lambda: b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n" * 50,
+            lambda: b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n \r\n" * 2000,
+            lambda: b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50,
             nonsense,
         ]
         while self.running():

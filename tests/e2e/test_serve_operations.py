@@ -155,7 +155,7 @@ class Operations(Case):
         leaving = Server(flags=["--set", "tokenizer=hf"])  # the slow one: the request must last longer than this test
         s = leaving.socket()
         body = b'{"inputs": [' + b",".join([b'"' + b"some words " * 300 + b'"'] * 2000) + b"]}"
-        s.sendall(b"POST /embed HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        s.sendall(b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         time.sleep(0.5)
         leaving.process.send_signal(signal.SIGTERM)
         time.sleep(0.3)
@@ -211,7 +211,7 @@ class Operations(Case):
             for accept in ["gzip, deflate, br", "br;q=1.0, GZIP;q=0.5", "*"]:
                 answer = server.get(path, {"Accept-Encoding": accept})
                 packed = answer.headers["Content-Encoding"] == "gzip"
-                self.assertEqual(packed, "swagger-ui" in path, path)
+                self.assertEqual(packed, "swagger-ui" in path or len(plain.body) >= 64 << 10, path)
                 self.assertEqual(gzip.decompress(answer.body) if packed else answer.body, plain.body, path)
             for accept in ["gzip;q=0", "*, gzip;q=0.000", "br", ""]:
                 self.assertEqual(server.get(path, {"Accept-Encoding": accept}).body, plain.body, (path, accept))

@@ -91,10 +91,18 @@ class Others(Case):
             self.assertEqual((head.status, head.body), (200, b""), path)
 
     def test_media_type(self):
-        self.assertEqual(server.request("POST", "/embed", '{"inputs":"a"}', {"Content-Type": "image/png"}).status, 415)
-        curl = {"Content-Type": "application/x-www-form-urlencoded"}
-        self.assertEqual(server.request("POST", "/embed", '{"inputs":"a"}', curl).status, 200)
-        self.assertEqual(server.request("POST", "/embed", '{"inputs":"a"}', {**curl, "Origin": "http://evil"}).status, 415)
+        def status(path, kind, **more):
+            return server.request("POST", path, '{"inputs":"a","input":"a"}', {**({"Content-Type": kind} if kind else {}), **more}).status
+
+        for good in ["application/json", "Application/JSON ; charset=utf-8", "application/vnd.api+json", "text/json"]:
+            self.assertEqual(status("/embed", good), 200, good)
+        curl = "application/x-www-form-urlencoded"
+        for bad in ["image/png", "text/plain; a=json", "application/jsonp", "text/plain", curl, None]:
+            self.assertEqual(status("/embed", bad), 415, bad)
+        # Ollama's documentation asks with curl alone.
+        for path in ["/api/embed", "/ollama/api/embed", "/api/embeddings"]:
+            self.assertEqual([status(path, curl), status(path, None), status(path, "image/png")], [200, 200, 415], path)
+            self.assertEqual(status(path, curl, Origin="http://evil"), 403, path)
 
     def test_request_id_and_trace(self):
         trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -33,12 +33,14 @@ class FakeTransport final : public Transport {
       done(n == 0 ? boost::asio::error::make_error_code(boost::asio::error::misc_errors::eof) : SystemError(), n);
     });
   }
-  void write(boost::asio::const_buffer head, boost::asio::const_buffer body, Done done) override {
+  void write_some(boost::asio::const_buffer head, boost::asio::const_buffer body, Done done) override {
     if (writing_) std::abort();
     writing_ = true;
     const std::string_view text(static_cast<const char*>(head.data()), head.size());
-    if (!text.starts_with("HTTP/1.1 ") || !text.ends_with("\r\n\r\n")) std::abort();
-    actions.emplace_back([this, size = head.size() + body.size(), done = std::move(done)] {
+    if (between_ && (!text.starts_with("HTTP/1.1 ") || !text.ends_with("\r\n\r\n"))) std::abort();
+    const size_t all = head.size() + body.size(), size = std::min(all, 100 * step_);
+    between_ = size == all;
+    actions.emplace_back([this, size, done = std::move(done)] {
       writing_ = false;
       done({}, size);
     });
@@ -51,6 +53,7 @@ class FakeTransport final : public Transport {
   std::string_view content_;
   size_t step_;
   bool reading_ = false, writing_ = false, closed_ = false;
+  bool between_ = true;  // two answers
 };
 
 class FakeHandler final : public HttpHandler {
@@ -77,7 +80,8 @@ class FakeHandler final : public HttpHandler {
     response.body = std::move(request->body);
     respond(std::move(response));
   }
-  HttpResponse refusal(int status, const std::string& reason) override {
+  bool is_probe(const HttpRequest& head) override { return head.path == "/health"; }
+  HttpResponse refusal(int status, const std::string& reason, const HttpRequest&) override {
     HttpResponse response;
     response.status = status;
     response.body = reason;
@@ -98,11 +102,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   options.max_header_bytes = 512;
   options.max_body_bytes = 2048;
   FakeHandler handler(options);
-  SessionHost host{options, handler, [](std::function<void()> action) { actions.push_back(std::move(action)); }};
+  SessionHost host{.options = options,
+                   .handler = handler,
+                   .post = [](std::function<void()> action) { actions.push_back(std::move(action)); },
+                   .make_room = [](size_t, const HttpSession&) { return true; },
+                   .memory = std::make_shared<MemoryBudget>(options.max_buffered_bytes)};
   {
     const std::string_view content(reinterpret_cast<const char*>(data) + 1, size - 1);
     auto session = std::make_shared<HttpSession>(host, std::make_shared<FakeTransport>(content, kSteps[data[0] % 8]),
-                                                 "fuzz", false);
+                                                 "fuzz", std::make_shared<const std::string>("fuzz"), size % 5 == 0);
     session->start();
     while (!actions.empty()) {
       const auto action = std::move(actions.front());
@@ -111,6 +119,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     if (!session->closed() || session->busy()) std::abort();
   }
-  if (host.buffered_bytes != 0) std::abort();
+  if (host.memory->used() != 0 || host.unread_answers != 0) std::abort();
   return 0;
 }

@@ -57,7 +57,7 @@ TEST(ServerKeys, FilesAndHeaders) {
   std::ofstream(path) << "# nothing\n\n  one  \ntwo\r\n";
   ApiKeys keys;
   EXPECT_TRUE(keys.allow(HttpRequest()));
-  keys.add_file(path);
+  keys.add_file(path, "--api-key-file");
   EXPECT_FALSE(keys.allow(HttpRequest()));
   EXPECT_TRUE(keys.allow(with_header("authorization", "Bearer one")));
   EXPECT_TRUE(keys.allow(with_header("authorization", "bearer two")));
@@ -67,9 +67,9 @@ TEST(ServerKeys, FilesAndHeaders) {
     EXPECT_FALSE(keys.allow(with_header("authorization", bad))) << bad;
   }
   std::ofstream(path) << "# only comments\n";
-  EXPECT_THROW(keys.add_file(path), UsageError);
+  EXPECT_THROW(keys.add_file(path, "--api-key-file"), UsageError);
   std::filesystem::remove(path);
-  EXPECT_THROW(keys.add_file(path), UsageError);
+  EXPECT_THROW(keys.add_file(path, "--api-key-file"), UsageError);
 }
 
 // Holds requests until it is told to answer.

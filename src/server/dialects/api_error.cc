@@ -26,6 +26,7 @@ std::string_view tei_type(Fault fault) {
 
 std::string_view envelope_type(int status) {
   if (status == 401) return "authentication_error";
+  if (status == 403) return "permission_error";
   if (status == 429) return "rate_limit_error";
   return status >= 500 ? "server_error" : "invalid_request_error";
 }
@@ -44,6 +45,8 @@ std::string_view envelope_code(Fault fault) {
       return "body_too_large";
     case Fault::kUnauthorized:
       return "invalid_api_key";
+    case Fault::kForbidden:
+      return "forbidden";
     case Fault::kNotFound:
       return "unknown_url";
     case Fault::kNoModel:
@@ -100,6 +103,8 @@ int status_of(Fault fault, ErrorStyle style) {
       return 413;
     case Fault::kUnauthorized:
       return 401;
+    case Fault::kForbidden:
+      return 403;
     case Fault::kNotFound:
     case Fault::kNoModel:
       return 404;

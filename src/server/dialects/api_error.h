@@ -18,8 +18,9 @@ enum class Fault {
   kTooLong,   // an input has more tokens than the model takes, and is not to be cut
   kTooLarge,  // the body
   kUnauthorized,
-  kNotFound,  // no such path
-  kNoModel,   // no such model
+  kForbidden,  // not for this host, page or key
+  kNotFound,   // no such path
+  kNoModel,    // no such model
   kMethod,
   kMediaType,
   kWrongModel,  // the model cannot do this

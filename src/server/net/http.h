@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "server/net/memory_budget.h"
+
 namespace wde::server {
 
 using Clock = std::chrono::steady_clock;
@@ -41,6 +43,7 @@ struct HttpRequest {
   const Route* route = nullptr;              // of who knows more than the path says
   Clock::time_point arrival = Clock::now();  // of its first byte
   std::shared_ptr<Cancellation> client = std::make_shared<Cancellation>();
+  MemoryCharge memory;  // for the body, and what is made of it
 
   // The first one of this (lower-case) name; "" if there is none.
   std::string_view header(std::string_view name) const;

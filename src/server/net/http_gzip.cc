@@ -1,15 +1,19 @@
 #include "server/net/http_gzip.h"
 
+#include <zlib.h>
+
 #include <algorithm>
-#include <boost/beast/zlib/inflate_stream.hpp>
-#include <stdexcept>
+#include <memory>
+#include <new>
 
 namespace wde::server {
 namespace {
 
-namespace zlib = boost::beast::zlib;
-
-constexpr size_t kHeader = 10, kTrailer = 8;
+constexpr int kGzip = 16;       // what zlib wants to have added to the window's bits
+constexpr int kMostMemory = 9;  // likewise, for speed
+constexpr size_t kFreeRatio = 1 << 20;
+constexpr size_t kFirstPiece = 4 << 10;
+constexpr size_t kSample = 16 << 10;
 
 std::string_view trim_blanks(std::string_view text) {
   const size_t begin = text.find_first_not_of(" \t"), end = text.find_last_not_of(" \t");
@@ -51,26 +55,50 @@ bool accepts_gzip(std::string_view accept_encoding) {
   return any;
 }
 
-std::string gunzip(std::string_view file) {
-  // Written with `gzip --no-name`: no optional fields in the header.
-  const auto byte = [&](size_t at) { return static_cast<unsigned char>(file[at]); };
-  if (file.size() < kHeader + kTrailer || byte(0) != 0x1F || byte(1) != 0x8B || byte(2) != 8 || byte(3) != 0) {
-    throw std::runtime_error("this is no gzip file without a name");
+Gunzip gunzip(std::string_view file, size_t limit, std::string& out) {
+  z_stream stream{};
+  if (::inflateInit2(&stream, MAX_WBITS + kGzip) != Z_OK) throw std::bad_alloc();
+  const std::unique_ptr<z_stream, int (*)(z_stream*)> ends_it(&stream, ::inflateEnd);
+  const size_t by_ratio = std::max(kFreeRatio, kMaxRatio * file.size());
+  const size_t most = std::min(limit, by_ratio);
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(file.data()));
+  stream.avail_in = static_cast<uInt>(file.size());
+  out.clear();
+  for (;;) {
+    const size_t have = out.size();
+    // A byte more than allowed tells that there is more.
+    out.resize(std::min(most + 1, std::max<size_t>(2 * have, 4 * file.size() + kFirstPiece)));
+    stream.next_out = reinterpret_cast<Bytef*>(out.data() + have);
+    stream.avail_out = static_cast<uInt>(out.size() - have);
+    const int result = ::inflate(&stream, Z_NO_FLUSH);
+    out.resize(out.size() - stream.avail_out);
+    if (out.size() > most) return limit <= by_ratio ? Gunzip::kTooLarge : Gunzip::kBomb;
+    if (result == Z_STREAM_END) {
+      if (stream.avail_in == 0) return Gunzip::kDone;
+      if (::inflateReset(&stream) != Z_OK) return Gunzip::kDamaged;
+    } else if (result != Z_OK || (stream.avail_in == 0 && stream.avail_out > 0)) {
+      return Gunzip::kDamaged;
+    }
   }
-  size_t size = 0;
-  for (size_t i = 0; i < 4; ++i) size |= static_cast<size_t>(byte(file.size() - 4 + i)) << (8 * i);
-  std::string out(size, '\0');
-  zlib::inflate_stream inflater;
-  zlib::z_params params;
-  params.next_in = file.data() + kHeader;
-  params.avail_in = file.size() - kHeader - kTrailer;
-  params.next_out = out.data();
-  params.avail_out = out.size();
-  boost::beast::error_code error;
-  inflater.write(params, zlib::Flush::finish, error);
-  if (error != zlib::error::end_of_stream || params.total_out != size) {
-    throw std::runtime_error("this gzip file is damaged");
-  }
+}
+
+std::optional<std::string> gzip(std::string_view text) {
+  // Strings do not recur in numbers: it is their few digits that make them short.
+  z_stream stream{};
+  if (::deflateInit2(&stream, 1, Z_DEFLATED, MAX_WBITS + kGzip, kMostMemory, Z_HUFFMAN_ONLY) != Z_OK)
+    return std::nullopt;
+  const std::unique_ptr<z_stream, int (*)(z_stream*)> ends_it(&stream, ::deflateEnd);
+  std::string out(::deflateBound(&stream, static_cast<uLong>(text.size())), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  // The beginning tells whether it is worth it: base64 becomes no shorter than three quarters.
+  const size_t sample = std::min(text.size(), kSample);
+  stream.avail_in = static_cast<uInt>(sample);
+  if (::deflate(&stream, Z_BLOCK) != Z_OK || stream.total_out * 3 > sample * 2) return std::nullopt;
+  stream.avail_in += static_cast<uInt>(text.size() - sample);
+  if (::deflate(&stream, Z_FINISH) != Z_STREAM_END) return std::nullopt;
+  out.resize(stream.total_out);
   return out;
 }
 

@@ -1,24 +1,21 @@
 #include "server/net/http_server.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <csignal>
 #include <utility>
-#include <vector>
 
-#include "server/net/http_session.h"
+#include "server/net/connections.h"
 #include "wde/result.h"
 
 namespace wde::server {
@@ -29,29 +26,55 @@ using asio::local::stream_protocol;
 
 // How often deadlines are looked at, and whether clients are still there.
 constexpr auto kSweep = std::chrono::milliseconds(100);
-// Connections beyond the limit that are still told so; more are closed without a word.
-constexpr size_t kExcess = 256;
+// A server that drains ends when for so long nothing has come, and when for so long nothing was worked on: those who do
+// not hear that it is leaving would keep it for ever.
+constexpr auto kSilence = std::chrono::milliseconds(150);
+constexpr auto kFarewell = std::chrono::seconds(2);
+// Files and sockets of everything but connections.
+constexpr rlim_t kOtherFiles = 128;
 
-void raise_file_limit() {
+Clock::duration duration_of(double seconds) {
+  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
+// As many connections as there may be open files.
+size_t raise_file_limit(size_t connections) {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-    limit.rlim_cur = limit.rlim_max;
-    (void)::setrlimit(RLIMIT_NOFILE, &limit);
-  }
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return connections;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+  const rlim_t fit = limit.rlim_cur > 2 * kOtherFiles ? limit.rlim_cur - kOtherFiles : limit.rlim_cur / 2;
+  return std::max<size_t>(1, std::min<rlim_t>(connections, fit));
+}
+
+// Who is counted as one: with IPv6, everybody has 2^64 addresses.
+std::string network_of(const asio::ip::address& address) {
+  if (!address.is_v6()) return address.to_string();
+  auto bytes = address.to_v6().to_bytes();
+  const bool embeds_v4 = address.to_v6().is_v4_mapped();
+  if (!embeds_v4) std::fill(bytes.begin() + 8, bytes.end(), 0);
+  return asio::ip::address_v6(bytes).to_string();
 }
 
 class HttpServerImpl final : public HttpServer {
  public:
   HttpServerImpl(HttpOptions options, HttpHandler& handler)
       : options_(std::move(options)),
-        host_{options_, handler, [this](std::function<void()> action) { asio::post(io_, std::move(action)); }},
+        host_{.options = options_,
+              .handler = handler,
+              .post = [this](std::function<void()> action) { post(std::move(action)); },
+              .make_room =
+                  [this](size_t bytes, const HttpSession& asking) {
+                    return connections_.make_room(*host_.memory, bytes, asking);
+                  },
+              .memory = std::make_shared<MemoryBudget>(options_.max_buffered_bytes)},
         io_(1),
         tcp_acceptor_(io_),
         local_acceptor_(io_),
-        signals_(io_, SIGINT, SIGTERM),
         sweep_timer_(io_),
-        retry_timer_(io_) {
-    raise_file_limit();
+        retry_timer_(io_),
+        connections_(options_) {
+    options_.max_connections = raise_file_limit(options_.max_connections);
     if (!options_.tls_cert.empty() || !options_.tls_key.empty()) {
       if (options_.tls_cert.empty() || options_.tls_key.empty()) {
         throw UsageError("TLS needs both --tls-cert and --tls-key.");
@@ -71,25 +94,31 @@ class HttpServerImpl final : public HttpServer {
 
   std::string address() const override { return address_; }
 
+  bool on_loopback() const override { return on_loopback_; }
+
   bool run() override {
-    await_signal();
     await_sweep();
     accept();
     io_.run();
-    bool all_answered = true;
-    for (const auto& session : sessions_) {
-      if (session->busy()) all_answered = false;
-      session->peer_gone();
-    }
-    sessions_.clear();
+    const bool all_answered = !connections_.any([](const HttpSession& session) { return session.busy(); });
+    connections_.close_all();
     return all_answered;
   }
 
   void drain() override {
-    asio::post(io_, [this] { begin_drain(); });
+    post([this] { begin_drain(); });
   }
+  void stop() override {
+    post([this] { io_.stop(); });
+  }
+  void reload_tls() override {
+    if (options_.tls_cert.empty()) return;
+    auto fresh = TlsContext::create(options_.tls_cert, options_.tls_key);
+    post([this, fresh] { tls_ = fresh; });
+  }
+  void post(std::function<void()> action) override { asio::post(io_, std::move(action)); }
 
-  HttpCounts counts() const override { return {connections_.load(), busy_.load()}; }
+  HttpCounts counts() const override { return {open_.load(), busy_.load(), host_.memory->used(), given_up_.load()}; }
 
  private:
   void listen_tcp() {
@@ -110,6 +139,7 @@ class HttpServerImpl final : public HttpServer {
     const tcp::endpoint bound = tcp_acceptor_.local_endpoint();
     std::string host = bound.address().to_string();
     if (bound.address().is_v6()) host = "[" + host + "]";
+    on_loopback_ = bound.address().is_loopback();
     address_ = fmt::format("{}://{}:{}", tls_ ? "https" : "http", host, bound.port());
   }
 
@@ -140,57 +170,56 @@ class HttpServerImpl final : public HttpServer {
   void accept() {
     if (options_.unix_socket.empty()) {
       tcp_acceptor_.async_accept([this](SystemError error, tcp::socket socket) {
-        std::string remote;
-        if (!error) {
-          SystemError ignored;
-          socket.set_option(tcp::no_delay(true), ignored);
-          const auto peer = socket.remote_endpoint(ignored);
-          if (!ignored) remote = peer.address().to_string();
-        }
-        on_accept(error, Socket(std::move(socket)), std::move(remote));
+        if (proceed_after(error)) welcome(std::move(socket));
       });
     } else {
       local_acceptor_.async_accept([this](SystemError error, stream_protocol::socket socket) {
-        on_accept(error, Socket(std::move(socket)), "unix");
+        if (proceed_after(error)) start(Socket(std::move(socket)), "unix", "unix");
       });
     }
   }
 
-  void on_accept(SystemError error, Socket socket, std::string remote) {
-    if (error == asio::error::operation_aborted) return;
-    if (error == asio::error::no_descriptors || error == boost::system::errc::too_many_files_open_in_system) {
+  // Whether a socket was accepted; in any case the next one is awaited.
+  bool proceed_after(SystemError error) {
+    if (error == asio::error::operation_aborted || host_.closing) return false;
+    const bool no_descriptors =
+        error == asio::error::no_descriptors || error == boost::system::errc::too_many_files_open_in_system;
+    if (!no_descriptors || connections_.give_up()) {
+      accept();
+    } else {
       // Another try at once would spin.
       retry_timer_.expires_after(kSweep);
       retry_timer_.async_wait([this](SystemError stopped) {
         if (!stopped) accept();
       });
-      return;
     }
-    if (!error && sessions_.size() < options_.max_connections + kExcess) {
-      const bool excess = sessions_.size() >= options_.max_connections;
-      auto transport = tls_ ? tls_->make_transport(std::move(socket)) : make_plain_transport(std::move(socket));
-      auto session = std::make_shared<HttpSession>(host_, std::move(transport), std::move(remote), excess);
-      sessions_.push_back(session);
-      connections_.store(sessions_.size(), std::memory_order_relaxed);
-      session->start();
-    }
-    accept();
+    return !error;
   }
 
-  void await_signal() {
-    signals_.async_wait([this](SystemError error, int) {
-      if (error) return;
-      if (host_.draining) return io_.stop();
-      begin_drain();
-      await_signal();
-    });
+  void welcome(tcp::socket socket) {
+    SystemError ignored;
+    socket.set_option(tcp::no_delay(true), ignored);
+    const auto peer = socket.remote_endpoint(ignored);
+    if (ignored) return;  // it has gone already
+    start(Socket(std::move(socket)), peer.address().to_string(), network_of(peer.address()));
+  }
+
+  void start(Socket socket, std::string remote, const std::string& network) {
+    const Connections::Welcome welcome = connections_.welcome(network);
+    if (welcome == Connections::Welcome::kNone) return;
+    auto transport = tls_ ? tls_->make_transport(std::move(socket)) : make_plain_transport(std::move(socket));
+    auto session =
+        std::make_shared<HttpSession>(host_, std::move(transport), std::move(remote), connections_.place_of(network),
+                                      welcome == Connections::Welcome::kForProbes);
+    connections_.add(session);
+    session->start();
   }
 
   void begin_drain() {
     if (host_.draining) return;
     host_.draining = true;
-    drain_end_ = Clock::now() +
-                 std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(options_.drain_seconds));
+    worked_at_ = Clock::now();
+    drain_end_ = worked_at_ + duration_of(options_.drain_seconds);
     host_.handler.drain();
   }
 
@@ -198,40 +227,48 @@ class HttpServerImpl final : public HttpServer {
     sweep_timer_.expires_after(kSweep);
     sweep_timer_.async_wait([this](SystemError error) {
       if (error) return;
-      sweep();
+      const Clock::time_point now = Clock::now();
+      connections_.sweep(now);
+      open_.store(connections_.open(), std::memory_order_relaxed);
+      busy_.store(connections_.busy(), std::memory_order_relaxed);
+      given_up_.store(connections_.given_up(), std::memory_order_relaxed);
+      if (host_.draining && has_drained(now)) return io_.stop();
       await_sweep();
     });
   }
 
-  void sweep() {
-    const Clock::time_point now = Clock::now();
-    watched_.clear();
-    size_t busy = 0;
-    for (size_t i = 0; i < sessions_.size();) {
-      sessions_[i]->check_deadline(now);
-      if (sessions_[i]->closed()) {
-        sessions_[i] = std::move(sessions_.back());
-        sessions_.pop_back();
-        continue;
-      }
-      busy += sessions_[i]->busy() ? 1 : 0;
-      ++i;
+  // Who sends a request while the server leaves is told so. So it takes requests until nobody sends any, or until it
+  // has had nothing else to do for a while; then it stops listening, and answers those who are connected already.
+  bool has_drained(Clock::time_point now) {
+    if (now >= drain_end_) return true;
+    if (connections_.any([](const HttpSession& s) { return s.handling() || s.writing(); })) worked_at_ = now;
+    const bool quiet = !connections_.any([](const HttpSession& s) { return !s.quiet(); });
+    if (host_.closing) return quiet || now - worked_at_ >= 2 * kFarewell;
+    if (!(quiet && now - host_.last_arrival >= kSilence) && now - worked_at_ < kFarewell) return false;
+    stop_listening();
+    return false;
+  }
+
+  void stop_listening() {
+    SystemError error;
+    // Those whose connection is made already, and who may have sent a request.
+    while (options_.unix_socket.empty()) {
+      tcp_acceptor_.non_blocking(true, error);
+      tcp::socket socket(io_);
+      tcp_acceptor_.accept(socket, error);
+      if (error) break;
+      welcome(std::move(socket));
     }
-    polled_.clear();
-    for (const auto& session : sessions_) {
-      if (!session->handling()) continue;
-      watched_.push_back(session);
-      polled_.push_back({session->descriptor(), POLLRDHUP, 0});
+    while (!options_.unix_socket.empty()) {
+      local_acceptor_.non_blocking(true, error);
+      stream_protocol::socket socket(io_);
+      local_acceptor_.accept(socket, error);
+      if (error) break;
+      start(Socket(std::move(socket)), "unix", "unix");
     }
-    if (!polled_.empty() && ::poll(polled_.data(), polled_.size(), 0) > 0) {
-      for (size_t i = 0; i < polled_.size(); ++i) {
-        if (polled_[i].revents != 0) watched_[i]->peer_gone();
-      }
-    }
-    watched_.clear();
-    connections_.store(sessions_.size(), std::memory_order_relaxed);
-    busy_.store(busy, std::memory_order_relaxed);
-    if (host_.draining && (busy == 0 || now >= drain_end_)) io_.stop();
+    tcp_acceptor_.close(error);
+    local_acceptor_.close(error);
+    host_.closing = true;
   }
 
   HttpOptions options_;
@@ -239,16 +276,15 @@ class HttpServerImpl final : public HttpServer {
   asio::io_context io_;
   tcp::acceptor tcp_acceptor_;
   stream_protocol::acceptor local_acceptor_;
-  asio::signal_set signals_;
   asio::steady_timer sweep_timer_;
   asio::steady_timer retry_timer_;
-  std::unique_ptr<TlsContext> tls_;
+  std::shared_ptr<TlsContext> tls_;
   std::string address_;
-  std::vector<std::shared_ptr<HttpSession>> sessions_;
-  std::vector<std::shared_ptr<HttpSession>> watched_;  // of one sweep
-  std::vector<pollfd> polled_;
+  bool on_loopback_ = false;
+  Connections connections_;
   Clock::time_point drain_end_;
-  std::atomic<size_t> connections_{0}, busy_{0};
+  Clock::time_point worked_at_;  // while draining: when a request was last worked on
+  std::atomic<size_t> open_{0}, busy_{0}, given_up_{0};
 };
 
 }  // namespace

@@ -21,6 +21,7 @@ constexpr size_t kBodyBuffer = 64 << 10;
 constexpr size_t kMaxHeaders = 100;
 constexpr double kBytesPerSecond = 64 << 10;  // the slowest peer that is waited for
 constexpr double kLingerSeconds = 5;
+constexpr size_t kShortAnswer = 16 << 10;
 
 // "Sun, 06 Nov 1994 08:49:37 GMT", made once a second.
 const std::string& http_date() {
@@ -52,16 +53,27 @@ void append_header(std::string& out, std::string_view name, std::string_view val
 // For the header alone; what follows it is read here.
 struct HttpSession::Parser : http::request_parser<http::empty_body> {};
 
-HttpSession::HttpSession(SessionHost& host, std::shared_ptr<Transport> transport, std::string remote, bool excess)
-    : host_(host), transport_(std::move(transport)), remote_(std::move(remote)), excess_(excess) {}
+HttpSession::HttpSession(SessionHost& host, std::shared_ptr<Transport> transport, std::string remote,
+                         std::shared_ptr<const std::string> place, bool only_probes)
+    : host_(host),
+      transport_(std::move(transport)),
+      remote_(std::move(remote)),
+      place_(std::move(place)),
+      only_probes_(only_probes) {}
 
-HttpSession::~HttpSession() { release_body(); }
+HttpSession::~HttpSession() = default;
+
+bool HttpSession::waits_for_nothing(Clock::time_point not_since) const {
+  if (state_ == State::kIdle || state_ == State::kLingering) return true;
+  return (state_ == State::kHandshake || state_ == State::kHead) && moved_at_ < not_since;
+}
 
 void HttpSession::set_deadline(double seconds) {
   deadline_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
 void HttpSession::start() {
+  host_.last_arrival = Clock::now();
   set_deadline(host_.options.header_seconds);
   transport_->handshake([self = shared_from_this()](SystemError error, size_t) {
     if (self->closed()) return;
@@ -77,6 +89,8 @@ void HttpSession::begin_request() {
   parser_->header_limit(static_cast<std::uint32_t>(host_.options.max_header_bytes));
   parser_->body_limit(boost::none);
   request_ = std::make_shared<HttpRequest>();
+  request_->remote = remote_;
+  request_->memory = MemoryCharge(host_.memory);
   chunks_.reset();
   body_length_ = 0;
   whole_ = false;
@@ -118,6 +132,7 @@ void HttpSession::on_read(SystemError error, size_t size) {
     return read();
   }
   end_ += size;
+  moved();
   parse();
 }
 
@@ -125,7 +140,7 @@ void HttpSession::on_read(SystemError error, size_t size) {
 void HttpSession::parse() {
   if (state_ == State::kIdle) {
     state_ = State::kHead;
-    request_->arrival = Clock::now();
+    request_->arrival = host_.last_arrival = Clock::now();
     set_deadline(host_.options.header_seconds);
   }
   if (state_ == State::kHead && !parse_head()) return;
@@ -161,7 +176,6 @@ bool HttpSession::accept_head() {
   const auto& message = parser_->get();
   HttpRequest& request = *request_;
   request.method = std::string(message.method_string());
-  request.remote = remote_;
   for (const auto& field : message) {
     std::string name(field.name_string());
     std::transform(name.begin(), name.end(), name.begin(),
@@ -189,10 +203,6 @@ bool HttpSession::accept_head() {
     refuse(417, "the only expectation that can be met is 100-continue");
     return false;
   }
-  if (excess_) {
-    refuse(503, "too many connections");
-    return false;
-  }
   // framing_problem() has made sure of what these say.
   const std::string_view length = request.header("content-length");
   std::from_chars(length.data(), length.data() + length.size(), body_length_);
@@ -202,16 +212,18 @@ bool HttpSession::accept_head() {
     refuse(413, too_large());
     return false;
   }
+  if (only_probes_ && !host_.handler.is_probe(request)) {
+    refuse(503, "there are too many connections");
+    return false;
+  }
   if (auto refusal = host_.handler.refuse(request)) {
     keep_alive_ = whole_ && parser_->keep_alive();
     send(std::move(*refusal));
     return false;
   }
-  if (!account_body()) return false;
-  keep_alive_ = parser_->keep_alive();
+  keep_alive_ = parser_->keep_alive() && !only_probes_;
   state_ = State::kBody;
-  set_deadline(host_.options.body_seconds + static_cast<double>(body_length_) / kBytesPerSecond);
-  request.body.reserve(body_length_);
+  set_deadline(host_.options.body_seconds);
   if (wants_continue && !whole_ && begin_ == end_) {
     send_continue();
     return false;
@@ -225,28 +237,24 @@ std::string HttpSession::too_large() const {
 
 void HttpSession::send_continue() {
   static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-  transport_->write(asio::buffer(kContinue.data(), kContinue.size()), {},
-                    [self = shared_from_this()](SystemError error, size_t) {
-                      if (self->closed()) return;
-                      if (error) return self->close();
-                      self->read();
-                    });
+  transport_->write_some(asio::buffer(kContinue.data(), kContinue.size()), {},
+                         [self = shared_from_this()](SystemError error, size_t n) {
+                           if (self->closed()) return;
+                           if (error || n < kContinue.size()) return self->close();
+                           self->read();
+                         });
 }
 
-// Counts what this body takes of the memory that all bodies share: its length where that is told, else what came.
-bool HttpSession::account_body() {
-  const size_t now = std::max(body_length_, request_->body.size());
-  if (now <= accounted_) return true;
-  host_.buffered_bytes += now - accounted_;
-  accounted_ = now;
-  if (host_.buffered_bytes <= host_.options.max_buffered_bytes) return true;
+// Counts what this body takes of the memory that all share: what has come of it, not what was announced.
+bool HttpSession::charge_body() {
+  const size_t now = request_->body.size(), before = request_->memory.bytes();
+  if (now <= before) return true;
+  if (host_.make_room(now - before, *this)) {
+    request_->memory.set(now);
+    return true;
+  }
   refuse(503, "the server is receiving as much as it has memory for");
   return false;
-}
-
-void HttpSession::release_body() {
-  host_.buffered_bytes -= accounted_;
-  accounted_ = 0;
 }
 
 bool HttpSession::parse_body() {
@@ -261,16 +269,16 @@ bool HttpSession::parse_body() {
       return false;
     }
     whole_ = result == ChunkedDecoder::Result::kDone;
-    // A chunked body earns its time as it comes.
-    deadline_ += std::chrono::duration_cast<Clock::duration>(
-        std::chrono::duration<double>(static_cast<double>(taken) / kBytesPerSecond));
   } else {
     taken = std::min(data.size(), body_length_ - body.size());
     body.append(data.substr(0, taken));
     whole_ = body.size() == body_length_;
   }
   begin_ += taken;
-  if (!account_body()) return false;
+  // A body earns its time as it comes.
+  deadline_ += std::chrono::duration_cast<Clock::duration>(
+      std::chrono::duration<double>(static_cast<double>(taken) / kBytesPerSecond));
+  if (!charge_body()) return false;
   if (!whole_) read();
   return whole_;
 }
@@ -290,13 +298,30 @@ void HttpSession::finish_body() {
 }
 
 void HttpSession::refuse(int status, const std::string& reason) {
-  HttpResponse response = host_.handler.refusal(status, reason);
+  HttpResponse response = host_.handler.refusal(status, reason, *request_);
   response.close = true;
   send(std::move(response));
 }
 
+// False: the answers that nobody reads take as much memory as they may.
+bool HttpSession::charge_answer(size_t bytes) {
+  answer_ = MemoryCharge(host_.memory);
+  // A short one takes less than its connection, and if there is no other, nobody is harmed.
+  if (bytes > kShortAnswer && host_.unread_answers > 0 && !host_.make_room(bytes, *this)) return false;
+  answer_.set(bytes);
+  return true;
+}
+
 void HttpSession::send(HttpResponse response) {
   client_.reset();
+  const size_t body_size = head_only_ ? 0 : response.body.size();
+  if (!charge_answer(body_size)) {
+    HttpRequest known;
+    known.remote = remote_;
+    response = host_.handler.refusal(503, "too many answers wait for clients that do not read them", known);
+    response.close = true;
+    return send(std::move(response));
+  }
   keep_alive_ = keep_alive_ && !response.close && !host_.draining;
   out_head_.clear();
   fmt::format_to(std::back_inserter(out_head_), "HTTP/1.1 {} {}\r\n", response.status, status_text(response.status));
@@ -306,23 +331,43 @@ void HttpSession::send(HttpResponse response) {
   if (response.status != 204) append_header(out_head_, "Content-Length", fmt::to_string(response.body.size()));
   out_head_ += keep_alive_ ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n";
   out_body_ = std::move(response.body);
-  const size_t body_size = head_only_ ? 0 : out_body_.size();
+  if (head_only_) out_body_ = {};
+  written_ = 0;
   state_ = State::kWriting;
+  ++host_.unread_answers;
+  moved();
   set_deadline(host_.options.write_seconds + static_cast<double>(body_size) / kBytesPerSecond);
-  transport_->write(asio::buffer(out_head_), asio::const_buffer(out_body_.data(), body_size),
-                    [self = shared_from_this()](SystemError error, size_t) { self->on_written(error); });
+  write_more();
 }
 
-void HttpSession::on_written(SystemError error) {
-  if (closed()) return;
+void HttpSession::write_more() {
+  const size_t of_head = std::min(written_, out_head_.size());
+  const size_t of_body = written_ - of_head;
+  if (of_body == out_body_.size() && of_head == out_head_.size()) return on_written();
+  transport_->write_some(asio::const_buffer(out_head_.data() + of_head, out_head_.size() - of_head),
+                         asio::const_buffer(out_body_.data() + of_body, out_body_.size() - of_body),
+                         [self = shared_from_this()](SystemError error, size_t n) {
+                           if (self->closed()) return;
+                           if (error) return self->close();
+                           self->moved();
+                           self->written_ += n;
+                           self->write_more();
+                         });
+}
+
+void HttpSession::release_answer() {
   out_body_ = {};
-  release_body();
-  if (error) return close();
+  answer_ = {};
+  if (state_ == State::kWriting) --host_.unread_answers;
+}
+
+void HttpSession::on_written() {
+  release_answer();
   if (keep_alive_) return begin_request();
-  const bool unread = !whole_;
-  transport_->finish(unread);
-  if (!unread) return close();
   // Closing with unread bytes would reset the connection, and the peer might lose the answer.
+  const bool lingers = !whole_ || begin_ < end_ || host_.options.tls_cert.empty();
+  transport_->finish(lingers);
+  if (!lingers) return close();
   state_ = State::kLingering;
   set_deadline(kLingerSeconds);
   if (!reading_) begin_ = end_ = 0;
@@ -337,7 +382,9 @@ void HttpSession::peer_gone() {
 
 void HttpSession::check_deadline(Clock::time_point now) {
   if (closed() || state_ == State::kHandling) return;
-  if (host_.draining && state_ == State::kIdle) return close();
+  if (host_.closing && state_ == State::kIdle) return close();
+  const auto stalled = std::chrono::duration<double>(now - moved_at_).count();
+  if (state_ == State::kWriting && stalled > host_.options.write_seconds) return close();
   if (now < deadline_) return;
   if (state_ == State::kHead || state_ == State::kBody) {
     const bool sent_before = state_ == State::kBody;
@@ -348,10 +395,12 @@ void HttpSession::check_deadline(Clock::time_point now) {
 
 void HttpSession::close() {
   if (closed()) return;
+  release_answer();
   state_ = State::kClosed;
   client_.reset();
   transport_->close();
-  release_body();
+  request_.reset();
+  place_.reset();
 }
 
 }  // namespace wde::server

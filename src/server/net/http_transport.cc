@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <boost/asio/ssl.hpp>
-#include <boost/asio/write.hpp>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "wde/result.h"
@@ -20,8 +22,8 @@ class PlainTransport final : public Transport {
   void read_some(char* data, size_t size, Done done) override {
     socket_.async_read_some(asio::buffer(data, size), std::move(done));
   }
-  void write(asio::const_buffer head, asio::const_buffer body, Done done) override {
-    asio::async_write(socket_, std::array{head, body}, std::move(done));
+  void write_some(asio::const_buffer head, asio::const_buffer body, Done done) override {
+    socket_.async_write_some(std::array{head, body}, std::move(done));
   }
   void finish(bool) override { ::shutdown(descriptor(), SHUT_WR); }
   int descriptor() override { return socket_.native_handle(); }
@@ -36,7 +38,8 @@ class PlainTransport final : public Transport {
 
 class TlsTransport final : public Transport, public std::enable_shared_from_this<TlsTransport> {
  public:
-  TlsTransport(Socket socket, asio::ssl::context& context) : stream_(std::move(socket), context) {}
+  TlsTransport(Socket socket, std::shared_ptr<TlsContext> owner, asio::ssl::context& context)
+      : owner_(std::move(owner)), stream_(std::move(socket), context) {}
   void handshake(Done done) override {
     stream_.async_handshake(asio::ssl::stream_base::server,
                             [done = std::move(done)](SystemError error) { done(error, 0); });
@@ -44,8 +47,8 @@ class TlsTransport final : public Transport, public std::enable_shared_from_this
   void read_some(char* data, size_t size, Done done) override {
     stream_.async_read_some(asio::buffer(data, size), std::move(done));
   }
-  void write(asio::const_buffer head, asio::const_buffer body, Done done) override {
-    asio::async_write(stream_, std::array{head, body}, std::move(done));
+  void write_some(asio::const_buffer head, asio::const_buffer body, Done done) override {
+    stream_.async_write_some(std::array{head, body}, std::move(done));
   }
   void finish(bool lingers) override {
     // The goodbye of TLS, which would disturb reading; the peer's own is not waited for.
@@ -59,25 +62,36 @@ class TlsTransport final : public Transport, public std::enable_shared_from_this
   }
 
  private:
+  std::shared_ptr<TlsContext> owner_;
   asio::ssl::stream<Socket> stream_;
 };
 
-class TlsContextImpl final : public TlsContext {
+class TlsContextImpl final : public TlsContext, public std::enable_shared_from_this<TlsContextImpl> {
  public:
   TlsContextImpl(const std::string& cert_file, const std::string& key_file) : context_(asio::ssl::context::tls_server) {
     context_.set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_sslv2 |
                          asio::ssl::context::no_sslv3 | asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1);
     SystemError error;
+    // OpenSSL would ask the terminal for it.
+    context_.set_password_callback([](size_t, asio::ssl::context::password_purpose) { return std::string(); }, error);
     context_.use_certificate_chain_file(cert_file, error);
-    if (error) throw UsageError(fmt::format("--tls-cert {}: {}", cert_file, error.message()));
+    if (error) throw UsageError(fmt::format("--tls-cert {}: {}", cert_file, reason(cert_file, error)));
     context_.use_private_key_file(key_file, asio::ssl::context::pem, error);
-    if (error) throw UsageError(fmt::format("--tls-key {}: {}", key_file, error.message()));
+    if (error) throw UsageError(fmt::format("--tls-key {}: {}", key_file, reason(key_file, error)));
+    if (::SSL_CTX_check_private_key(context_.native_handle()) != 1) {
+      throw UsageError(fmt::format("--tls-key {} is not the key of --tls-cert {}", key_file, cert_file));
+    }
   }
   std::shared_ptr<Transport> make_transport(Socket socket) override {
-    return std::make_shared<TlsTransport>(std::move(socket), context_);
+    return std::make_shared<TlsTransport>(std::move(socket), shared_from_this(), context_);
   }
 
  private:
+  static std::string reason(const std::string& file, const SystemError& error) {
+    if (::access(file.c_str(), R_OK) != 0) return std::strerror(errno);
+    return error.message() + " (expected a PEM file; a key without a passphrase)";
+  }
+
   asio::ssl::context context_;
 };
 
@@ -87,8 +101,8 @@ std::shared_ptr<Transport> make_plain_transport(Socket socket) {
   return std::make_shared<PlainTransport>(std::move(socket));
 }
 
-std::unique_ptr<TlsContext> TlsContext::create(const std::string& cert_file, const std::string& key_file) {
-  return std::make_unique<TlsContextImpl>(cert_file, key_file);
+std::shared_ptr<TlsContext> TlsContext::create(const std::string& cert_file, const std::string& key_file) {
+  return std::make_shared<TlsContextImpl>(cert_file, key_file);
 }
 
 }  // namespace wde::server

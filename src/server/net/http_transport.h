@@ -22,7 +22,8 @@ class Transport {
   virtual ~Transport() = default;
   virtual void handshake(Done done) = 0;
   virtual void read_some(char* data, size_t size, Done done) = 0;
-  virtual void write(asio::const_buffer head, asio::const_buffer body, Done done) = 0;
+  // Some bytes of them, in this order.
+  virtual void write_some(asio::const_buffer head, asio::const_buffer body, Done done) = 0;
   // Tells the peer that nothing more will come. `lingers`: what it still sends will be read for a while.
   virtual void finish(bool lingers) = 0;
   virtual int descriptor() = 0;
@@ -31,11 +32,11 @@ class Transport {
 
 std::shared_ptr<Transport> make_plain_transport(Socket socket);
 
-// Certificate and key of a server, for as long as its transports live.
+// Certificate and key of a server. Its transports keep it alive.
 class TlsContext {
  public:
   // Throws UsageError.
-  static std::unique_ptr<TlsContext> create(const std::string& cert_file, const std::string& key_file);
+  static std::shared_ptr<TlsContext> create(const std::string& cert_file, const std::string& key_file);
   virtual ~TlsContext() = default;
   virtual std::shared_ptr<Transport> make_transport(Socket socket) = 0;
 };

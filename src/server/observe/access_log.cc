@@ -1,36 +1,84 @@
 #include "server/observe/access_log.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <cmath>
 #include <ctime>
-#include <utility>
 
 #include "server/json/json_out.h"
 
 namespace wde::server {
 namespace {
 
-// A client's bytes cannot make a second line, or colours.
-std::string printable(std::string_view text) {
-  std::string out;
-  for (char c : text.substr(0, 512)) out += static_cast<unsigned char>(c) < 0x21 || c == 0x7F ? '?' : c;
+constexpr size_t kMaxValue = 512;
+
+// At most `limit` bytes, and no half character.
+std::string_view shortened(std::string_view text, size_t limit) {
+  if (text.size() <= limit) return text;
+  while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xC0) == 0x80) --limit;
+  return text.substr(0, limit);
+}
+
+std::string event_line(LogFormat format, std::string_view sentence) {
+  if (format != LogFormat::kJson) {
+    std::string text(sentence);
+    std::replace_if(
+        text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');
+    return fmt::format("wde serve: {}\n", text);
+  }
+  JsonOut out;
+  out.open('{').key("time").text(utc_time()).key("level").plain("info").key("message").text(sentence).close('}');
+  return out.take() + "\n";
+}
+
+// What makes error lines equal: their status and sentence, but for its numbers.
+std::string kind_of(const AccessEntry& entry) {
+  std::string out = fmt::format("{} {}", entry.status, shortened(entry.error, 120));
+  for (char& c : out) {
+    if (std::isdigit(static_cast<unsigned char>(c)) != 0 && &c - out.data() > 3) c = '#';
+  }
   return out;
 }
 
-constexpr size_t kMaxWaitingBytes = 4 << 20;
-
-void write_all(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t n = ::write(STDERR_FILENO, text.data(), text.size());
-    if (n <= 0) return;
-    text.remove_prefix(static_cast<size_t>(n));
-  }
+bool ends_line(unsigned char c, unsigned char next) {
+  return c < 0x20 || c == 0x7F || (c == 0xC2 && next >= 0x80 && next < 0xA0);  // C0 and C1 controls
 }
 
 }  // namespace
+
+std::string log_value(std::string_view text) {
+  text = shortened(text, kMaxValue);
+  const auto plain = [](char c) { return c > 0x20 && c < 0x7F && c != '"' && c != '\\' && c != '='; };
+  if (!text.empty() && std::all_of(text.begin(), text.end(), plain)) return std::string(text);
+  JsonOut out;
+  out.text(text);
+  const std::string quoted = out.take();
+  // JSON leaves DEL and the controls from U+0080 on as they are, which terminals may obey.
+  std::string shown;
+  for (size_t i = 0; i < quoted.size(); ++i) {
+    const auto c = static_cast<unsigned char>(quoted[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < quoted.size() ? quoted[i + 1] : 0);
+    if (!ends_line(c, next)) {
+      shown += quoted[i];
+      continue;
+    }
+    shown += fmt::format("\\u{:04x}", c == 0xC2 ? next : c);
+    if (c == 0xC2) ++i;
+  }
+  return shown;
+}
+
+std::string log_path(std::string_view path) {
+  std::string out;
+  for (char c : path.substr(0, kMaxValue)) {
+    const bool plain = c > 0x20 && c < 0x7F && c != '"' && c != '\\' && c != '%';
+    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return out.empty() ? "-" : out;
+}
 
 std::string utc_time() {
   const auto now = std::chrono::system_clock::now();
@@ -44,61 +92,34 @@ std::string utc_time() {
   return fmt::format("{}.{:03}Z", std::string_view(text, length), milliseconds);
 }
 
-AccessLog::AccessLog(LogFormat format) : format_(format) {
-  thread_.start("wde-log", [this] { run(); });
-}
+AccessLog::AccessLog(LogFormat format)
+    : format_(format),
+      writer_({[format](uint64_t lines) {
+                 return event_line(format,
+                                   fmt::format("{} lines of the log were dropped: standard error took no more", lines));
+               },
+               [this](bool last) { return left_out_lines(last); }}) {}
 
-AccessLog::~AccessLog() {
-  {
-    std::scoped_lock lock(mutex_);
-    stopping_ = true;
+std::string AccessLog::left_out_lines(bool last) {
+  std::string out;
+  for (const Repeats::LeftOut& one : repeats_.take_left_out(std::chrono::steady_clock::now(), last)) {
+    out += event_line(format_, fmt::format("left out {} more lines like: {}", one.lines, log_value(one.kind)));
   }
-  wake_.notify_one();
-  thread_.join();
-}
-
-void AccessLog::line(std::string text) {
-  {
-    std::scoped_lock lock(mutex_);
-    if (waiting_.size() + text.size() > kMaxWaitingBytes) {
-      ++dropped_;
-      return;
-    }
-    waiting_ += text;
-  }
-  wake_.notify_one();
-}
-
-void AccessLog::run() {
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    wake_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
-    if (waiting_.empty()) return;
-    std::string text;
-    text.swap(waiting_);
-    if (const size_t lost = std::exchange(dropped_, 0); lost > 0) {
-      text += fmt::format("wde serve: {} lines of the log were dropped, because nobody read them\n", lost);
-    }
-    lock.unlock();
-    write_all(text);
-    lock.lock();
-  }
+  return out;
 }
 
 void AccessLog::write(const AccessEntry& e) {
   if (format_ == LogFormat::kOff) return;
+  if (e.status >= 400 && !repeats_.allow(kind_of(e), std::chrono::steady_clock::now())) return;
   const double milliseconds = std::round(e.seconds * 1e6) / 1e3;  // whole microseconds, without a double's 17 digits
   if (format_ == LogFormat::kText) {
-    std::string text = fmt::format("{} {} {} {} {} {:.1f} ms", utc_time(), e.remote, printable(e.method),
-                                   printable(e.path), e.status, milliseconds);
-    if (e.inputs > 0) text += fmt::format(" model={} inputs={} tokens={}", printable(e.model), e.inputs, e.tokens);
-    text += fmt::format(" id={}", e.request_id);
-    if (!e.traceparent.empty()) text += fmt::format(" trace={}", e.traceparent);
-    if (!e.error.empty()) text += fmt::format(" error=\"{}\"", e.error.substr(0, 200));
-    for (char& c : text) {
-      if (static_cast<unsigned char>(c) < 0x20) c = ' ';
-    }
-    return line(text + "\n");
+    std::string text = fmt::format("{} {} {} {} {} {:.1f} ms", utc_time(), e.remote.empty() ? "-" : e.remote,
+                                   log_path(e.method), log_path(e.path), e.status, milliseconds);
+    if (e.inputs > 0) text += fmt::format(" model={} inputs={} tokens={}", log_value(e.model), e.inputs, e.tokens);
+    if (!e.request_id.empty()) text += fmt::format(" id={}", log_value(e.request_id));
+    if (!e.traceparent.empty()) text += fmt::format(" trace={}", log_value(e.traceparent));
+    if (!e.error.empty()) text += fmt::format(" error={}", log_value(e.error));
+    return writer_.line(text + "\n");
   }
   JsonOut out;
   out.open('{').key("time").text(utc_time()).key("level").plain(e.status >= 500 ? "error" : "info");
@@ -114,14 +135,9 @@ void AccessLog::write(const AccessEntry& e) {
   if (!e.traceparent.empty()) out.key("traceparent").text(e.traceparent);
   if (!e.error.empty()) out.key("error").text(e.error);
   out.close('}');
-  line(out.take() + "\n");
+  writer_.line(out.take() + "\n");
 }
 
-void AccessLog::event(std::string_view sentence) {
-  if (format_ != LogFormat::kJson) return line(fmt::format("wde serve: {}\n", sentence));
-  JsonOut out;
-  out.open('{').key("time").text(utc_time()).key("level").plain("info").key("message").text(sentence).close('}');
-  line(out.take() + "\n");
-}
+void AccessLog::event(std::string_view sentence) { writer_.line(event_line(format_, sentence)); }
 
 }  // namespace wde::server

@@ -61,6 +61,10 @@ double resident_bytes() {
   return pages * static_cast<double>(::sysconf(_SC_PAGESIZE));
 }
 
+void raise(prometheus::Counter& counter, uint64_t total) {
+  counter.Increment(std::max(0.0, static_cast<double>(total) - counter.Value()));
+}
+
 }  // namespace
 
 struct Metrics::Families {
@@ -94,6 +98,12 @@ struct Metrics::Families {
   Family<prometheus::Counter>& spans =
       counter("wde_otlp_spans_total", "spans for the collector, by what became of them");
   Family<prometheus::Gauge>& connections = gauge("wde_connections", "open connections");
+  Family<prometheus::Gauge>& buffered =
+      gauge("wde_buffered_bytes", "bytes of bodies that are not answered and answers that are not read");
+  Family<prometheus::Counter>& given_up =
+      counter("wde_connections_given_up_total", "idle or stalled connections closed to make room for others");
+  Family<prometheus::Counter>& log_lines =
+      counter("wde_log_lines_dropped_total", "lines of the log that were not written, by reason");
   Family<prometheus::Gauge>& queue_tokens = gauge("wde_queue_tokens", "tokens (estimated) waiting or being computed");
   Family<prometheus::Gauge>& queue_bytes = gauge("wde_queue_bytes", "bytes of texts waiting or being computed");
   Family<prometheus::Gauge>& rate = gauge("wde_queue_tokens_per_second", "how fast the queue is worked off");
@@ -169,9 +179,13 @@ void Metrics::record(const Measured& measured) {
   if (truncated > 0) f.truncated.Add(model).Increment(static_cast<double>(truncated));
 }
 
-void Metrics::set_connections(size_t open, size_t busy) {
-  families_->connections.Add({{"state", "open"}}).Set(static_cast<double>(open));
-  families_->connections.Add({{"state", "busy"}}).Set(static_cast<double>(busy));
+void Metrics::set_server(const HttpCounts& counts, uint64_t lines_dropped, uint64_t lines_left_out) {
+  families_->connections.Add({{"state", "open"}}).Set(static_cast<double>(counts.connections));
+  families_->connections.Add({{"state", "busy"}}).Set(static_cast<double>(counts.busy));
+  families_->buffered.Add({}).Set(static_cast<double>(counts.buffered));
+  raise(families_->given_up.Add({}), counts.given_up);
+  raise(families_->log_lines.Add({{"reason", "unread"}}), lines_dropped);
+  raise(families_->log_lines.Add({{"reason", "repeated"}}), lines_left_out);
 }
 
 void Metrics::set_queue(const QueueUse& use) {
@@ -184,12 +198,8 @@ void Metrics::set_queue(const QueueUse& use) {
 }
 
 void Metrics::set_spans(uint64_t sent, uint64_t dropped) {
-  const auto raise = [&](const char* outcome, uint64_t total) {
-    auto& counter = families_->spans.Add({{"outcome", outcome}});
-    counter.Increment(std::max(0.0, static_cast<double>(total) - counter.Value()));
-  };
-  raise("sent", sent);
-  raise("dropped", dropped);
+  raise(families_->spans.Add({{"outcome", "sent"}}), sent);
+  raise(families_->spans.Add({{"outcome", "dropped"}}), dropped);
 }
 
 void Metrics::set_model(const std::string& name, bool ready) {

@@ -1,12 +1,14 @@
 // Metrics: what /metrics tells, in Prometheus' text format. TEI's names, each with a label for the model, and our own.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "server/net/http_server.h"
 #include "server/serving/admission.h"
 #include "wde/response.h"
 #include "wde/statistics.h"
@@ -30,7 +32,8 @@ class Metrics {
 
   void count_http(std::string_view path, int status);  // the path of a route, never what a client made up
   void record(const Measured& measured);
-  void set_connections(size_t open, size_t busy);
+  // Of the lines of the log, so far: those that nobody took, and those that were like others.
+  void set_server(const HttpCounts& counts, uint64_t lines_dropped, uint64_t lines_left_out);
   void set_queue(const QueueUse& use);
   void set_spans(uint64_t sent, uint64_t dropped);  // so far
   void set_model(const std::string& name, bool ready);

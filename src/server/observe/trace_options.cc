@@ -97,8 +97,8 @@ TraceOptions TraceOptions::from_environment(const std::string& endpoint, const s
   if (out.url.empty()) return out;
   if (!out.url.starts_with("http://") && !out.url.starts_with("https://")) {
     throw UsageError(
-        fmt::format("\"{}\" is no address of a collector: it must begin with http:// or https:// "
-                    "(OTLP over HTTP, port 4318 as a rule).",
+        fmt::format("--otlp-endpoint or OTEL_EXPORTER_OTLP_ENDPOINT: \"{}\" is no address of a collector: it must "
+                    "begin with http:// or https:// (OTLP over HTTP, port 4318 as a rule).",
                     out.url));
   }
   const std::string name = variable("OTEL_SERVICE_NAME");

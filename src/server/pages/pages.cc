@@ -56,6 +56,8 @@ HttpResponse html(std::string_view text, const char* policy) {
   return response;
 }
 
+constexpr size_t kMaxPage = 64 << 20;
+
 HttpResponse asset(std::string_view text, const char* type) {
   HttpResponse response;
   response.content_type = type;
@@ -72,7 +74,7 @@ HttpResponse packed_asset(const char* begin, const char* end, const char* type, 
   if (packed) {
     response.headers.emplace_back("Content-Encoding", "gzip");
   } else {
-    response.body = gunzip(file);
+    (void)gunzip(file, kMaxPage, response.body);  // our own file
   }
   response.headers.emplace_back("Vary", "Accept-Encoding");
   return response;

@@ -2,14 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include "wde/result.h"
 
 namespace wde::server {
 namespace {
+
+constexpr size_t kMaxKeys = 10'000;
 
 // Takes as long for every key that is asked about, whatever the known one is: how much of it is right cannot be timed.
 bool equal_in_constant_time(std::string_view asked, std::string_view known) {
@@ -27,33 +32,69 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-}  // namespace
-
-void ApiKeys::add(std::string key) {
-  if (!key.empty()) keys_.push_back(std::move(key));
+// Keys travel in headers: servers trim these, and clients refuse to send other characters.
+void check_key(std::string_view key, std::string_view where) {
+  if (key.empty()) throw UsageError(fmt::format("{} is empty: that would be a server without a key", where));
+  if (std::all_of(key.begin(), key.end(), [](char c) { return c > 0x20 && c < 0x7F; })) return;
+  throw UsageError(fmt::format(
+      "{}: a key has a character that no header can carry; expected letters, digits and signs of ASCII, without blanks",
+      where));
 }
 
-void ApiKeys::add_file(const std::string& path) {
+}  // namespace
+
+void ApiKeys::add(std::string_view key, std::string_view where) {
+  check_key(key, where);
+  fixed_.emplace_back(key);
+}
+
+void ApiKeys::add_file(const std::string& path, std::string_view where) {
+  files_.push_back({path, std::string(where), read_file(path, where)});
+}
+
+void ApiKeys::reload() {
+  std::vector<File> fresh = files_;
+  for (File& file : fresh) {
+    // A pipe is empty the second time, or would be waited for.
+    if (!std::filesystem::is_regular_file(file.path)) {
+      throw UsageError(fmt::format("{} {}: this is no regular file and cannot be read again", file.where, file.path));
+    }
+    file.keys = read_file(file.path, file.where);
+  }
+  files_ = std::move(fresh);
+}
+
+std::vector<std::string> ApiKeys::read_file(const std::string& path, std::string_view where) {
+  const std::string name = fmt::format("{} {}", where, path);
   std::ifstream file(path);
-  if (!file) throw UsageError(fmt::format("--api-key-file {}: cannot be read", path));
-  const size_t before = keys_.size();
+  if (!file || std::filesystem::is_directory(path)) throw UsageError(name + ": cannot be read");
+  std::vector<std::string> keys;
   std::string line;
-  while (std::getline(file, line)) {
-    const std::string_view key = trimmed(line);
-    if (!key.empty() && key[0] != '#') keys_.emplace_back(key);
+  for (bool first = true; std::getline(file, line); first = false) {
+    std::string_view key = line;
+    constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";  // of Windows' editors
+    if (first && key.starts_with(kByteOrderMark)) key.remove_prefix(kByteOrderMark.size());
+    key = trimmed(key);
+    if (key.empty() || key[0] == '#') continue;
+    check_key(key, name);
+    keys.emplace_back(key);
+    if (keys.size() > kMaxKeys) throw UsageError(fmt::format("{}: there are more than {} keys in it", name, kMaxKeys));
   }
   // An empty file must not mean an open server.
-  if (keys_.size() == before) throw UsageError(fmt::format("--api-key-file {}: there is no key in it", path));
+  if (keys.empty()) throw UsageError(name + ": there is no key in it");
+  return keys;
 }
 
 bool ApiKeys::known(std::string_view key) const {
   bool found = false;
-  for (const std::string& one : keys_) found = equal_in_constant_time(key, one) || found;
+  for (const std::string& one : fixed_) found = equal_in_constant_time(key, one) || found;
+  for (const File& file : files_) {
+    for (const std::string& one : file.keys) found = equal_in_constant_time(key, one) || found;
+  }
   return found;
 }
 
-bool ApiKeys::allow(const HttpRequest& request) const {
-  if (keys_.empty()) return true;
+bool ApiKeys::has_key(const HttpRequest& request) const {
   std::string_view given = request.header("authorization");
   constexpr std::string_view kBearer = "bearer ";
   if (given.size() > kBearer.size()) {

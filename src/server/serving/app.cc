@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "server/dialects/platforms/kserve.h"
+#include "server/net/http_gzip.h"
 #include "server/serving/chunks.h"
 #include "server/serving/group.h"
 
@@ -85,8 +86,8 @@ void clip(Request& request, const EngineInfo& info) {
   }
 }
 
-// The deadline that the client named in milliseconds, or the server's own.
-Clock::time_point deadline_of(const HttpRequest& request, double seconds) {
+// The deadline that the client named in milliseconds, or the server's own if that is earlier. None: there is no hurry.
+std::optional<Clock::time_point> deadline_of(const HttpRequest& request, double seconds) {
   const std::string_view text = request.header("x-request-timeout-ms");
   if (!text.empty()) {
     int64_t wanted = 0;
@@ -94,8 +95,10 @@ Clock::time_point deadline_of(const HttpRequest& request, double seconds) {
     if (error != std::errc() || end != text.data() + text.size() || wanted < 1 || wanted > 86'400'000) {
       throw ApiError(Fault::kInvalid, "X-Request-Timeout-Ms must be a number of milliseconds from 1 to 86400000");
     }
-    seconds = static_cast<double>(wanted) / 1000;
+    const double named = static_cast<double>(wanted) / 1000;
+    seconds = seconds > 0 ? std::min(seconds, named) : named;
   }
+  if (seconds <= 0) return std::nullopt;
   return request.arrival + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
@@ -118,14 +121,21 @@ void add_timing_headers(const std::vector<Response>& responses, size_t character
   response.headers.emplace_back("x-inference-time", milliseconds(inference / count));
 }
 
-// Clients send headers of their own (OpenAI's x-stainless-…); none means anything here that a page should not ask for.
-std::string allowed_headers(const HttpRequest& preflight) {
-  const std::string_view wanted = preflight.header("access-control-request-headers");
-  const bool names = std::all_of(wanted.begin(), wanted.end(), [](unsigned char c) {
-    return std::isalnum(c) != 0 || c == '-' || c == '_' || c == ',' || c == ' ';
-  });
-  if (!wanted.empty() && names) return std::string(wanted);
-  return "authorization, content-type, x-api-key, x-request-id, x-request-timeout-ms, traceparent";
+// Shorter answers are sent sooner than compressed. Longer ones are never made on the engine's threads.
+constexpr size_t kWorthCompressing = 64 << 10;
+static_assert(kWorthCompressing > 12 * kShortAnswer);  // in JSON
+
+void compress(const HttpRequest& request, HttpResponse& response) {
+  if (response.body.size() < kWorthCompressing) return;
+  for (const auto& [name, value] : response.headers) {
+    if (name == "Content-Encoding") return;
+  }
+  response.headers.emplace_back("Vary", "Accept-Encoding");
+  if (!accepts_gzip(request.header("accept-encoding"))) return;
+  std::optional<std::string> smaller = gzip(response.body);
+  if (!smaller) return;
+  response.body = std::move(*smaller);
+  response.headers.emplace_back("Content-Encoding", "gzip");
 }
 
 }  // namespace
@@ -137,7 +147,7 @@ struct App::Call {
   RouteMatch match;
   ErrorStyle style = ErrorStyle::kEnvelope;
   std::string id;
-  Clock::time_point deadline;
+  std::optional<Clock::time_point> deadline;
   Plan plan;
   std::unique_ptr<Admission::Ticket> ticket;
   size_t bytes_in = 0, inputs = 0, characters = 0, tokens = 0;
@@ -149,6 +159,7 @@ struct App::Call {
 App::App(AppOptions options, std::vector<ServedModel> models, std::function<void(const ModelState&)> on_model)
     : options_(std::move(options)),
       log_(options_.log),
+      doors_(std::move(options_.doors)),
       admission_(options_.queue),
       next_id_(std::random_device{}() | uint64_t{std::random_device{}()} << 32),
       models_(std::move(models),
@@ -158,7 +169,7 @@ App::App(AppOptions options, std::vector<ServedModel> models, std::function<void
               }),
       pool_(std::max<size_t>(1, options_.threads)) {
   if (options_.traces.url.empty()) return;
-  traces_ = std::make_unique<TraceExporter>(options_.traces, [this](std::string_view said) { log_.event(said); });
+  traces_ = std::make_unique<TraceExporter>(options_.traces, [this](std::string_view said) { log_->event(said); });
 }
 
 App::~App() { shutdown(true); }
@@ -167,11 +178,6 @@ void App::shutdown(bool at_once) {
   models_.shutdown();
   pool_.stop();
   if (traces_) traces_->stop(at_once ? 0 : kFlushSeconds);
-}
-
-void App::drain() {
-  draining_ = true;
-  log_.event("draining: answering what has been taken, taking no more");
 }
 
 std::string App::request_id(const HttpRequest& request) {
@@ -186,82 +192,6 @@ std::string App::request_id(const HttpRequest& request) {
   return fmt::format("{:016x}", x ^ (x >> 31));
 }
 
-void App::add_cors(const HttpRequest& request, HttpResponse& response) const {
-  if (options_.cors_origins.empty()) return;
-  const std::string_view origin = request.header("origin");
-  if (origin.empty()) return;
-  for (const std::string& allowed : options_.cors_origins) {
-    if (allowed != "*" && allowed != origin) continue;
-    response.headers.emplace_back("Access-Control-Allow-Origin", allowed == "*" ? "*" : std::string(origin));
-    if (allowed != "*") response.headers.emplace_back("Vary", "Origin");
-    response.headers.emplace_back("Access-Control-Expose-Headers", "x-request-id, x-compute-tokens, x-compute-time");
-    return;
-  }
-}
-
-HttpResponse App::refusal(int status, const std::string& reason) {
-  const Fault fault = status == 413 ? Fault::kTooLarge : status == 503 ? Fault::kUnavailable : Fault::kInvalid;
-  HttpResponse response = error_response(ApiError(fault, reason, {}, status == 503 ? 1 : 0), ErrorStyle::kEnvelope);
-  response.status = status;
-  metrics_.count_http("", status);
-  return response;
-}
-
-// Proxies pass a request on with --root-path before its path or without it.
-RouteMatch App::route_of(const HttpRequest& request) const {
-  if (request.route != nullptr)
-    return {request.route, request.route->dialects[0], request.path, request.header("model")};
-  std::string_view path = request.path;
-  const std::string& root = options_.root_path;
-  if (!root.empty() && path.starts_with(root) && (path.size() == root.size() || path[root.size()] == '/')) {
-    path.remove_prefix(root.size());
-  }
-  return find_route(path.empty() ? "/" : path);
-}
-
-std::optional<HttpResponse> App::refuse(const HttpRequest& head) {
-  const RouteMatch match = route_of(head);
-  const ErrorStyle style = error_style(match);
-  const auto no = [&](const ApiError& error) {
-    HttpResponse response = error_response(error, style);
-    response.headers.emplace_back("x-request-id", request_id(head));
-    add_cors(head, response);
-    metrics_.count_http(match.route != nullptr ? match.route->path : "", response.status);
-    return response;
-  };
-  if (head.method == "OPTIONS") return std::nullopt;
-  const bool inference = head.method == "POST" && match.route != nullptr;
-  if (!inference && !is_info_path(head.method, match.path, match.dialect)) {
-    const bool known = match.route != nullptr || is_info_path("GET", match.path, match.dialect) ||
-                       is_info_path("POST", match.path, match.dialect);
-    if (!known) return no(ApiError(Fault::kNotFound, fmt::format("there is nothing at {}", head.path)));
-    HttpResponse response = no(ApiError(Fault::kMethod, fmt::format("{} is not for {}", head.path, head.method)));
-    const bool get = is_info_path("GET", match.path, match.dialect);
-    const bool post = match.route != nullptr || is_info_path("POST", match.path, match.dialect);
-    response.headers.emplace_back("Allow", get && post ? "GET, HEAD, POST" : get ? "GET, HEAD" : "POST");
-    return response;
-  }
-  const bool open = head.method != "POST" && is_open_path(match.path);
-  if (!open && !options_.keys.allow(head)) {
-    return no(ApiError(Fault::kUnauthorized, "this server wants an API key: \"Authorization: Bearer KEY\""));
-  }
-  if (head.method != "POST") return std::nullopt;
-  if (draining_) {
-    auto response = no(ApiError(Fault::kUnavailable, "the server is shutting down", {}, 1));
-    response.close = true;
-    return response;
-  }
-  const std::string_view type = head.header("content-type");
-  const bool tail =
-      match.route != nullptr && match.route->body == Body::kJsonAndBytes && type == "application/octet-stream";
-  const bool json = type.empty() || type.find("json") != std::string_view::npos || tail;
-  // What browsers send across sites without asking is no request to a server of the network behind them.
-  const bool plain = head.header("origin").empty() &&
-                     (type.starts_with("application/x-www-form-urlencoded") || type.starts_with("text/plain"));
-  if (!json && !plain) return no(ApiError(Fault::kMediaType, "the body must be application/json"));
-  return std::nullopt;
-}
-
 void App::handle(std::shared_ptr<HttpRequest> request, Respond respond) {
   auto call = std::make_shared<Call>();
   call->match = route_of(*request);
@@ -270,21 +200,12 @@ void App::handle(std::shared_ptr<HttpRequest> request, Respond respond) {
   call->respond = std::move(respond);
   const HttpRequest& http = *call->http;
   call->bytes_in = http.body.size();
-  if (http.method == "OPTIONS") {
-    HttpResponse response;
-    response.status = 204;
-    response.content_type.clear();
-    if (!options_.cors_origins.empty() && !http.header("origin").empty()) {
-      response.headers.emplace_back("Access-Control-Allow-Methods", "GET, POST, OPTIONS");
-      response.headers.emplace_back("Access-Control-Allow-Headers", allowed_headers(http));
-      response.headers.emplace_back("Access-Control-Max-Age", "86400");
-    }
-    return finish(*call, std::move(response), "");
-  }
+  if (http.method == "OPTIONS") return finish(*call, doors_.answer_options(http), "");
   const bool inference = http.method == "POST" && call->match.route != nullptr;
   if (!inference) {
     // Never behind work: answered here and now.
     try {
+      decode_body(*call->http, kShortBody);
       return finish(*call, answer_info(http, call->match.path, call->match.dialect), "");
     } catch (const ApiError& error) {
       return finish(*call, error_response(error, error_style(call->match)), error.what());
@@ -293,7 +214,7 @@ void App::handle(std::shared_ptr<HttpRequest> request, Respond respond) {
   if (traces_) call->span = traces_->start(http.header("traceparent"));
   call->style = call->match.route->errors;
   // A short body is read faster than handed over.
-  if (call->bytes_in <= kShortBody) return serve(call);
+  if (call->bytes_in <= kShortBody && http.header("content-encoding").empty()) return serve(call);
   if (!pool_.post([this, call] { serve(call); })) {
     fail(*call, ApiError(Fault::kUnavailable, "the server is shutting down", {}, 1));
   }
@@ -321,7 +242,8 @@ void App::guarded(Call& call, const std::function<void()>& work) {
 
 void App::make_plan(Call& call) {
   HttpRequest& http = *call.http;
-  const Clock::time_point deadline = call.deadline = deadline_of(http, options_.request_seconds);
+  decode_body(http, options_.max_body_bytes);
+  const std::optional<Clock::time_point> deadline = call.deadline = deadline_of(http, options_.request_seconds);
   const Body body = call.match.route->body;
   const std::string tail = body == Body::kJsonAndBytes ? take_tail(http) : "";
   std::optional<JsonDocument> document;
@@ -347,7 +269,8 @@ void App::make_plan(Call& call) {
     if (max_length > 0) clip(request, call.plan.model->info);
   }
   call.inputs = call.plan.requests.size();
-  if (Clock::now() >= deadline) throw ApiError(Fault::kDeadline, "the deadline came before the request's turn");
+  if (deadline && Clock::now() >= *deadline)
+    throw ApiError(Fault::kDeadline, "the deadline came before the request's turn");
   call.ticket = admission_.enter(call.model, tokens, http.body.size());
   http.body = {};
 }
@@ -455,7 +378,8 @@ void App::finish(Call& call, HttpResponse response, std::string_view error) {
   const std::string own = call.span ? call.span->context.traceparent() : std::string();
   const std::string_view trace = call.span ? std::string_view(own) : http.header("traceparent");
   if (!trace.empty() && trace.size() <= 64) response.headers.emplace_back("traceparent", std::string(trace));
-  add_cors(http, response);
+  doors_.add_cors(http, response);
+  compress(http, response);
   const bool inference = call.match.route != nullptr && http.method == "POST";
   std::string_view path = inference ? call.match.route->path : call.match.path;
   for (const std::string_view models : {"/v1/models/{model}", "/v2/models/{model}"}) {
@@ -466,8 +390,8 @@ void App::finish(Call& call, HttpResponse response, std::string_view error) {
   metrics_.count_http(path, response.status);
   // Probes come every few seconds and say nothing.
   if (inference || response.status >= 400) {
-    log_.write({http.remote, http.method, http.path, call.model, call.id, trace.substr(0, 64), error, response.status,
-                call.bytes_in, response.body.size(), call.inputs, call.tokens, seconds_since(http.arrival)});
+    log_->write({http.remote, http.method, http.path, call.model, call.id, trace.substr(0, 64), error, response.status,
+                 call.bytes_in, response.body.size(), call.inputs, call.tokens, seconds_since(http.arrival)});
   }
   if (call.span) add_span(call, response, error);
   call.respond(std::move(response));

@@ -15,7 +15,7 @@
 #include "server/observe/metrics.h"
 #include "server/observe/trace_exporter.h"
 #include "server/serving/admission.h"
-#include "server/serving/api_keys.h"
+#include "server/serving/doors.h"
 #include "server/serving/models.h"
 #include "server/serving/work_pool.h"
 
@@ -24,11 +24,11 @@ namespace wde::server {
 struct AppOptions {
   ApiRules rules;
   QueueLimits queue;
-  ApiKeys keys;
-  std::vector<std::string> cors_origins;  // "*": any
-  LogFormat log = LogFormat::kText;
+  DoorOptions doors;
+  std::shared_ptr<AccessLog> log;
   TraceOptions traces;
-  double request_seconds = 60;  // of a request that names no deadline
+  double request_seconds = 60;       // for a request at most; 0: as long as it takes
+  size_t max_body_bytes = 16 << 20;  // of one that was compressed, when it no longer is
   size_t threads = 2;
   std::string root_path;  // what a proxy puts before all paths, "" or "/some/path"
 };
@@ -41,10 +41,12 @@ class App final : public HttpHandler {
 
   std::optional<HttpResponse> refuse(const HttpRequest& head) override;
   void handle(std::shared_ptr<HttpRequest> request, Respond respond) override;
-  HttpResponse refusal(int status, const std::string& reason) override;
+  bool is_probe(const HttpRequest& head) override;
+  HttpResponse refusal(int status, const std::string& reason, const HttpRequest& request) override;
   void drain() override;
 
   void set_counts(std::function<HttpCounts()> counts) { counts_ = std::move(counts); }
+  Doors& doors() { return doors_; }
   // After the last request: ends the engines and the threads. Spans that are left are sent only if there is time.
   void shutdown(bool at_once = false);
 
@@ -71,7 +73,9 @@ class App final : public HttpHandler {
 
   // GET and the models' own routes (app_info.cc). False: no such path.
   static bool is_info_path(std::string_view method, std::string_view path, Dialect dialect);
-  static bool is_open_path(std::string_view path);  // answered without a key
+  static bool is_open_path(std::string_view path);   // answered without a key
+  static bool is_probe_path(std::string_view path);  // asks for the server's health
+  static bool is_admin_path(std::string_view path);  // changes what the server does
   HttpResponse answer_info(const HttpRequest& request, std::string_view path, Dialect dialect);
   HttpResponse health(Dialect dialect) const;
   // GET routes of Weaviate and KServe (app_platforms.cc).
@@ -87,12 +91,15 @@ class App final : public HttpHandler {
   HttpResponse metrics_text();
   void fill_in_limits(std::string& description) const;
 
-  void add_cors(const HttpRequest& request, HttpResponse& response) const;
+  // What is refused by its header alone (app_doors.cc).
+  HttpResponse turn_away(const HttpRequest& head, const RouteMatch& match, const ApiError& error);
+  void decode_body(HttpRequest& request, size_t limit) const;
   std::string request_id(const HttpRequest& request);
   void add_span(Call& call, const HttpResponse& response, std::string_view error);
 
   AppOptions options_;
-  AccessLog log_;
+  std::shared_ptr<AccessLog> log_;
+  Doors doors_;
   Metrics metrics_;
   std::unique_ptr<TraceExporter> traces_;  // nullptr: nobody wants them
   Admission admission_;

@@ -142,6 +142,13 @@ bool App::is_open_path(std::string_view path) {
   return path.starts_with("/docs/") || std::find(open.begin(), open.end(), path) != open.end();
 }
 
+bool App::is_probe_path(std::string_view path) {
+  constexpr std::array<std::string_view, 5> probes = {"/health", "/health/live", "/health/ready", "/ping", "/metrics"};
+  return std::find(probes.begin(), probes.end(), path) != probes.end();
+}
+
+bool App::is_admin_path(std::string_view path) { return path == "/models/load" || path == "/models/unload"; }
+
 HttpResponse App::health(Dialect dialect) const {
   if (draining_) return error_response(ApiError(Fault::kUnavailable, "the server is shutting down"), ErrorStyle::kTei);
   const std::vector<ModelState> states = models_.states();
@@ -283,7 +290,7 @@ HttpResponse App::change_model(const HttpRequest& request, bool load) {
 
 HttpResponse App::metrics_text() {
   const HttpCounts counts = counts_ ? counts_() : HttpCounts{};
-  metrics_.set_connections(counts.connections, counts.busy);
+  metrics_.set_server(counts, log_->dropped(), log_->left_out());
   metrics_.set_queue(admission_.use());
   if (traces_) metrics_.set_spans(traces_->sent(), traces_->dropped());
   HttpResponse response;

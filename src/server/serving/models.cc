@@ -202,6 +202,7 @@ void Models::load_entry(Entry& e) {
   std::shared_ptr<ModelFacts> facts;
   std::shared_ptr<Engine> engine;
   std::string problem;
+  bool wrong_use = false;
   try {
     // A name of the Hub may have to be downloaded.
     const auto progress = [this, &shown = e.served.args.download_callback()](const DownloadProgress& at) {
@@ -227,6 +228,9 @@ void Models::load_entry(Entry& e) {
     if (facts->info.labels.empty()) facts->info.labels = summary.labels;
   } catch (const std::bad_alloc&) {
     problem = "there is not enough memory for it";
+  } catch (const UsageError& error) {
+    problem = error.what();
+    wrong_use = true;
   } catch (const std::exception& error) {
     problem = error.what();
   }
@@ -235,6 +239,7 @@ void Models::load_entry(Entry& e) {
     std::scoped_lock lock(mutex_);
     if (stopping_) return;
     e.problem = problem;
+    e.wrong_use = wrong_use;
     e.phase = problem.empty() ? ModelState::Phase::kReady : ModelState::Phase::kFailed;
     if (problem.empty()) {
       e.engines[facts->default_task] = std::move(engine);
@@ -307,7 +312,7 @@ void Models::unload(std::string_view name) {
 }
 
 ModelState Models::state_of(const Entry& e) const {
-  ModelState state{e.served.name, e.served.args.get("model"), e.phase, e.problem, e.facts, {}};
+  ModelState state{e.served.name, e.served.args.get("model"), e.phase, e.problem, e.wrong_use, e.facts, {}};
   for (const auto& [task, engine] : e.engines) state.engines.push_back(task);
   return state;
 }

@@ -48,7 +48,8 @@ struct ModelState {
   std::string name;
   std::string path;
   Phase phase = Phase::kUnloaded;
-  std::string problem;  // of kFailed
+  std::string problem;     // of kFailed
+  bool wrong_use = false;  // likewise: a setting does not fit the model
   std::shared_ptr<const ModelFacts> facts;
   std::vector<std::string> engines;  // tasks that have one
 };
@@ -84,6 +85,7 @@ class Models {
     std::string directory;  // where its files are, once it is known; for the loading thread
     ModelState::Phase phase = ModelState::Phase::kLoading;
     std::string problem;
+    bool wrong_use = false;
     std::shared_ptr<const ModelFacts> facts;  // once it has been loaded, also while it is not
     std::map<std::string, std::shared_ptr<Engine>> engines;
     std::map<std::string, std::vector<EngineReady>> waiting;
