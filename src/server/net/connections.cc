@@ -29,10 +29,12 @@ Connections::Welcome Connections::welcome(const std::string& network) {
     const auto found = counts_->by_network.find(network);
     return found == counts_->by_network.end() ? 0 : found->second;
   };
-  if (limit > 0 && from_there() >= limit && !give_up(network)) {
+  if (limit > 0 && from_there() >= limit) (void)give_up(network);
+  if (limit > 0 && from_there() >= limit) {
     return from_there() < limit + kReservePerAddress ? Welcome::kForProbes : Welcome::kNone;
   }
-  if (open() < options_.max_connections || give_up()) return Welcome::kFull;
+  if (open() >= options_.max_connections) (void)give_up();
+  if (open() < options_.max_connections) return Welcome::kFull;
   return open() < options_.max_connections + kReserve ? Welcome::kForProbes : Welcome::kNone;
 }
 

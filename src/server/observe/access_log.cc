@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <chrono>
 #include <cmath>
 #include <ctime>
@@ -36,9 +35,10 @@ std::string event_line(LogFormat format, std::string_view sentence) {
 
 // What makes error lines equal: their status and sentence, but for its numbers.
 std::string kind_of(const AccessEntry& entry) {
-  std::string out = fmt::format("{} {}", entry.status, shortened(entry.error, 120));
-  for (char& c : out) {
-    if (std::isdigit(static_cast<unsigned char>(c)) != 0 && &c - out.data() > 3) c = '#';
+  std::string out = fmt::format("{} ", entry.status);
+  for (char c : shortened(entry.error, 120)) {
+    const bool digit = c >= '0' && c <= '9';
+    if (!digit || !out.ends_with('#')) out += digit ? '#' : c;
   }
   return out;
 }
