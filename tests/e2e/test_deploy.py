@@ -4,12 +4,17 @@ systemd take their files (each where it is installed).
 
 Needs WDE_BINARY and WDE_TEST_DATA. Standard library only.
 """
+import contextlib
+import http.client
 import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
+import time
 import unittest
 
 from serving import BINARY, Server
@@ -73,6 +78,102 @@ class Names(unittest.TestCase):
             self.assertEqual(len(probes), 4)
             for path in probes:
                 self.assertEqual(server.get(path).status, 200, path)
+
+
+class Replica:
+    """Takes requests and answers each with what it is told to: a status, or nothing before it closes."""
+
+    def __init__(self):
+        self.answer, self.posts = 200, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self.serve, args=(self.listener.accept()[0],), daemon=True).start()
+
+    def serve(self, connection):
+        with connection, contextlib.suppress(OSError):
+            request = b""
+            while not request.endswith(b"the body") and not (request.startswith(b"GET") and request.endswith(b"\r\n\r\n")):
+                part = connection.recv(65536)
+                if not part:
+                    return
+                request += part
+            probe = request.startswith(b"GET /health")
+            self.posts += not probe
+            if self.answer or probe:
+                status = 200 if probe else self.answer
+                connection.sendall(b"HTTP/1.1 %d X\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok" % status)
+
+
+class Proxies(unittest.TestCase):
+    """The real proxies, with their files as they are but for the ports."""
+
+    def setUp(self):
+        self.replicas = [Replica() for _ in range(3)]
+        self.directory = self.enterContext(tempfile.TemporaryDirectory())
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            self.port = s.getsockname()[1]
+
+    def start(self, name, old_port, *command):
+        text = (DEPLOY / name).read_text()
+        for number, replica in enumerate(self.replicas):
+            self.assertIn(f"127.0.0.1:808{number + 1}", text)
+            text = text.replace(f"127.0.0.1:808{number + 1}", f"127.0.0.1:{replica.port}")
+        self.assertIn(old_port, text)
+        file = pathlib.Path(self.directory, name)
+        file.write_text(text.replace(old_port, old_port.replace("8000", str(self.port))))
+        process = subprocess.Popen([*command, file], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self.addCleanup(lambda: (process.terminate(), process.wait(10)))
+        deadline = time.monotonic() + 20
+        while True:
+            with contextlib.suppress(OSError):
+                if self.post() == 200:
+                    break
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+
+    def post(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with contextlib.closing(connection):
+            connection.request("POST", "/embed", "the body", {"Content-Type": "application/json"})
+            return connection.getresponse().status
+
+    def check(self):
+        def ask(*answers):
+            """The status, and how many replicas had the request."""
+            for replica, answer in zip(self.replicas, answers):
+                replica.answer, replica.posts = answer, 0
+            return self.post(), sum(replica.posts for replica in self.replicas)
+
+        # One that brings its replica down has brought down one.
+        for _ in range(2):
+            status, reached = ask(None, None, None)
+            self.assertEqual((status in (502, 503), reached), (True, 1), status)
+            time.sleep(2.5)  # both forgive a failure by then
+        # Those that drain have not begun: the third answers.
+        for answers in [(503, 503, 200), (503, 200, 503), (200, 503, 503)]:
+            status, reached = ask(*answers)
+            self.assertEqual(status, 200)
+            self.assertLessEqual(reached, 4)
+        self.assertEqual(ask(503, 503, 503)[0], 503)
+        # Nor has one that is not there.
+        self.replicas[0].listener.shutdown(socket.SHUT_RDWR)
+        self.replicas[0].listener.close()
+        for _ in range(6):
+            self.assertEqual(ask(200, 200, 200)[0], 200)
+
+    def test_nginx(self):
+        settings = f"daemon off; master_process off; pid {self.directory}/pid; error_log stderr;"
+        self.start("nginx.conf", "listen 8000;", need("nginx"), "-p", self.directory, "-e", "stderr", "-g", settings, "-c")
+        self.check()
+
+    def test_haproxy(self):
+        self.start("haproxy.cfg", "bind :8000", need("haproxy"), "-db", "-f")
+        self.check()
 
 
 class Configurations(unittest.TestCase):
