@@ -133,28 +133,7 @@ Weights ModelFiles::open_weights() const {
 }
 
 ConfigView ModelFiles::read_config() const {
-  if (!is_static) {
-    ConfigView read = ConfigView::read(config);
-    if (config_architecture(read) == "StaticModel")
-      throw LoadError(directory +
-                      ": expected a modules.json that begins with a StaticEmbedding, as model2vec's models "
-                      "on the Hub have it");
-    return read;
-  }
-  const Weights opened = Weights::open(weights);
-  const char* name = opened.has("embedding.weight") ? "embedding.weight" : "embeddings";
-  const std::vector<size_t> shape = opened.shape(name);
-  if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0)
-    throw LoadError(weights + ": expected a table \"embedding.weight\" or \"embeddings\", one row a token");
-  const std::vector<size_t> mapping =
-      name == std::string("embeddings") ? opened.shape("mapping") : std::vector<size_t>();
-  const nlohmann::json table = {{"architectures", {"StaticModel"}},
-                                {"model_type", "model2vec"},
-                                {"vocab_size", mapping.empty() ? shape[0] : mapping[0]},
-                                {"table_rows", shape[0]},
-                                {"hidden_size", shape[1]},
-                                {"max_position_embeddings", kMaxStaticTokens}};
-  return ConfigView::from_json(table, config);
+  return is_static ? read_static_config(weights, config) : ConfigView::read(config);
 }
 
 size_t ModelFiles::vector_size(const ConfigView& read) const {

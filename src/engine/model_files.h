@@ -22,7 +22,7 @@ struct ModelFiles {
   // What two engines on the same weights agree in.
   std::string identity() const;
   Weights open_weights() const;
-  // config.json; of a model without one (StaticEmbedding), what its table says.
+  // config.json; of static embeddings, what their table says.
   ConfigView read_config() const;
   // Of the vectors that pooling works on: the hidden states', or what a projection in the checkpoint makes of them.
   size_t vector_size(const ConfigView& read) const;

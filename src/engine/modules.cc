@@ -21,6 +21,7 @@
 #include "model/causality.h"
 #include "model/lora.h"
 #include "ops/linear.h"
+#include "tokenizer/known_tokens.h"
 
 namespace wde {
 
@@ -64,6 +65,7 @@ void load_input(Modules& m, const EngineArgs& args, const ConfigView& config, co
   input.config = &config;
   input.image_resize = args.get("image-resize");
   input.scores_by_tokens = m.info.task == "score" && m.info.architecture.ends_with("ForCausalLM");
+  input.score_module = m.spec.logit_score.has_value();
   for (const std::string& task : lora_tasks(config)) {
     const auto instructions = config.object_if_exists("task_instructions");
     if (instructions && instructions->has(task)) m.spec.prompts.try_emplace(task, instructions->string(task));
@@ -77,6 +79,11 @@ void load_input(Modules& m, const EngineArgs& args, const ConfigView& config, co
   const bool alone = m.info.architecture == "StaticModel";  // sentence-transformers opens tokenizer.json itself there
   m.tokenizer = open_tokenizer(m.workflow.tokenizer, {directory, m.spec.do_lower_case, 1, !alone, alone});
   for (std::string& note : m.tokenizer->notes()) m.info.warnings.push_back(std::move(note));
+  if (const auto& rule = m.spec.model2vec) {
+    const auto unknown = rule->unknown_token.empty() ? std::nullopt : m.tokenizer->id(rule->unknown_token);
+    const auto id = unknown ? unknown : rule->unknown_id;
+    m.tokenizer = make_known_tokens(std::move(m.tokenizer), id);
+  }
   m.info.modules.emplace_back("tokenizer", m.workflow.tokenizer);
   read_tokenizer_settings(m, directory);
   if (m.spec.late_interaction) {
@@ -471,9 +478,11 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
   m->info.matryoshka =
       config.boolean_or("is_matryoshka", false) || config.has("matryoshka_dimensions") || config.has("matryoshka_dims");
   if (m->workflow.output_processor == "embedding" && !m->spec.present && !m->llm2vec && output.pooling.empty()) {
-    m->info.warnings.push_back(directory +
-                               " has no modules.json: mean pooling without normalising, as sentence-transformers does; "
-                               "--pooling chooses another");
+    const bool pooling_file = file_exists(join_path(directory, "1_Pooling/config.json"));
+    m->info.warnings.push_back(
+        fmt::format("{} has no modules.json{}: mean pooling without normalising, as sentence-transformers does; "
+                    "--pooling chooses another",
+                    directory, pooling_file ? ", so its 1_Pooling/config.json is not read" : ""));
   }
   if (m->workflow.needs_model()) load_execution(*m, args, std::move(done));
   return m;

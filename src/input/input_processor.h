@@ -32,6 +32,7 @@ struct InputConfig {
   const ConfigView* config = nullptr;              // config.json
   std::string image_resize;                        // --image-resize
   bool scores_by_tokens = false;                   // the score is read from a language model's logits
+  bool score_module = false;                       // ... as a LogitScore module of the files says
   std::optional<std::array<SideRules, 2>> sides;   // by Side; of late interaction alone
 };
 

@@ -1,10 +1,13 @@
 // template: pairs for rerankers that are language models, put into the words that they were trained with.
 // Cross-encoders and unknown ones get plain pairs.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <array>
+#include <nlohmann/json.hpp>
 
 #include "input/input_processor.h"
+#include "loader/json_file.h"
 
 namespace wde {
 namespace {
@@ -16,6 +19,7 @@ struct PairTemplate {
   std::string_view instruction;
   std::array<std::string_view, 6> pieces;
   size_t cut;
+  std::string_view phrase;  // of the words that the model was trained with: a chat template with it is this one
 };
 
 // Qwen3-Reranker's and bge-reranker-v2-gemma's model cards.
@@ -27,12 +31,14 @@ constexpr std::array<PairTemplate, 2> kTemplates = {
          "provided. Note that the answer can only be \"yes\" or \"no\".<|im_end|>\n<|im_start|>user\n",
          "<Instruct>: {instruction}\n<Query>: {query}\n<Document>: {document}",
          "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"},
-        1},
+        1,
+        "Judge whether the Document meets the requirements"},
     PairTemplate{"gemma",
                  "Given a query A and a passage B, determine whether the passage contains an answer to the query by "
                  "providing a prediction of either 'Yes' or 'No'.",
                  {"<bos>", "A: {query}", "\n", "B: {document}", "\n", "{instruction}"},
-                 3},
+                 3,
+                 "determine whether the passage contains an answer to the query"},
 };
 
 std::string filled(std::string_view piece, const std::string& instruction, const TextPair& pair) {
@@ -55,6 +61,35 @@ std::string filled(std::string_view piece, const std::string& instruction, const
   return out;
 }
 
+std::string read_text(const std::string& file) {
+  constexpr size_t kMost = size_t{1} << 20;
+  const FileHandle handle(file);
+  if (handle.bytes() > kMost)
+    throw LoadError(fmt::format("{}: expected at most {} bytes, found {}", file, kMost, handle.bytes()));
+  std::string text(handle.bytes(), '\0');
+  for (size_t at = 0; at < text.size();) {
+    const ssize_t got = ::pread(handle.descriptor(), text.data() + at, text.size() - at, static_cast<off_t>(at));
+    if (got <= 0) throw LoadError(file + ": it cannot be read");
+    at += static_cast<size_t>(got);
+  }
+  return text;
+}
+
+// By which sentence-transformers puts pairs into words where a LogitScore module reads the score; "": by none.
+std::string chat_template(const std::string& directory, std::string& file) {
+  const auto transformer = ConfigView::read_if_exists(join_path(directory, "sentence_bert_config.json"));
+  const auto modalities = transformer ? transformer->object_if_exists("modality_config") : std::nullopt;
+  if (modalities && !modalities->has("message")) return "";
+  file = join_path(directory, "chat_template.jinja");
+  if (file_exists(file)) return read_text(file);
+  file = join_path(directory, "tokenizer_config.json");
+  const auto tokenizer = ConfigView::read_if_exists(file);
+  constexpr const char* kKey = "chat_template";
+  if (!tokenizer || !tokenizer->has(kKey)) return "";
+  const nlohmann::json& value = tokenizer->json().at(kKey);
+  return value.is_string() ? value.get<std::string>() : value.dump();  // a list of named ones
+}
+
 class TemplateInput final : public InputProcessor {
  public:
   explicit TemplateInput(const InputConfig& config) : plain_(input_processors().get("text")(config)) {
@@ -63,6 +98,7 @@ class TemplateInput final : public InputProcessor {
       name = "none";
       if (config.scores_by_tokens && config.architecture.starts_with("Qwen3")) name = "qwen3";
       if (config.scores_by_tokens && config.architecture.starts_with("Gemma")) name = "gemma";
+      if (config.score_module) require_known_template(config.directory, name);
     }
     if (name == "none") return;
     for (const PairTemplate& known : kTemplates) {
@@ -92,6 +128,21 @@ class TemplateInput final : public InputProcessor {
   }
 
  private:
+  // The words of a chat template of the model's own are not guessed.
+  static void require_known_template(const std::string& directory, std::string_view name) {
+    std::string file;
+    const std::string text = chat_template(directory, file);
+    if (text.empty()) return;
+    for (const PairTemplate& known : kTemplates) {
+      if (known.name == name && text.find(known.phrase) != std::string::npos) return;
+    }
+    throw LoadError(
+        fmt::format("{}: the model puts pairs into a chat template of its own, which is not supported: "
+                    "expected the words of Qwen3-Reranker or of bge-reranker-v2-gemma; --template says "
+                    "which words to take instead",
+                    file));
+  }
+
   std::unique_ptr<InputProcessor> plain_;
   const PairTemplate* template_ = nullptr;
   std::string instruction_;

@@ -61,6 +61,16 @@ void to_float32(Dtype dtype, const std::byte* source, size_t count, float* out) 
     case Dtype::kBF16:
       convert_halves<bits_from_bfloat>(source, count, out);
       return;
+    case Dtype::kI8:
+      for (size_t i = 0; i < count; ++i) out[i] = static_cast<float>(static_cast<int8_t>(source[i]));
+      return;
+    case Dtype::kF64:
+      for (size_t i = 0; i < count; ++i) {
+        double value = 0;
+        std::memcpy(&value, source + 8 * i, sizeof(value));
+        out[i] = static_cast<float>(value);
+      }
+      return;
     default:
       std::fill_n(out, count, std::numeric_limits<float>::quiet_NaN());
   }

@@ -182,17 +182,12 @@ std::optional<ConfigView> read_transformer(const ModuleEntry& module, bool embed
   return std::nullopt;
 }
 
-// As long as texts are, unless the tokenizer's own file cuts them: sentence-transformers looks at nothing else.
-void read_static(const ModuleEntry& module, SentenceTransformersSpec& spec) {
-  spec.transformer_directory = module.directory;
-  spec.max_seq_length = kMaxStaticTokens;
-  spec.max_seq_length_source = "StaticEmbedding";
-  const std::optional<ConfigView> tokenizer = ConfigView::read_if_exists(join_path(module.directory, "tokenizer.json"));
-  if (!tokenizer) throw LoadError(module.directory + ": expected a tokenizer.json beside the table");
-  const std::optional<ConfigView> cut = tokenizer->object_if_exists("truncation");
-  if (!cut) return;
-  spec.max_seq_length = static_cast<size_t>(cut->integer("max_length", 1, kMaxTokens));
-  spec.max_seq_length_source = "tokenizer.json";
+void read_static(const std::string& directory, SentenceTransformersSpec& spec) {
+  const StaticSpec files = read_static_embedding(directory);
+  spec.transformer_directory = directory;
+  spec.max_seq_length = files.max_length;
+  spec.max_seq_length_source = files.max_length_source;
+  spec.model2vec = files.model2vec;
 }
 
 void read_prompts(const std::optional<ConfigView>& config, SentenceTransformersSpec& spec) {
@@ -272,7 +267,7 @@ std::string find_transformer_directory(const std::string& directory) {
 
 bool is_static_embedding(const std::string& directory) {
   const std::vector<ModuleEntry> modules = read_modules(directory);
-  return !modules.empty() && modules.front().type() == "StaticEmbedding";
+  return modules.empty() ? is_model2vec_directory(directory) : modules.front().type() == "StaticEmbedding";
 }
 
 SentenceTransformersSpec read_sentence_transformers(const std::string& directory, size_t hidden_size) {
@@ -282,6 +277,12 @@ SentenceTransformersSpec read_sentence_transformers(const std::string& directory
   const std::string file = modules_file(directory);
   const std::vector<ModuleEntry> modules = read_modules(directory);
   // sentence-transformers reads none of its other files then either.
+  if (modules.empty() && is_model2vec_directory(directory)) {
+    read_static(directory, spec);
+    spec.present = spec.embeds = true;
+    if (spec.model2vec && spec.model2vec->normalize) spec.post.emplace_back();  // of kind kNormalize
+    return spec;
+  }
   if (modules.empty()) {
     const std::optional<ConfigView> config = ConfigView::read_if_exists(join_path(directory, "config.json"));
     if (config && is_stanford_colbert(*config)) spec.late_interaction = read_stanford_colbert(directory);
@@ -300,7 +301,7 @@ SentenceTransformersSpec read_sentence_transformers(const std::string& directory
   const bool is_static = modules.front().type() == "StaticEmbedding";
   std::optional<ConfigView> transformer;
   if (is_static) {
-    read_static(modules.front(), spec);
+    read_static(modules.front().directory, spec);
   } else {
     transformer = read_transformer(modules.front(), !scores && !splade, spec);
   }

@@ -12,6 +12,7 @@
 #include "loader/late_interaction.h"
 #include "loader/module_entry.h"
 #include "loader/score_activation.h"
+#include "loader/static_embedding.h"
 
 namespace wde {
 
@@ -67,6 +68,7 @@ struct SentenceTransformersSpec {
   std::string similarity = "cosine";                // of such vectors; or dot, euclidean, manhattan
   size_t truncate_dim = 0;                          // so many numbers of the sentence's vector; 0: all
   std::optional<LogitScoreSpec> logit_score;
+  std::optional<Model2VecSpec> model2vec;
   std::optional<LateInteraction> late_interaction;  // a vector a token, and none of the sentence
   std::map<std::string, std::string> prompts;
   std::optional<std::string> default_prompt_name;
@@ -79,9 +81,8 @@ struct SentenceTransformersSpec {
 // needs hidden_size from. Looks at no other module. The directory itself if there is no modules.json. Throws LoadError.
 std::string find_transformer_directory(const std::string& directory);
 
-// Its first module is a StaticEmbedding, which has a table of vectors and a tokenizer and no config.json.
+// It is a table of vectors with a tokenizer: a StaticEmbedding in modules.json, or model2vec's files without one.
 bool is_static_embedding(const std::string& directory);
-constexpr size_t kMaxStaticTokens = 1 << 17;
 
 // Throws LoadError: a module type that is not known (with the known ones), sizes that do not fit to each other, a
 // prompt name that has no prompt. Module types are matched by their last component:

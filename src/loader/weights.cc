@@ -1,6 +1,7 @@
 #include "loader/weights.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <filesystem>
 #include <utility>
@@ -220,6 +221,27 @@ const TensorView& Weights::get(std::string_view name, const std::vector<size_t>&
   if (!is_convertible(tensor.dtype)) throw_dtype(tensor, file_of(tensor), "F32, F16 or BF16");
   taken_.insert(tensor.name);
   return tensor;
+}
+
+const TensorView& Weights::get_table(std::string_view name, const std::vector<size_t>& shape) {
+  const TensorView& tensor = require(name, shape);
+  if (!is_convertible(tensor.dtype) && tensor.dtype != Dtype::kF64 && tensor.dtype != Dtype::kI8)
+    throw_dtype(tensor, file_of(tensor), "F64, F32, F16, BF16 or I8");
+  taken_.insert(tensor.name);
+  return tensor;
+}
+
+std::string Weights::dtype(std::string_view name) const {
+  const TensorView* tensor = find(name);
+  if (tensor == nullptr) return "";
+  constexpr std::array<std::pair<Dtype, const char*>, 5> kNames = {{{Dtype::kF32, "float32"},
+                                                                    {Dtype::kF16, "float16"},
+                                                                    {Dtype::kBF16, "bfloat16"},
+                                                                    {Dtype::kF64, "float64"},
+                                                                    {Dtype::kI8, "int8"}}};
+  for (const auto& [dtype, text] : kNames)
+    if (dtype == tensor->dtype) return text;
+  return std::string(dtype_name(tensor->dtype));
 }
 
 std::vector<double> Weights::numbers(std::string_view name, size_t count) {

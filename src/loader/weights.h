@@ -42,6 +42,10 @@ class Weights {
   // F16 or BF16. Old checkpoints call LayerNorm's tensors gamma and beta: for a name ending in ".weight"/".bias" that
   // is missing, ".gamma"/".beta" is tried.
   const TensorView& get(std::string_view name, const std::vector<size_t>& shape);
+  // The same for a table whose rows are used as they are: F64 and I8 as well.
+  const TensorView& get_table(std::string_view name, const std::vector<size_t>& shape);
+  // "float16", "int8", …; "" if there is no tensor of this name.
+  std::string dtype(std::string_view name) const;
   // A list of `count` numbers of any type, integers too. Throws LoadError as get().
   std::vector<double> numbers(std::string_view name, size_t count);
   // The shape of a tensor; empty if there is none of this name.
@@ -116,7 +120,8 @@ class Weights {
   std::string directory_;
 };
 
-// Converts `count` elements from `begin` on of a F32, F16 or BF16 tensor (other types: NaN) to float32, exactly.
+// Converts `count` elements from `begin` on of a F32, F16, BF16 or I8 tensor to float32, exactly, and of a F64 tensor
+// to the nearest (other types: NaN).
 // Precondition: begin + count <= tensor.elements(). Throws LoadError where the file cannot be read.
 void to_float32(const TensorView& tensor, size_t begin, size_t count, float* out);
 // The same of elements in memory, which may be unaligned.

@@ -13,7 +13,8 @@ namespace {
 class ModernBertModel final : public TransformerModel {
  public:
   ModernBertModel(const ConfigView& config, Weights& weights) {
-    require_encoder(config);
+    // mmBERT and what was made from it say "sans_pos": no table of positions, the same rotary embedding.
+    require_encoder(config, config.string_or("position_embedding_type", "") == "sans_pos" ? "sans_pos" : "absolute");
     SizeKeys keys;
     keys.eps = "norm_eps";
     keys.default_eps = 1e-5;

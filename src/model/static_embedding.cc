@@ -19,7 +19,8 @@ class StaticModel final : public Model {
     shape_.heads = {1, 1, 1};
     const bool model2vec = !weights.has("embedding.weight");
     const auto rows = static_cast<size_t>(config.integer("table_rows", 1, 1 << 24));
-    words_ = Embedding(weights, model2vec ? "embeddings" : "embedding.weight", rows, shape_.hidden_size);
+    const std::string table = model2vec ? "embeddings" : "embedding.weight";
+    words_ = Embedding(weights.get_table(table, {rows, shape_.hidden_size}), shape_.hidden_size);
     if (model2vec && weights.has("mapping")) {
       for (const double row : weights.numbers("mapping", shape_.vocab_size)) {
         if (!(row >= 0 && row < static_cast<double>(rows)))

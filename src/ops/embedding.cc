@@ -79,7 +79,9 @@ Embedding::Embedding(Embedding&&) noexcept = default;
 Embedding& Embedding::operator=(Embedding&&) noexcept = default;
 
 Embedding::Embedding(Weights& weights, const std::string& name, size_t rows, size_t cols)
-    : table_(&weights.get(name, {rows, cols})), cols_(cols) {
+    : Embedding(weights.get(name, {rows, cols}), cols) {}
+
+Embedding::Embedding(const TensorView& table, size_t cols) : table_(&table), cols_(cols) {
   if (table_->data == nullptr && table_->bytes > 0)
     rows_ = std::make_unique<Rows>(*table_, cols * dtype_size(table_->dtype));
 }

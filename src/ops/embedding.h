@@ -18,6 +18,7 @@ class Embedding {
  public:
   Embedding();
   Embedding(Weights& weights, const std::string& name, size_t rows, size_t cols);
+  Embedding(const TensorView& table, size_t cols);  // of Weights::get_table()
   ~Embedding();
   Embedding(Embedding&&) noexcept;
   Embedding& operator=(Embedding&&) noexcept;

@@ -109,6 +109,22 @@ class Tasks(unittest.TestCase):
             best = json.loads(got.stdout.splitlines()[0])
             self.assertAlmostEqual(answer.json["results"][0]["relevance_score"], best["score"], delta=1e-6)
 
+    def test_a_chat_template_of_its_own_is_not_guessed(self):  # zerank and mxbai-rerank-v2 in sentence-transformers' layout
+        known = "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct provided. ..."
+        arguments, source = ("--input", "-", "--input-format", "jsonl"), inputs_of("qwen3-reranker")
+        want = wde("score", DATA / "qwen3-reranker", *arguments, stdin=source)
+        for name in ("chat_template.jinja", "tokenizer_config.json"):
+            for text, refused in ((known, False), ("<|im_start|>system\n{{ query }}<|im_end|>", True)):
+                layout = self.layout("qwen3-reranker")
+                path = layout.directory / name
+                path.write_text(text if name.endswith("jinja") else json.dumps({**json.loads(path.read_text()), "chat_template": text}))
+                done = wde("score", layout.write(), *arguments, stdin=source)
+                if refused:
+                    self.assertNotEqual(done.returncode, 0)
+                    self.assertIn(f"{name}: the model puts pairs into a chat template of its own", done.stderr.decode())
+                    done = wde("score", layout.directory, "--template", "qwen3", *arguments, stdin=source)
+                self.assertEqual(done.stdout, want.stdout, done.stderr.decode())
+
     def test_code_of_its_own_is_not_guessed(self):  # zerank
         layout = self.published_reranker()
         layout.keys(auto_map={"AutoConfig": "modeling_zeranker.ZEConfig"})

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Golden checkpoints beyond the first 33, with the tokenizers and the inputs of those: tiny random weights, and what the reference answers.
 
-usage: make_more.py [NAME ...]        needs torch, transformers >= 5.23, sentence-transformers and safetensors
+usage: make_more.py [NAME ...]        needs torch, transformers >= 5.23, sentence-transformers, model2vec and safetensors
 
 The reference is transformers where it has the architecture. Where it has not (Jina's BERT, Nomic's experts) it is a few lines of torch in
 more_layouts.py, written from the published formulas. Float32 on a CPU, every input alone.

@@ -372,11 +372,6 @@ def modules():
     variant("no-segments", "bert-cross-encoder", "score", cross, inputs=PAIRS, output="score", files={
         "tokenizer_config.json": tokenizer("bert-cross-encoder", model_input_names=["input_ids", "attention_mask"])})
 
-    rows, tokens = 300, Tokenizer.from_file(str(MODELS / "model2vec" / "tokenizer.json")).get_vocab_size()
-    torch.manual_seed(1)
-    variant("model2vec-mapped", "model2vec", "embed", sentence, files={"model.safetensors": {
-        "embeddings": torch.randn(rows, 32), "mapping": torch.randint(0, rows, (tokens,)), "weights": torch.rand(tokens, dtype=torch.float64)}})
-
 
 if __name__ == "__main__":
     shutil.rmtree(OUT, ignore_errors=True)

@@ -1,6 +1,7 @@
 // The "hf" tokenizer against the reference's ids and against bad input. Checkpoints come from WDE_TEST_DATA.
 #include "tokenizer/tokenizer.h"
 #include "test_paths.h"
+#include "tokenizer/known_tokens.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -125,8 +126,9 @@ TEST(Tokenizer, GoldenIds) {
     }
     for (std::string name : {"hf", "auto"}) {
       SCOPED_TRACE(name);
-      const auto tokenizer =
-          open_tokenizer(name, {entry.path().string(), false, 2, golden.value("special_tokens", true)});
+      auto tokenizer = open_tokenizer(name, {entry.path().string(), false, 2, golden.value("special_tokens", true)});
+      if (golden.contains("left_out"))  // model2vec
+        tokenizer = make_known_tokens(std::move(tokenizer), golden.at("left_out").get<int32_t>());
       const auto results = tokenizer->encode(jobs, golden.value("max_length", size_t{0}), false);
       ASSERT_EQ(results.size(), jobs.size());
       for (size_t i = 0; i < jobs.size(); ++i) {
