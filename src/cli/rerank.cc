@@ -1,5 +1,6 @@
 // rerank: one query, many documents, the best first.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -91,7 +92,8 @@ class RerankCommand : public Command {
       waiting.pop_front();
       const Result<Response> result = future.get();
       if (result.ok()) return use(std::move(ranked), result.value());
-      fmt::print(stderr, "wde: {}: {}\n", source.where(ranked.index + 1), result.error().message);
+      (void)write_all(STDERR_FILENO, fmt::format("wde: {}: {}\n", printable(source.where(ranked.index + 1)),
+                                                 printable(result.error().message)));
       failed = true;
     };
     constexpr size_t kWindow = 4096;

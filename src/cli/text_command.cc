@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "cli/json_text.h"
 #include "cli/npy_writer.h"
+#include "cli/output_sink.h"
 #include "cli/pipeline.h"
 #include "cli/progress.h"
 #include "cli/result_fields.h"
@@ -145,7 +147,9 @@ int TextCommand::run() {
 
   const std::unique_ptr<Engine> engine = Engine::create(args);
   if (!output_flags_.quiet) {
-    for (const std::string& warning : engine->info().warnings) fmt::print(stderr, "wde: note: {}\n", warning);
+    for (const std::string& warning : engine->info().warnings) {
+      (void)write_all(STDERR_FILENO, fmt::format("wde: note: {}\n", printable(warning)));
+    }
   }
   OutputSink sink(output_flags_.output);
   const std::unique_ptr<RowWriter> writer = make_writer(sink, engine->info());

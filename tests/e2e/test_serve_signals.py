@@ -11,6 +11,7 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -88,6 +89,20 @@ class Client(Server):
             self.process.send_signal(one)
             time.sleep(0.05)
         return self.process.wait(timeout=30 * SLOW)
+
+
+class Hanging(Case):
+    def test_the_second_signal_ends_it_all_the_same(self):
+        with tempfile.TemporaryDirectory() as directory:
+            pipe = os.path.join(directory, "trace")
+            os.mkfifo(pipe)  # nobody reads it, so that loading never ends
+            server = Server(flags=["--trace", pipe], wait=False)
+            for _ in range(2):
+                server.process.send_signal(signal.SIGTERM)
+                time.sleep(1)
+            start = time.monotonic()
+            self.assertNotEqual(server.process.wait(timeout=30 * SLOW), 0)
+            self.assertLess(time.monotonic() - start, 3 * SLOW)
 
 
 class StandardError(Case):
