@@ -318,6 +318,21 @@ class Decoders(Repositories):
                                                                 "similarity_fn_name": "cosine"})
         self.assertSame(layout)
 
+    def test_projections(self):  # voyage-4-nano has one, and Giga-Embeddings, of the same class, has none
+        layout = self.layout("voyage-nano")
+        layout.keys(num_labels=71)
+        self.assertRefused(layout, "num_labels is 71", "linear.weight, which has 72")
+        layout = self.layout("voyage-nano")
+        pooling = layout.directory / "1_Pooling" / "config.json"
+        pooling.write_text(json.dumps({**json.loads(pooling.read_text()), "word_embedding_dimension": 48}))
+        self.assertRefused(layout, "word_embedding_dimension", "must be 72")
+        del layout.tensors["linear.weight"]
+        layout.keys(removed=["num_labels"], model_type="qwen3_bidirec", is_causal=False)
+        (layout.directory / "model.safetensors").touch()
+        done = wde("embed", layout.write(), "a")
+        self.assertEqual(done.returncode, 0, done.stderr.decode())
+        self.assertEqual(len(json.loads(done.stdout)["embedding"]), 48)
+
     def test_llama_nemotron(self):  # nvidia/llama-nemotron-embed-1b-v2
         layout = self.layout("llama-bidirectional")
         layout.keys(model_type="llama_bidirec", auto_map={"AutoModel": "llama_bidirectional_model.LlamaBidirectionalModel"}, pooling="avg")
