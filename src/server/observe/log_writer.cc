@@ -10,7 +10,6 @@
 #include <mutex>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "base/thread_group.h"
 
@@ -52,7 +51,8 @@ struct LogWriter::Shared {
   uint64_t dropped = 0;  // of all
   uint64_t untold = 0;   // of them, those that no line has spoken of
   bool stopping = false, done = false;
-  ThreadGroup thread;  // ends first
+  ThreadGroup thread;            // ends first
+  std::shared_ptr<Shared> self;  // where nobody else keeps it: as long as the program
 };
 
 LogWriter::LogWriter(Callbacks callbacks) : shared_(std::make_shared<Shared>()) {
@@ -72,8 +72,7 @@ LogWriter::~LogWriter() {
     shared_->thread.join();
     return;
   }
-  static auto* const stuck = new std::vector<std::shared_ptr<Shared>>();  // as long as the program
-  stuck->push_back(std::move(shared_));
+  shared_->self = shared_;
 }
 
 void LogWriter::line(std::string text) {
