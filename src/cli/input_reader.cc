@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "cli/image_file.h"
+#include "cli/input_kind.h"
 
 namespace wde::cli {
 namespace {
@@ -38,6 +39,7 @@ class FileSource : public InputSource {
   std::optional<InputItem> next() override { return lines_.next(); }
   std::string where(uint64_t line) const override { return lines_.where(line); }
   std::optional<uint64_t> total_bytes() const override { return lines_.total_bytes(); }
+  std::optional<uint64_t> total_items() const override { return lines_.total_items(); }
 
  private:
   const int descriptor_;
@@ -81,7 +83,42 @@ InputFormat format_of_name(std::string_view path) {
 
 LineSource::LineSource(int descriptor, std::string name, InputFormat format, std::optional<uint64_t> total_bytes,
                        size_t max_line_bytes)
-    : reader_(descriptor, name, max_line_bytes), name_(std::move(name)), format_(format), total_bytes_(total_bytes) {}
+    : reader_(descriptor, name, max_line_bytes),
+      name_(std::move(name)),
+      format_(format),
+      total_bytes_(total_bytes),
+      descriptor_(descriptor) {}
+
+void LineSource::look_at_beginning() {
+  looked_ = true;
+  const std::string_view head = reader_.peek();
+  if (auto problem = refused_kind(name_, head, format_ == InputFormat::kAuto)) throw InputError(*problem);
+  if (format_ != InputFormat::kText && begins_json_array(head, format_ == InputFormat::kJsonl))
+    format_ = InputFormat::kJsonArray;
+  if (format_ == InputFormat::kJsonArray) array_ = std::make_unique<JsonArrayReader>(reader_);
+}
+
+// Counted in the file, beside what reads it: lines that are not blank, of plain text all.
+std::optional<uint64_t> LineSource::total_items() const {
+  constexpr size_t kMaxCounted = size_t{4} << 30;  // bytes: a second or two
+  if (!total_bytes_ || *total_bytes_ > kMaxCounted || format_ == InputFormat::kJsonArray) return std::nullopt;
+  std::vector<char> block(size_t{1} << 20);
+  uint64_t items = 0;
+  bool blank = true, empty = true;
+  const auto end_line = [&] { items += format_ == InputFormat::kJsonl ? !blank : 1; };
+  for (off_t at = 0;;) {
+    const ssize_t got = ::pread(descriptor_, block.data(), block.size(), at);
+    if (got <= 0) break;
+    at += got;
+    for (const char c : std::string_view(block.data(), static_cast<size_t>(got))) {
+      empty = c == '\n';
+      if (empty) end_line();
+      blank = empty || (blank && (c == ' ' || c == '\t' || c == '\r'));
+    }
+  }
+  if (!empty) end_line();  // the last line may have no end
+  return items;
+}
 
 std::string LineSource::where(uint64_t line) const { return fmt::format("{}, line {}", name_, line); }
 
@@ -92,7 +129,7 @@ InputItem LineSource::make_item(LineReader::Status status, std::string line, uin
   if (status == LineReader::Status::kTooLong) {
     item.request = Error{ErrorCode::kInvalidInput,
                          fmt::format("the line is longer than the {} MiB that a line may have", kMaxLineBytes >> 20)};
-  } else if (format_ == InputFormat::kJsonl) {
+  } else if (format_ != InputFormat::kText) {
     item.request = parse_json_line(line);
   } else {
     drop_carriage_return(line);
@@ -123,6 +160,14 @@ std::optional<InputItem> LineSource::detect_and_next() {
 }
 
 std::optional<InputItem> LineSource::next() {
+  if (!looked_) look_at_beginning();
+  if (array_) {
+    std::string element;
+    uint64_t line = 0;
+    const LineReader::Status status = array_->next(element, line);
+    if (status == LineReader::Status::kEnd) return std::nullopt;
+    return make_item(status, std::move(element), line);
+  }
   if (format_ == InputFormat::kAuto) decided_ = detect_and_next();
   if (empty_lines_given_ < empty_lines_) {
     InputItem item = make_item(LineReader::Status::kLine, "", ++empty_lines_given_);
@@ -153,6 +198,15 @@ std::unique_ptr<InputSource> open_input(const std::string& path, InputFormat for
       throw InputError(fmt::format("cannot read {}: it is a directory, expected a file of lines", name));
     }
     if (S_ISREG(facts.st_mode)) total_bytes = static_cast<uint64_t>(facts.st_size);
+  }
+  if (total_bytes) {  // at once, before a model is loaded
+    char head[512];
+    const ssize_t got = ::pread(descriptor, head, sizeof head, 0);
+    const std::string_view bytes(head, got > 0 ? static_cast<size_t>(got) : 0);
+    if (auto problem = refused_kind(name, bytes, format == InputFormat::kAuto)) {
+      ::close(descriptor);
+      throw InputError(*problem);
+    }
   }
   if (format == InputFormat::kAuto && !is_stdin) format = format_of_name(path);
   return std::make_unique<FileSource>(descriptor, name, format, total_bytes);

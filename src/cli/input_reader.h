@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/json_array.h"
 #include "cli/line_reader.h"
 #include "wde/request.h"
 #include "wde/result.h"
@@ -32,6 +33,8 @@ class InputSource {
   virtual std::string where(uint64_t line) const = 0;
   // Of a regular file; nullopt where nobody knows how much will come.
   virtual std::optional<uint64_t> total_bytes() const { return std::nullopt; }
+  // How many items there are in all, where that is quickly found out. From any thread, when the first one has come.
+  virtual std::optional<uint64_t> total_items() const { return std::nullopt; }
 };
 
 // The TEXT arguments, and the files of --image behind them.
@@ -41,20 +44,22 @@ class ArgumentSource : public InputSource {
       : texts_(std::move(texts)), images_(std::move(images)) {}
   std::optional<InputItem> next() override;
   std::string where(uint64_t line) const override;
+  std::optional<uint64_t> total_items() const override { return texts_.size() + images_.size(); }
 
  private:
   std::vector<std::string> texts_, images_;
   size_t position_ = 0;
 };
 
-enum class InputFormat { kAuto, kJsonl, kText };
+enum class InputFormat { kAuto, kJsonl, kText, kJsonArray };
 
 // "auto" | "jsonl" | "text"
 InputFormat parse_input_format(std::string_view name);
 // From the ending of the name: .jsonl .ndjson .json, .txt; else kAuto, which the first line that is not empty decides.
 InputFormat format_of_name(std::string_view path);
 
-// Lines of a file descriptor, which stays the caller's.
+// Lines of a file descriptor, which stays the caller's, or the elements of a JSON array. Throws InputError where it is
+// something else (input_kind.h).
 class LineSource : public InputSource {
  public:
   LineSource(int descriptor, std::string name, InputFormat format, std::optional<uint64_t> total_bytes = std::nullopt,
@@ -62,8 +67,10 @@ class LineSource : public InputSource {
   std::optional<InputItem> next() override;
   std::string where(uint64_t line) const override;
   std::optional<uint64_t> total_bytes() const override { return total_bytes_; }
+  std::optional<uint64_t> total_items() const override;
 
  private:
+  void look_at_beginning();
   std::optional<InputItem> detect_and_next();
   InputItem make_item(LineReader::Status status, std::string line, uint64_t line_number) const;
 
@@ -71,6 +78,9 @@ class LineSource : public InputSource {
   std::string name_;
   InputFormat format_;
   std::optional<uint64_t> total_bytes_;
+  int descriptor_;
+  bool looked_ = false;
+  std::unique_ptr<JsonArrayReader> array_;
   // While the format is not known: empty lines that came before, and the line that decided.
   uint64_t empty_lines_ = 0;
   uint64_t empty_lines_given_ = 0;

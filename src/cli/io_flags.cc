@@ -13,6 +13,26 @@
 namespace wde::cli {
 namespace {
 
+// The two TEXT arguments of a command that takes pairs.
+class PairSource : public InputSource {
+ public:
+  explicit PairSource(TextPair pair) : pair_(std::move(pair)) {}
+  std::optional<InputItem> next() override {
+    if (!pair_) return std::nullopt;
+    InputItem item;
+    item.line = 1;
+    item.bytes = pair_->query.size() + pair_->document.size();
+    item.request = Request{std::move(*pair_)};
+    pair_.reset();
+    return item;
+  }
+  std::string where(uint64_t) const override { return "the pair"; }
+  std::optional<uint64_t> total_items() const override { return 1; }
+
+ private:
+  std::optional<TextPair> pair_;
+};
+
 // For the help page only: the texts themselves do not pass through CLI11 (program.cc says why).
 void add_text_help(CLI::App& app) {
   static std::vector<std::string> unused;
@@ -31,9 +51,11 @@ void InputFlags::add_to(CLI::App& app, bool images) {
         ->option_text("FILE...")
         ->group("Input and output");
   }
-  app.add_option("--input", input_,
-                 "Read the texts from FILE, one a line; - is standard input. Results are written while lines come. A "
-                 "line may have 64 MiB; a byte order mark at the beginning is dropped.")
+  app.add_option(
+         "--input", input_,
+         "Read the texts from FILE, one a line, or a JSON array of them; - is standard input. Results are written "
+         "while lines come. A line or element may have 64 MiB; a byte order mark at the beginning is dropped. "
+         "Compressed files, tables and UTF-16 are refused, with the command that converts them.")
       ->option_text("FILE")
       ->group("Input and output")
       ->take_last();
@@ -59,6 +81,18 @@ std::unique_ptr<InputSource> InputFlags::open() {
   const bool arguments = !texts_.empty() || !images_.empty();
   if (arguments && !input_.empty()) {
     throw UsageError("texts or images were given as arguments and also by --input: give one of them.");
+  }
+  if (pair_ && texts_.size() == 2) {
+    TextPair pair{std::move(texts_[0]), std::move(texts_[1])};
+    texts_.clear();
+    return std::make_unique<PairSource>(std::move(pair));
+  }
+  if (pair_ && texts_.size() > 2) {
+    throw UsageError(
+        fmt::format("expected one pair, \"a question\" \"a document\", found {} texts. For several pairs give lines "
+                    "{{\"query\": …, "
+                    "\"document\": …}} with --input; `wde rerank` compares one query with many documents.",
+                    texts_.size()));
   }
   if (arguments) return std::make_unique<ArgumentSource>(std::exchange(texts_, {}), std::exchange(images_, {}));
   if (input_.empty() && ::isatty(STDIN_FILENO) == 1) {

@@ -19,6 +19,8 @@ class InputFlags {
   // `images`: and --image.
   void add_to(CLI::App& app, bool images = false);
   void set_texts(std::vector<std::string> texts) { texts_ = std::move(texts); }
+  // Two TEXT arguments are one pair; more are wrong use.
+  void take_pair() { pair_ = true; }
   // Throws UsageError: TEXT and --input, or neither while standard input is a terminal. InputError: no such file.
   std::unique_ptr<InputSource> open();
   // The path of what open() reads: "" for TEXT and --image, "-" for standard input.
@@ -26,6 +28,7 @@ class InputFlags {
 
  private:
   std::vector<std::string> texts_, images_;
+  bool pair_ = false;
   std::string input_;
   std::string input_format_ = "auto";
 };

@@ -39,6 +39,19 @@ bool LineReader::fill() {
   }
 }
 
+std::string_view LineReader::peek() {
+  if (position_ == end_ && !fill()) return {};
+  return {buffer_.data() + position_, end_ - position_};
+}
+
+int LineReader::get() {
+  if (position_ == end_ && !fill()) return -1;
+  const auto byte = static_cast<unsigned char>(buffer_[position_++]);
+  ++bytes_read_;
+  if (byte == '\n') ++line_number_;
+  return byte;
+}
+
 LineReader::Status LineReader::next(std::string& line) {
   line.clear();
   bool started = false;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace wde::cli {
@@ -27,6 +28,12 @@ class LineReader {
   // A UTF-8 byte order mark at the very beginning is dropped. Throws InputError.
   Status next(std::string& line);
 
+  // The next byte, or -1 at the end; for what is not made of lines. Throws InputError.
+  int get();
+  // What has been read ahead: the first bytes of the input before anything else is called. Throws InputError.
+  std::string_view peek();
+
+  const std::string& name() const { return name_; }
   uint64_t line_number() const { return line_number_; }  // of the last line given, from 1
   uint64_t bytes_read() const { return bytes_read_; }    // up to and with the last line given
 

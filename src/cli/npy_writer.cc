@@ -17,6 +17,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "'<f4' rows are written as they lie in memory");
 
 constexpr size_t kSpoolBufferBytes = 256 << 10;
+constexpr size_t kUnsaidBytes = 256 << 10;  // as much as the output keeps in memory
 
 int open_spool() {
   const char* set = std::getenv("TMPDIR");
@@ -49,6 +50,7 @@ NpyWriter::NpyWriter(OutputSink& sink, uint64_t columns)
     : sink_(sink), columns_(columns), header_position_(sink.rewritable_position()) {
   if (header_position_) {
     sink_.append(npy_header(0, columns_));
+    sink_.flush();
   } else {
     spool_ = open_spool();
   }
@@ -72,6 +74,7 @@ void NpyWriter::flush_spool() {
 void NpyWriter::append(const void* bytes, size_t size) {
   const std::string_view view(static_cast<const char*>(bytes), size);
   if (spool_ < 0) {
+    unsaid_bytes_ += size;
     sink_.append(view);
     return;
   }
@@ -98,7 +101,17 @@ std::optional<std::string> NpyWriter::write(uint64_t, const Response& response) 
   append_failed_rows();
   append(output.values.data(), output.values.size() * sizeof(float));
   rows_ += output.values.size() / columns;
+  if (unsaid_bytes_ >= kUnsaidBytes) flush();
   return std::nullopt;
+}
+
+void NpyWriter::flush() {
+  const uint64_t there = rows_ - failed_before_columns_;
+  if (!header_position_ || there == rows_in_header_) return;
+  sink_.flush();  // the rows before the number that counts them
+  sink_.rewrite(*header_position_, npy_header(there, columns_));
+  rows_in_header_ = there;
+  unsaid_bytes_ = 0;
 }
 
 void NpyWriter::write_error(uint64_t, std::string_view) {

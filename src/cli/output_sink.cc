@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "cli/json_text.h"
+
 namespace wde::cli {
 namespace {
 
@@ -30,6 +32,8 @@ int write_all(int descriptor, std::string_view bytes) {
   }
   return 0;
 }
+
+void say(std::string_view sentence) { (void)write_all(STDERR_FILENO, fmt::format("{}\n", printable(sentence))); }
 
 OutputSink::OutputSink(const std::string& path) {
   if (path.empty() || path == "-") {

@@ -53,6 +53,9 @@ class OutputSink {
   std::string buffer_;
 };
 
+// A sentence on standard error. Where that is closed or full nobody hears it, and nothing else happens.
+void say(std::string_view sentence);
+
 // Writes all of it, through short writes, signals and non-blocking pipes. Returns 0 or errno.
 int write_all(int descriptor, std::string_view bytes);
 

@@ -10,6 +10,8 @@
 
 #include "base/thread_group.h"
 #include "cli/command.h"
+#include "cli/error_run.h"
+#include "cli/interrupt.h"
 #include "cli/ordered_window.h"
 
 namespace wde::cli {
@@ -19,6 +21,7 @@ struct Row {
   Result<Response> result = Error{};
   uint64_t line = 0;
   uint64_t consumed = 0;
+  bool understood = true;  // the line was; the text may have failed all the same
 };
 using Window = OrderedWindow<Row>;
 
@@ -27,7 +30,7 @@ class Writer {
   Writer(Window& window, const InputSource& source, RowWriter& rows, Progress& progress)
       : window_(window), source_(source), rows_(rows), progress_(progress) {}
 
-  uint64_t failed() const { return failed_; }
+  const PipelineCounts& counts() const { return counts_; }
 
   void run() noexcept {
     try {
@@ -46,10 +49,11 @@ class Writer {
  private:
   void write_all_rows() {
     using std::chrono::milliseconds;
-    const milliseconds idle = progress_.shown() ? milliseconds(100) : milliseconds(3'600'000);
+    constexpr milliseconds idle(100);
     bool flushed = true;
     Row row;
-    for (uint64_t index = 0;;) {
+    for (;;) {
+      if (const int signal = Interrupt::signal()) stop_for(signal);
       const Window::Next state = window_.next(row, flushed ? idle : milliseconds(0));
       if (state == Window::Next::kEnd) break;
       if (state == Window::Next::kNotReady) {
@@ -58,12 +62,44 @@ class Writer {
         progress_.tick();
         continue;
       }
-      write_row(index++, row);
+      write_row(counts_.texts++, row);
       row.result = Error{};  // a large response must not live until the next one comes
       flushed = false;
     }
     rows_.finish();
+    end_errors();
     progress_.finish();
+  }
+
+  [[noreturn]] void stop_for(int signal) {
+    rows_.flush();
+    const uint64_t written = rows_.usable_in_part() ? counts_.texts : 0;
+    const std::optional<uint64_t> all = counts_.texts > 0 ? source_.total_items() : std::nullopt;
+    progress_.message(fmt::format("ended by {}: {} of {} texts written", Interrupt::name(signal), written,
+                                  all ? fmt::format("{}", *all) : "an unknown number of"));
+    std::_Exit(Interrupt::exit_status(signal));
+  }
+
+  // The sentence of a text that failed; of many of one kind the first ones.
+  void complain(const Row& row, const std::string& problem) {
+    const uint64_t in_a_row = errors_.add(problem);
+    if (in_a_row == 1) end_errors();
+    if (in_a_row > ErrorRun::kShown) {
+      ++unsaid_;
+      return;
+    }
+    progress_.message(source_.where(row.line) + ": " + problem);
+    if (in_a_row < ErrorRun::kShown || (row.understood && counts_.failed < counts_.texts)) return;
+    rows_.finish();
+    progress_.message(
+        fmt::format("stopped: {} in a row failed in the same way; {}", ErrorRun::kShown,
+                    row.understood ? "no text has succeeded" : "is the input what --input-format says (see --help)?"));
+    std::_Exit(kFailed);
+  }
+
+  void end_errors() {
+    if (unsaid_ > 0) progress_.message(fmt::format("{} more failed in the same way", unsaid_));
+    unsaid_ = 0;
   }
 
   void write_row(uint64_t index, const Row& row) {
@@ -76,9 +112,12 @@ class Writer {
       problem = row.result.error().message;
     }
     if (problem) {
-      ++failed_;
+      ++counts_.failed;
       rows_.write_error(index, *problem);
-      progress_.message(source_.where(row.line) + ": " + *problem);
+      complain(row, *problem);
+    } else {
+      if (row.result.value().truncated) ++counts_.truncated;
+      errors_.end();
     }
     progress_.row(tokens, problem.has_value(), row.consumed);
   }
@@ -87,7 +126,9 @@ class Writer {
   const InputSource& source_;
   RowWriter& rows_;
   Progress& progress_;
-  uint64_t failed_ = 0;
+  PipelineCounts counts_;
+  ErrorRun errors_;
+  uint64_t unsaid_ = 0;  // errors of this kind that were not shown
 };
 
 // Joins the writer on every way out. The engine answers what was submitted, so it comes to an end.
@@ -110,8 +151,9 @@ class WriterThread {
 
 }  // namespace
 
-uint64_t run_pipeline(Engine& engine, InputSource& source, RowWriter& rows, Progress& progress,
-                      const PipelineLimits& limits) {
+PipelineCounts run_pipeline(Engine& engine, InputSource& source, RowWriter& rows, Progress& progress,
+                            const PipelineLimits& limits) {
+  const Interrupt interrupt;
   Window window(limits.max_items, limits.max_bytes);
   Writer writer(window, source, rows, progress);
   progress.start();
@@ -122,15 +164,15 @@ uint64_t run_pipeline(Engine& engine, InputSource& source, RowWriter& rows, Prog
       const uint64_t line = item->line;
       const uint64_t consumed = item->consumed;
       if (!item->request.ok()) {
-        window.complete(slot, {item->request.error(), line, consumed});
+        window.complete(slot, {item->request.error(), line, consumed, false});
         continue;
       }
       engine.submit(std::move(item->request).value(), [&window, slot, line, consumed](Result<Response> result) {
-        window.complete(slot, {std::move(result), line, consumed});
+        window.complete(slot, {std::move(result), line, consumed, true});
       });
     }
   }
-  return writer.failed();
+  return writer.counts();
 }
 
 }  // namespace wde::cli

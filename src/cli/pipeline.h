@@ -21,10 +21,17 @@ struct PipelineLimits {
   std::function<size_t(size_t text_bytes)> cost = [](size_t text_bytes) { return text_bytes; };
 };
 
-// Returns how many texts failed; each has its sentence on stderr. Does not return when the output cannot be written:
-// the reader may be waiting for a line that never comes, so the process ends there (quietly for a closed pipe).
-// Throws InputError, after the texts that were read have been answered and written.
-uint64_t run_pipeline(Engine& engine, InputSource& source, RowWriter& writer, Progress& progress,
-                      const PipelineLimits& limits);
+struct PipelineCounts {
+  uint64_t texts = 0, failed = 0;
+  uint64_t truncated = 0;  // cut to the model's maximum
+};
+
+// A text that fails has its sentence on stderr. Throws InputError, after the texts that were read have been answered
+// and written. Does not return, because the reader may be waiting for a line that never comes, and the process ends
+//  - when the output cannot be written (quietly for a closed pipe),
+//  - when a signal says so (interrupt.h): what is there is written, and how much of it is said,
+//  - when twenty lines in a row cannot be understood, or the first twenty texts fail, all in the same way.
+PipelineCounts run_pipeline(Engine& engine, InputSource& source, RowWriter& writer, Progress& progress,
+                            const PipelineLimits& limits);
 
 }  // namespace wde::cli

@@ -30,7 +30,7 @@ constexpr const char* kExamples = R"(Examples:
   wde doctor --model all-MiniLM-L6-v2
 
 `wde COMMAND --help` tells the flags of a command. Every flag has an environment variable: WDE_MODEL for --model.
-Exit status: 0 done, 1 something failed, 2 wrong use.)";
+Exit status: 0 done, 1 something failed, 2 wrong use, 130 and 143 ended by SIGINT and SIGTERM.)";
 
 void complain(std::string_view who, std::string_view sentence) {
   (void)write_all(STDERR_FILENO, fmt::format("{}: {}\n", who, printable(sentence)));

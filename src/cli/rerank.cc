@@ -1,6 +1,5 @@
 // rerank: one query, many documents, the best first.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -21,8 +20,10 @@ namespace {
 
 struct Ranked {
   uint64_t index = 0;
+  uint64_t line = 0;  // of the input
   std::string document;
   float score = 0;
+  bool truncated = false;  // cut to the model's maximum
 };
 
 class RerankCommand : public Command {
@@ -57,6 +58,13 @@ class RerankCommand : public Command {
     const std::unique_ptr<Engine> engine = Engine::create(engine_flags_.args(pairs ? "score" : "embed"));
     bool failed = false;
     std::vector<Ranked> ranked = pairs ? score(*engine, *source, failed) : compare(*engine, *source, failed);
+    const auto cut = std::count_if(ranked.begin(), ranked.end(), [](const Ranked& r) { return r.truncated; });
+    if (cut > 0 && !output_flags_.quiet) {
+      say(fmt::format(
+          "wde rerank: note: {} of {} documents were longer than the {} tokens of the model's maximum (with "
+          "the query, where the model reads both) and were cut",
+          cut, ranked.size(), engine->info().max_length));
+    }
     std::stable_sort(ranked.begin(), ranked.end(), [](const Ranked& a, const Ranked& b) { return a.score > b.score; });
     if (top_n_ > 0 && ranked.size() > top_n_) ranked.resize(top_n_);
     OutputSink sink(output_flags_.output);
@@ -72,7 +80,7 @@ class RerankCommand : public Command {
         append_number(out, r.score);
         out += ",\"document\":";
         append_json_string(out, r.document);
-        out += "}\n";
+        out += r.truncated ? ",\"truncated\":true}\n" : "}\n";
       }
       sink.maybe_flush();
     }
@@ -91,9 +99,11 @@ class RerankCommand : public Command {
       auto [ranked, future] = std::move(waiting.front());
       waiting.pop_front();
       const Result<Response> result = future.get();
-      if (result.ok()) return use(std::move(ranked), result.value());
-      (void)write_all(STDERR_FILENO, fmt::format("wde: {}: {}\n", printable(source.where(ranked.index + 1)),
-                                                 printable(result.error().message)));
+      if (result.ok()) {
+        ranked.truncated = result.value().truncated;
+        return use(std::move(ranked), result.value());
+      }
+      say(fmt::format("wde rerank: {}: {}", source.where(ranked.line), result.error().message));
       failed = true;
     };
     constexpr size_t kWindow = 4096;
@@ -102,13 +112,13 @@ class RerankCommand : public Command {
       const uint64_t number = index++;
       std::string* text = item->request.ok() ? std::get_if<std::string>(&item->request.value().input) : nullptr;
       if (text == nullptr) {
-        fmt::print(
-            stderr, "wde: {}: {}\n", source.where(item->line),
-            item->request.ok() ? "expected a document, found a pair or an image" : item->request.error().message);
+        say(fmt::format(
+            "wde rerank: {}: {}", source.where(item->line),
+            item->request.ok() ? "expected a document, found a pair or an image" : item->request.error().message));
         failed = true;
         continue;
       }
-      Ranked ranked{number, *text, 0};
+      Ranked ranked{number, item->line, *text, 0, false};
       waiting.emplace_back(std::move(ranked), engine.submit(make(std::move(*text))));
       if (waiting.size() >= kWindow) finish_one();
     }

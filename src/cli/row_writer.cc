@@ -104,6 +104,7 @@ std::optional<std::string> JsonlWriter::write(uint64_t index, const Response& re
   append_number(out, index);
   out += ',';
   fields_(response, out);
+  if (response.truncated) out += ",\"truncated\":true";
   out += "}\n";
   sink_.maybe_flush();
   return std::nullopt;

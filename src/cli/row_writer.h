@@ -33,8 +33,11 @@ class RowWriter {
   // nothing was written: the caller goes on with write_error(). Throws OutputError.
   [[nodiscard]] virtual std::optional<std::string> write(uint64_t index, const Response& response) = 0;
   virtual void write_error(uint64_t index, std::string_view message) = 0;
+  // What was written so far can be read from now on.
   virtual void flush() = 0;
   virtual void finish() = 0;  // all rows have come
+  // False: nothing can be read before finish().
+  virtual bool usable_in_part() const { return true; }
 };
 
 class JsonlWriter : public RowWriter {

@@ -8,9 +8,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "cli/json_text.h"
 #include "cli/npy_writer.h"
-#include "cli/output_sink.h"
 #include "cli/pipeline.h"
 #include "cli/progress.h"
 #include "cli/result_fields.h"
@@ -46,6 +44,7 @@ class OptionSource : public InputSource {
   }
   std::string where(uint64_t line) const override { return origin_->where(line); }
   std::optional<uint64_t> total_bytes() const override { return origin_->total_bytes(); }
+  std::optional<uint64_t> total_items() const override { return origin_->total_items(); }
 
  private:
   std::unique_ptr<InputSource> origin_;
@@ -82,6 +81,7 @@ PipelineLimits limits_of(const TextTask& task, const EngineInfo& info) {
 }  // namespace
 
 void TextCommand::add_flags(CLI::App& app) {
+  if (task_.pairs) input_flags_.take_pair();
   input_flags_.add_to(app, task_.images);
   output_flags_.add_to(app, task_.formats);
   if (task_.raw_flag) app.add_flag("--raw", flags_.raw, "Logits instead of what the model's activation makes of them.");
@@ -147,17 +147,19 @@ int TextCommand::run() {
 
   const std::unique_ptr<Engine> engine = Engine::create(args);
   if (!output_flags_.quiet) {
-    for (const std::string& warning : engine->info().warnings) {
-      (void)write_all(STDERR_FILENO, fmt::format("wde: note: {}\n", printable(warning)));
-    }
+    for (const std::string& warning : engine->info().warnings) say("wde: note: " + warning);
   }
   OutputSink sink(output_flags_.output);
   const std::unique_ptr<RowWriter> writer = make_writer(sink, engine->info());
   const bool shown = !output_flags_.quiet && !input_path.empty() && ::isatty(STDERR_FILENO) == 1 &&
                      !(to_stdout && ::isatty(STDOUT_FILENO) == 1);
   Progress progress(shown, task_.command, source->total_bytes());
-  const uint64_t failed = run_pipeline(*engine, *source, *writer, progress, limits_of(task_, engine->info()));
-  return failed > 0 ? kFailed : kDone;
+  const PipelineCounts counts = run_pipeline(*engine, *source, *writer, progress, limits_of(task_, engine->info()));
+  if (counts.truncated > 0 && !output_flags_.quiet) {
+    say(fmt::format("wde {}: note: {} of {} texts were longer than the {} tokens of the model's maximum and were cut",
+                    task_.command, counts.truncated, counts.texts, engine->info().max_length));
+  }
+  return counts.failed > 0 ? kFailed : kDone;
 }
 
 }  // namespace wde::cli

@@ -34,6 +34,7 @@ struct TextTask {
   bool aggregation_flag = false;
   bool embedding_flags = false;  // --dimensions, --normalize, --all
   bool images = false;           // --image
+  bool pairs = false;            // two TEXT arguments are a query and a document
   TextLines text_lines = append_output_lines;
   // A row of numbers for every token: such a result is large, text blocks are separated by a blank line, and an array
   // can hold only one text.

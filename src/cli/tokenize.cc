@@ -35,7 +35,7 @@ void append_json_fields(const Response& response, std::string& out) {
   });
   append_list(out, "special_tokens_mask", details.special_tokens_mask,
               [&](int special) { append_number(out, special); });
-  out += response.truncated ? ",\"truncated\":true" : ",\"truncated\":false";
+  if (!response.truncated) out += ",\"truncated\":false";  // else every row says so
 }
 
 // A token may hold a line's end (Gemma has them); a line of output must not.
