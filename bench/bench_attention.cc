@@ -7,7 +7,7 @@
 
 #include "base/view.h"
 #include "kernels/attention.h"
-#include "kernels/gemm_bf16.h"
+#include "kernels/bf16_choice.h"
 #include "peak.h"
 
 namespace wde {
@@ -83,7 +83,7 @@ void attend(benchmark::State& state, const Mask& mask) {
 
 void bidirectional(benchmark::State& state) { attend(state, {}); }
 void bf16(benchmark::State& state) {
-  if (!kernels::bf16_pairs()) return state.SkipWithError("this CPU does not multiply pairs of bfloat16");
+  if (kernels::bf16_pair_cost() == 0) return state.SkipWithError("this CPU does not multiply pairs of bfloat16");
   attend(state, {.bf16 = true});
 }
 void causal(benchmark::State& state) { attend(state, {.causal = true}); }

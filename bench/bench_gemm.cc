@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "base/view.h"
+#include "kernels/bf16_choice.h"
 #include "kernels/dispatch.h"
 #include "kernels/gemm.h"
 #include "kernels/gemm_bf16.h"

@@ -3,9 +3,8 @@
 
 #include "base/cpu.h"
 #include "engine/modules.h"
-#include "kernels/amx.h"
+#include "kernels/bf16_choice.h"
 #include "kernels/dispatch.h"
-#include "kernels/gemm_bf16.h"
 #include "kernels/gemm_int8.h"
 
 namespace wde {
@@ -42,7 +41,14 @@ std::vector<std::pair<std::string, std::vector<std::string>>> registered_modules
           {"output_processor", output_processors().names()}};
 }
 
+void check_kernel_settings() {
+  for (const std::string& problem : {kernels::bf16_setting_problem(), kernels::int8_setting_problem()}) {
+    if (!problem.empty()) throw UsageError(problem);
+  }
+}
+
 std::vector<std::pair<std::string, std::string>> machine_facts() {
+  check_kernel_settings();
   const CpuInfo cpu = cpu_info();
   const auto kib = [](size_t bytes) {
     return bytes == 0 ? std::string("unknown") : fmt::format("{} KiB", bytes / 1024);
@@ -57,10 +63,9 @@ std::vector<std::pair<std::string, std::string>> machine_facts() {
                                   join_names(kernels::compiled_targets()), join_names(kernels::runnable_targets()))},
           {"int8 kernels", fmt::format("{} (compiled for {}; this CPU runs {})", kernels::int8_kernel(),
                                        join_names(kernels::int8_compiled()), join_names(kernels::int8_runnable()))},
-          {"bfloat16 kernels", kernels::bf16_pairs()
-                                   ? fmt::format("{}: activations are rounded to bfloat16, pairs are multiplied",
-                                                 kernels::amx_bf16() ? "AMX-BF16" : "AVX512-BF16")
-                                   : fmt::format("{}: weights become float32 in registers", kernels::active_target())}};
+          {"bfloat16 kernels", fmt::format("{}, attention {} (this CPU runs {}; {})", kernels::bf16_kernel(),
+                                           kernels::bf16_attention() ? "AVX512-BF16" : "FLOAT32",
+                                           join_names(kernels::bf16_runnable()), kernels::bf16_reason())}};
 }
 
 std::string version() { return WDE_VERSION; }

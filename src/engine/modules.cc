@@ -398,6 +398,7 @@ std::optional<bool> scores_by_max_sim(const EngineArgs& args) {
 
 std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<LoadedModel> shared, Completion done) {
   load_plugins(args);
+  check_kernel_settings();
   const ModelFiles files = find_model_files(args);
   const std::string& directory = files.directory;
   auto m = std::make_unique<Modules>();

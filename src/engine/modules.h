@@ -65,6 +65,9 @@ struct Modules {
 // products (true) or their sum. nullopt: it reads pairs, or neither. Throws as load_modules().
 std::optional<bool> scores_by_max_sim(const EngineArgs& args);
 
+// Throws UsageError: an environment variable names a kernel that does not run here.
+void check_kernel_settings();
+
 // Throws LoadError, UsageError. `done` receives the executor's finished jobs. `shared`: of an engine of the same model,
 // or nullptr.
 std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<LoadedModel> shared, Completion done);

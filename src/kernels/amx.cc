@@ -1,7 +1,5 @@
 #include "kernels/amx.h"
 
-#include <atomic>
-
 #if defined(__x86_64__) && defined(__linux__)
 #include <cpuid.h>
 #include <sys/syscall.h>
@@ -9,11 +7,6 @@
 #endif
 
 namespace wde::kernels {
-
-namespace {
-std::atomic<bool> bf16_off{false};
-}  // namespace
-void force_bf16_amx_off(bool off) noexcept { bf16_off = off; }
 
 #if defined(__x86_64__) && defined(__linux__)
 namespace {
@@ -42,7 +35,7 @@ const Amx& here() noexcept {
 }  // namespace
 
 bool amx_int8() noexcept { return here().int8; }
-bool amx_bf16() noexcept { return here().bf16 && !bf16_off.load(std::memory_order_relaxed); }
+bool amx_bf16() noexcept { return here().bf16; }
 #else
 bool amx_int8() noexcept { return false; }
 bool amx_bf16() noexcept { return false; }

@@ -53,9 +53,9 @@ size_t flash_attention_scratch(size_t max_k_len, size_t head_dim, size_t group =
 
 // Tiled; one pass over the keys while a block of scores fits the L2 cache, online softmax over blocks of keys beyond
 // (Dao et al. 2022, Milakov & Gimelshein 2018). A row whose mask allows no key becomes zeros. args.bf16 has queries,
-// keys, values and exponentials rounded, sums and softmax in float32: twice as fast where bf16_pairs() (gemm_bf16.h),
-// which must have been true on x86 where the kernels run on AVX-512; right but slow elsewhere. No other kernel takes
-// args.rounded.
+// keys, values and exponentials rounded, sums and softmax in float32: twice as fast where bf16_attention()
+// (bf16_choice.h). On x86 where the kernels run on AVX-512 the CPU must have AVX512-BF16; elsewhere it is right but
+// slow. No other kernel takes args.rounded.
 void flash_attention(const AttentionArgs& args, float* scratch) noexcept;
 
 // Chunks of queries over chunks of keys with a running maximum and sum (Rabe & Staats 2021, as in xFormers). What it

@@ -3,8 +3,9 @@
 // gemm_bf16: activations stay float32. The weights become float32 in the tile, and the operations on them are gemm()'s:
 // the result is, to the last bit, what gemm() gives for the rounded weights. About as fast as gemm().
 //
-// gemm_bf16_pairs: activations are rounded to bfloat16 too, and the CPU multiplies pairs of both (AVX512-BF16: Intel
-// from Cooper Lake, AMD from Zen 4) at twice the rate of gemm(), or tiles of them (AMX: Intel from Sapphire Rapids).
+// gemm_bf16_pairs: activations are rounded to bfloat16 too, and the CPU multiplies pairs of both (AVX512-BF16: at twice
+// the rate of gemm() on AMD from Zen 4, at half of it on Intel), or tiles of them (AMX: Intel from Sapphire Rapids).
+// bf16_choice.h says which of the two ways is used. Without these instructions it is right and slow.
 //
 // Panels as gemm()'s, but two rows of B side by side: [k / 2][16 columns][2].
 #pragma once
@@ -37,13 +38,8 @@ struct Bf16Rows {
 // Whole cache lines, an odd number of them (see padded_stride), with room for a vector behind the last half.
 constexpr size_t bf16_row_stride(size_t k) { return ((k + 16 + 31) / 32 | 1) * 32; }
 
-// Whether this CPU multiplies pairs: a Linear of bfloat16 weights uses gemm_bf16_pairs() where it does. The portable
-// gemm_bf16_pairs() is right everywhere and quick nowhere.
-bool bf16_pairs() noexcept;
-void force_bf16_weights_only(bool on) noexcept;  // tests only
-
 void round_rows(const float* x, size_t x_stride, size_t rows, size_t k, const Bf16Rows& out) noexcept;
-// Precondition on x86 where the kernels run on AVX-512: bf16_pairs() has been true.
+// Precondition on x86 where the kernels run on AVX-512: the CPU has AVX512-BF16.
 void gemm_bf16_pairs(const Bf16Rows& a, const uint16_t* packed_b, float* c, size_t ldc, size_t m, size_t n, size_t k,
                      const GemmEpilogue& epilogue) noexcept;
 

@@ -4,9 +4,8 @@
 #define HWY_TARGET_INCLUDE "kernels/gemm_bf16_pairs.cc"  // NOLINT
 #include <hwy/foreach_target.h>                          // NOLINT(build/include_order)
 
-#include <atomic>
-
 #include "kernels/amx.h"
+#include "kernels/bf16_choice.h"
 #include "kernels/bf16_pairs-inl.h"
 #include "kernels/gemm_bf16.h"
 #include "kernels/gemm_blocks-inl.h"
@@ -36,23 +35,6 @@ namespace wde::kernels {
 HWY_EXPORT(gemm_bf16_pairs_target);
 HWY_EXPORT(round_rows_target);
 
-namespace {
-bool cpu_has_pairs() noexcept {
-#if HWY_ARCH_X86
-  return __builtin_cpu_supports("avx512bf16") != 0;
-#else
-  return false;
-#endif
-}
-std::atomic<bool> weights_only{false};
-}  // namespace
-
-bool bf16_pairs() noexcept {
-  static const bool here = cpu_has_pairs() && (hwy::SupportedTargets() & HWY_AVX3) != 0;
-  return here && !weights_only.load(std::memory_order_relaxed);
-}
-void force_bf16_weights_only(bool on) noexcept { weights_only = on; }
-
 void round_rows(const float* x, size_t x_stride, size_t rows, size_t k, const Bf16Rows& out) noexcept {
   HWY_DYNAMIC_DISPATCH(round_rows_target)(x, x_stride, rows, k, out);
 }
@@ -60,7 +42,7 @@ void round_rows(const float* x, size_t x_stride, size_t rows, size_t k, const Bf
 void gemm_bf16_pairs(const Bf16Rows& a, const uint16_t* packed_b, float* c, size_t ldc, size_t m, size_t n, size_t k,
                      const GemmEpilogue& epilogue) noexcept {
 #if HWY_ARCH_X86
-  if (amx_bf16()) return gemm_bf16_amx(a, packed_b, c, ldc, m, n, k, epilogue);
+  if (bf16_tiles()) return gemm_bf16_amx(a, packed_b, c, ldc, m, n, k, epilogue);
 #endif
   HWY_DYNAMIC_DISPATCH(gemm_bf16_pairs_target)(a, packed_b, c, ldc, m, n, k, epilogue);
 }

@@ -5,9 +5,13 @@
 #include <atomic>
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 
+#include <fmt/format.h>
+
 #include "kernels/amx.h"
+#include "kernels/bf16_choice.h"
 #include "kernels/int8_tiles.h"
 
 #if defined(__x86_64__)
@@ -78,7 +82,16 @@ bool runs_here(const Int8Kernel* kernel) {
   return kernel == &kPortable;
 }
 
+constexpr const char* kVariable = "WDE_INT8_KERNEL";
+std::string asked() {
+  const char* const value = std::getenv(kVariable);
+  return value != nullptr ? value : "";
+}
+
 const Int8Kernel* best() {
+  for (const Int8Kernel* kernel : compiled()) {
+    if (asked() == kernel->name && runs_here(kernel)) return kernel;
+  }
   for (const Int8Kernel* kernel : compiled()) {
     if (runs_here(kernel)) return kernel;
   }
@@ -124,6 +137,12 @@ std::vector<std::string> int8_runnable() {
   std::vector<const Int8Kernel*> kernels = compiled();
   std::erase_if(kernels, [](const Int8Kernel* kernel) { return !runs_here(kernel); });
   return names(kernels);
+}
+std::string int8_setting_problem() {
+  const std::vector<std::string> runnable = int8_runnable();
+  if (asked().empty() || std::find(runnable.begin(), runnable.end(), asked()) != runnable.end()) return "";
+  return fmt::format("{} is '{}': expected a kernel that this CPU runs, one of {}", kVariable, asked(),
+                     fmt::join(runnable, ", "));
 }
 std::string int8_kernel() { return chosen().load()->name; }
 bool int8_in_pairs() { return chosen().load(std::memory_order_relaxed)->pairs; }
@@ -184,7 +203,7 @@ void gemm_int8(const QuantizedRows& a, const PackedInt8& b, float* c, size_t ldc
   run_strips(a, b, c, nullptr, ldc, m, n, k, epilogue);
 }
 
-bool int8_rounds() noexcept { return chosen().load(std::memory_order_relaxed)->rounds && bf16_pairs(); }
+bool int8_rounds() noexcept { return chosen().load(std::memory_order_relaxed)->rounds && bf16_attention(); }
 
 void gemm_int8_rounded(const QuantizedRows& a, const PackedInt8& b, const Bf16Rows& c, size_t m, size_t n, size_t k,
                        const GemmEpilogue& epilogue) noexcept {

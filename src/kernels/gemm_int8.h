@@ -82,6 +82,9 @@ bool int8_in_pairs();                      // the form that this kernel has its 
 std::vector<std::string> int8_compiled();  // best first
 std::vector<std::string> int8_runnable();  // of them, those that this CPU has
 
+// The environment variable WDE_INT8_KERNEL names one; a sentence if it is none that runs here, else "".
+std::string int8_setting_problem();
+
 // Tests only: pins the kernel to one that is runnable, or back to the best ("").
 void force_int8_kernel(const std::string& name);
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/elementwise.h"
-#include "kernels/gemm_bf16.h"
+#include "kernels/bf16_choice.h"
 
 namespace wde {
 
@@ -108,7 +108,7 @@ void Transformer::chain_products() {
 void Transformer::reserve(size_t max_seqlen) {
   chain_products();
   for (const auto& layer : layers_) {
-    layer->mask.bf16 = !layer->qkv.exact() && kernels::bf16_pairs();
+    layer->mask.bf16 = !layer->qkv.exact() && kernels::bf16_attention();
   }
   for (const auto& rope : ropes_) rope->reserve(max_seqlen);
 }

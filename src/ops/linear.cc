@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "kernels/bf16_choice.h"
 #include "kernels/gemm_bf16.h"
 #include "kernels/gemm_f16.h"
 #include "loader/pack_cache.h"

@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "kernels/amx.h"
+#include "kernels/bf16_choice.h"
 #include "kernels/every_target.h"
 #include "kernels/reference.h"
 
@@ -17,8 +18,10 @@ double widened(float x) { return std::bit_cast<float>(uint32_t{to_bf16(x)} << 16
 
 class AmxBf16 : public ::testing::Test {
  protected:
+  void TearDown() override { force_bf16_kernel(""); }
   void SetUp() override {
-    if (!bf16_pairs() || !amx_bf16()) GTEST_SKIP() << "NOT TESTED: this CPU has no AMX-BF16";
+    if (!amx_bf16()) GTEST_SKIP() << "NOT TESTED: this CPU has no AMX-BF16";
+    force_bf16_kernel("AMX-BF16");
   }
 };
 
