@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <vector>
 
 #include "loader/json_file.h"
+#include "output/output_processor.h"
 
 namespace wde {
 namespace {
@@ -115,7 +117,7 @@ float max_sim(const Output& query, const Output& document, bool mean) {
       for (; k < size; ++k) lanes[0] += q[k] * d[k];
       const float product =
           ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
-      best = std::max(best, product);
+      if (product > best || std::isnan(product)) best = product;  // and stays NaN
     }
     sum += best;
   }
@@ -229,7 +231,9 @@ class MaxSimEngine final : public Engine {
     }
     out.truncated = left.truncated || right.truncated;
     out.timing = right.timing;
-    out.outputs.push_back({"score", {}, {max_sim(left.outputs.at(0), right.outputs.at(0), mean)}, {}});
+    const float score = max_sim(left.outputs.at(0), right.outputs.at(0), mean);
+    if (!std::isfinite(score)) return not_finite();
+    out.outputs.push_back({"score", {}, {score}, {}});
     return out;
   }
 

@@ -58,11 +58,11 @@ HWY_INLINE V gelu(D d, V x) {
   q = hn::MulAdd(q, u, hn::Set(d, 0.253626506f));
   p = hn::MulAdd(p, u, hn::Set(d, 0.797884426f));
   q = hn::MulAdd(q, u, hn::Set(d, 1.0f));
-  const V erf = hn::Div(hn::Mul(xc, p), q);
+  // Far below, 1 + erf would be rounding noise times x; the true value is below 1e-7. Of -infinity comes NaN, as in
+  // torch: a zero would hide it from the output's check.
+  const V erf = hn::IfThenElse(hn::Lt(x, hn::Neg(bound)), hn::Set(d, -1.0f), hn::Div(hn::Mul(xc, p), q));
   const V half = hn::Mul(x, hn::Set(d, 0.5f));
-  const V y = hn::MulAdd(half, erf, half);
-  // Far below, 1 + erf is rounding noise times x; the true value is below 1e-7.
-  return hn::IfThenZeroElse(hn::Lt(x, hn::Neg(bound)), y);
+  return hn::MulAdd(half, erf, half);
 }
 
 // 1 / (1 + e^-x)

@@ -85,7 +85,10 @@ HWY_INLINE void adjust_logits(const AttentionArgs& a, size_t head, size_t query,
       }
     }
     x = hn::Mul(x, scale);
-    if (a.soft_cap > 0) x = hn::Mul(cap, tanh(d, hn::Mul(x, inverse_cap)));
+    if (a.soft_cap > 0) {
+      const auto capped = hn::Mul(cap, tanh(d, hn::Mul(x, inverse_cap)));
+      x = hn::IfThenElse(hn::IsNaN(x), x, capped);  // tanh makes a number of it
+    }
     if (a.alibi_slopes != nullptr) {
       x = hn::NegMulAdd(slope, hn::Abs(hn::Iota(d, static_cast<float>(distance))), x);
     }

@@ -98,7 +98,16 @@ void scale_target(float a, float* y, size_t n) {
   for (size_t i = 0; i < n; ++i) y[i] *= a;
 }
 void maximum_target(const float* x, float* y, size_t n) {
-  for (size_t i = 0; i < n; ++i) y[i] = x[i] > y[i] ? x[i] : y[i];
+  map(x, y, nullptr, y, n, [&](Vec v, Vec so_far, Vec zero) HWY_ATTR {
+    v = hn::MulAdd(v, zero, v);  // an infinity becomes NaN
+    return hn::IfThenElse(hn::Or(hn::Gt(v, so_far), hn::IsNaN(v)), v, so_far);
+  });
+}
+
+bool all_finite_target(const float* x, size_t n) {
+  const Tag d;
+  // 0 a finite number, NaN for all else.
+  return reduce(x, n, hn::Zero(d), [](Vec v, Vec sum) HWY_ATTR { return hn::MulAdd(v, hn::Zero(Tag()), sum); }) == 0;
 }
 
 }  // namespace HWY_NAMESPACE
@@ -116,6 +125,7 @@ HWY_EXPORT(add_target);
 HWY_EXPORT(add_scaled_target);
 HWY_EXPORT(scale_target);
 HWY_EXPORT(maximum_target);
+HWY_EXPORT(all_finite_target);
 
 void layer_norm(const float* x, size_t x_stride, const float* gamma, const float* beta, float eps, float* y,
                 size_t y_stride, size_t rows, size_t cols) noexcept {
@@ -132,5 +142,6 @@ void add_scaled(const float* x, float a, float* y, size_t n) noexcept {
 }
 void scale(float a, float* y, size_t n) noexcept { HWY_DYNAMIC_DISPATCH(scale_target)(a, y, n); }
 void maximum(const float* x, float* y, size_t n) noexcept { HWY_DYNAMIC_DISPATCH(maximum_target)(x, y, n); }
+bool all_finite(const float* x, size_t n) noexcept { return HWY_DYNAMIC_DISPATCH(all_finite_target)(x, n); }
 }  // namespace wde::kernels
 #endif

@@ -95,7 +95,7 @@ void naive_attention(const AttentionArgs& a, float* scratch) noexcept {
                             (a.window_right >= 0 && distance > a.window_right);
         const double x = hidden ? -INFINITY : logit(a, head, i, position, j);
         scratch[j] = static_cast<float>(x);
-        max = std::max(max, x);
+        if (!(x <= max)) max = x;  // and not -infinity where all logits are NaN
       }
       double sum = 0;
       for (size_t j = 0; j < a.k_len; ++j) {
@@ -106,7 +106,7 @@ void naive_attention(const AttentionArgs& a, float* scratch) noexcept {
         double value = 0;
         for (size_t j = 0; j < a.k_len; ++j)
           value += static_cast<double>(scratch[j]) * a.v[j * a.v_stride + kv_head * a.head_dim + x];
-        out[x] = sum > 0 ? static_cast<float>(value / sum) : 0.0f;
+        out[x] = sum == 0 ? 0.0f : static_cast<float>(value / sum);
       }
     }
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kernels/elementwise.h"
 #include "kernels/norm.h"
@@ -43,10 +44,10 @@ struct Step {
   float divisor = 1.0f;
 
   void run(View<const float> in, View<float> out) const {
-    linear.run(in, out, activation);
+    linear.run(in, out);
+    activate_rows(activation, out);
     if (norm) norm.run(out, out);
-    if (divisor == 1.0f) return;
-    for (size_t r = 0; r < out.rows; ++r) {
+    for (size_t r = 0; divisor != 1.0f && r < out.rows; ++r) {
       for (size_t c = 0; c < out.cols; ++c) out.row(r)[c] /= divisor;
     }
   }
@@ -237,8 +238,10 @@ class Splade final : public Head {
   // weight() grows with the logit, so the maximum is taken of logits.
   void add(const float* logits, float* sum, size_t n) const {
     if (!pooling_.sum) return kernels::maximum(logits, sum, n);
-    for (size_t i = 0; i < n; ++i)
-      if (logits[i] > 0) sum[i] += weight(logits[i]);
+    for (size_t i = 0; i < n; ++i) {
+      const float logit = logits[i] + 0.0f * logits[i];  // an infinity becomes NaN
+      if (!(logit <= 0)) sum[i] += weight(logit);
+    }
   }
 
   size_t width_;
@@ -301,7 +304,7 @@ class TokenLogits final : public Head {
   double logit(const std::vector<float>& weights, const float* hidden) const {
     double sum = 0;  // one row a text: the cost of double is nothing
     for (size_t i = 0; i < weights.size(); ++i) sum += static_cast<double>(weights[i]) * hidden[i];
-    return soft_cap_ > 0 ? soft_cap_ * std::tanh(sum / soft_cap_) : sum;
+    return soft_cap_ > 0 && std::isfinite(sum) ? soft_cap_ * std::tanh(sum / soft_cap_) : sum;
   }
 
   double soft_cap_;
@@ -344,7 +347,8 @@ class M3 final : public Head {
                         out = result.slice_rows(rows.begin, rows.size());
       if (result_.dense > 0)
         for (size_t r = 0; r < in.rows; ++r) std::copy_n(in.row(r), hidden_, out.row(r));
-      if (result_.lexical > 0) lexical_.run(in, out.slice_cols(result_.dense, 1), Activation::kRelu);
+      // Without the ReLU: only weights above 0 are told, and it would make a number of -infinity.
+      if (result_.lexical > 0) lexical_.run(in, out.slice_cols(result_.dense, 1));
       if (result_.vectors == 0) return;
       const View<float> vectors = out.slice_cols(result_.dense + result_.lexical, result_.vectors);
       vectors_.run(in, vectors);
@@ -360,6 +364,14 @@ class M3 final : public Head {
 };
 
 }  // namespace
+
+void activate_rows(Activation activation, View<float> rows) {
+  for (size_t r = 0; r < rows.rows; ++r) {
+    const bool finite = kernels::all_finite(rows.row(r), rows.cols);
+    kernels::activate(activation, rows.row(r), 1, rows.cols, rows.cols);
+    if (!finite) rows.row(r)[0] = std::numeric_limits<float>::quiet_NaN();
+  }
+}
 
 Activation config_activation(const ConfigView& config, std::string_view key, std::string_view fallback) {
   const std::string name = config.string_or(key, fallback);

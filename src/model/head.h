@@ -74,6 +74,10 @@ struct HeadStep {
 std::unique_ptr<Head> make_classifier(const HeadContext& context, HeadPooling pooling,
                                       const std::vector<HeadStep>& steps);
 
+// The activation of all rows. One with a NaN or an infinity before it has a NaN behind it too, which tanh and its like
+// would hide from the output's check.
+void activate_rows(Activation activation, View<float> rows);
+
 // SPLADE: max over the tokens of log(1 + relu(logit)) for every vocabulary entry, or what the SpladePooling module
 // says. `transform`: dense, activation, norm; without a name there is none. The decoder's weights are the word
 // embeddings unless the checkpoint has its own.

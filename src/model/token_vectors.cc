@@ -65,7 +65,8 @@ class TokenVectors final : public Head {
       for (const Layer& layer : layers_) {
         const size_t cols = layer.linear.out_features();
         const View<float> out = mine(buffers[next], cols);
-        layer.linear.run(in, out, layer.activation);
+        layer.linear.run(in, out);
+        activate_rows(layer.activation, out);
         if (layer.residual) {
           View<float> added = in;
           if (layer.residual_linear.out_features() > 0) {

@@ -9,7 +9,8 @@ namespace wde {
 
 namespace {
 
-// softmax(logits), of which the `top` largest stay; the first of two that are equal. The others become 0.
+// softmax(logits), of which the `top` largest stay; the first of two that are equal. The others become 0. Where one is
+// NaN, it and others become NaN.
 void choose(float* logits, size_t n, size_t top) {
   const float largest = *std::max_element(logits, logits + n);
   double sum = 0;
@@ -62,7 +63,7 @@ void Experts::run(View<const float> x, View<float> y, View<float> inner, View<fl
   for (size_t e = 0; e < up_.size(); ++e) {
     size_t count = 0;
     for (size_t row = 0; row < x.rows; ++row)
-      if (shares.row(row)[e] > 0) std::copy_n(x.row(row), hidden, gathered.row(count++));
+      if (shares.row(row)[e] != 0) std::copy_n(x.row(row), hidden, gathered.row(count++));
     if (count == 0) continue;
     View<float> middle = inner.slice_rows(0, count);
     middle.cols = up_[e].out_features();
@@ -70,7 +71,7 @@ void Experts::run(View<const float> x, View<float> y, View<float> inner, View<fl
     down_[e].run(middle, out.slice_rows(0, count));
     size_t at = 0;
     for (size_t row = 0; row < x.rows; ++row)
-      if (shares.row(row)[e] > 0) kernels::add_scaled(out.row(at++), shares.row(row)[e], sums.row(row), hidden);
+      if (shares.row(row)[e] != 0) kernels::add_scaled(out.row(at++), shares.row(row)[e], sums.row(row), hidden);
   }
   for (size_t row = 0; row < x.rows; ++row) kernels::add(sums.row(row), y.row(row), hidden);
 }

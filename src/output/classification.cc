@@ -3,6 +3,7 @@
 #include <cmath>
 #include <string_view>
 
+#include "kernels/elementwise.h"
 #include "output/output_processor.h"
 #include "tokenizer/tokenizer.h"
 
@@ -57,9 +58,7 @@ class ClassificationOutput final : public OutputProcessor {
   Result<Response> process(const Sequence& sequence, View<const float> rows) const override {
     std::vector<float> logits(rows.rows * labels_);
     for (size_t r = 0; r < rows.rows; ++r) std::copy_n(rows.row(r), labels_, logits.data() + r * labels_);
-    if (!std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); })) {
-      return Error{ErrorCode::kInternal, "the model's output is not finite for this input"};
-    }
+    if (!kernels::all_finite(logits.data(), logits.size())) return not_finite();
     std::vector<float> probs = logits;
     for (size_t r = 0; r < rows.rows; ++r) activate(activation_, probs.data() + r * labels_, labels_);
     Response response;

@@ -43,6 +43,8 @@ Result<std::vector<float>> Embedder::embed(const Sequence& sequence, View<const 
   }
   size_t size = pooled_;
   for (const Step& step : steps_) {
+    // Before tanh makes a number of an infinity.
+    if (!kernels::all_finite(x.data(), size)) return not_finite();
     switch (step.kind) {
       case PostModule::Kind::kNormalize:
         // A request decides on the length of what comes out, not on what other modules take in.
@@ -65,6 +67,8 @@ Result<std::vector<float>> Embedder::embed(const Sequence& sequence, View<const 
     }
     size = step.out;
   }
+  // All of it, whatever is cut off.
+  if (!kernels::all_finite(x.data(), size)) return not_finite();
   const bool cut = options.dimensions != 0 && options.dimensions < size;
   if (cut) size = options.dimensions;
   const bool truncated = options.dimensions == 0 && truncated_ > 0;
@@ -72,9 +76,6 @@ Result<std::vector<float>> Embedder::embed(const Sequence& sequence, View<const 
   x.resize(size);
   if (cut ? normalize : options.normalize.value_or(false) && (truncated || !normalizes_))
     kernels::l2_normalize(x.data(), size);
-  if (!std::all_of(x.begin(), x.end(), [](float v) { return std::isfinite(v); })) {
-    return Error{ErrorCode::kInternal, "the model's output is not finite for this input"};
-  }
   return x;
 }
 

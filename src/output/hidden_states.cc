@@ -1,7 +1,7 @@
 // hidden_states: the last hidden state of every token, as the model gives it.
 #include <algorithm>
-#include <cmath>
 
+#include "kernels/elementwise.h"
 #include "output/output_processor.h"
 
 namespace wde {
@@ -17,9 +17,7 @@ class HiddenStatesOutput final : public OutputProcessor {
     Output output{"hidden", {hidden.rows, hidden.cols}, std::vector<float>(hidden.rows * hidden.cols), {}};
     for (size_t r = 0; r < hidden.rows; ++r)
       std::copy_n(hidden.row(r), hidden.cols, output.values.data() + r * hidden.cols);
-    if (!std::all_of(output.values.begin(), output.values.end(), [](float v) { return std::isfinite(v); })) {
-      return Error{ErrorCode::kInternal, "the model's output is not finite for this input"};
-    }
+    if (!kernels::all_finite(output.values.data(), output.values.size())) return not_finite();
     Response response;
     response.outputs.push_back(std::move(output));
     return response;

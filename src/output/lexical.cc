@@ -1,23 +1,17 @@
 // sparse, multi_vector and m3: weights of vocabulary entries, vectors of tokens, and bge-m3's three kinds in one pass.
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <functional>
 #include <map>
 #include <optional>
-#include <span>
 #include <unordered_set>
 
+#include "kernels/elementwise.h"
 #include "output/embedder.h"
 #include "tokenizer/tokenizer.h"
 
 namespace wde {
 namespace {
-
-bool finite(std::span<const float> values) {
-  return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
-}
-Error not_finite() { return {ErrorCode::kInternal, "the model's output is not finite for this input"}; }
 
 // Weights of a whole vocabulary -> the entries above zero, the `most` highest of them if that is not 0.
 Output entries(const float* weights, size_t n, size_t most) {
@@ -104,7 +98,7 @@ class LexicalOutput final : public OutputProcessor {
 
   Result<Response> process(const Sequence& sequence, View<const float> rows) const override {
     for (size_t r = 0; r < rows.rows; ++r) {
-      if (!finite({rows.row(r), rows.cols})) return not_finite();
+      if (!kernels::all_finite(rows.row(r), rows.cols)) return not_finite();
     }
     Response response;
     if (head_.vocabulary) response.outputs.push_back(entries(rows.row(0), head_.logits, max_active_));

@@ -40,6 +40,9 @@ class OutputProcessor {
   virtual Result<Response> process(const Sequence& sequence, View<const float> rows) const = 0;
 };
 
+// What a processor answers instead of numbers that are none: a NaN or an infinity among its rows or outputs.
+inline Error not_finite() { return {ErrorCode::kInternal, "the model's output is not finite for this input"}; }
+
 using OutputProcessorFactory = std::function<std::unique_ptr<OutputProcessor>(const OutputConfig&)>;
 Registry<OutputProcessorFactory>& output_processors();
 

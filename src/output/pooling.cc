@@ -22,7 +22,7 @@ void pool(Pooling mode, View<const float> rows, size_t skip, float* out) noexcep
       return;
     case Pooling::kMax:
       std::copy_n(rows.row(skip), d, out);
-      for (size_t r = skip + 1; r < n; ++r) kernels::maximum(rows.row(r), out, d);
+      for (size_t r = skip; r < n; ++r) kernels::maximum(rows.row(r), out, d);
       return;
     case Pooling::kMean:
     case Pooling::kMeanSqrtLen: {
