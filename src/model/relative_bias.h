@@ -7,8 +7,11 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "attention/attn_backend.h"
 #include "loader/weights.h"
+#include "wde/result.h"
 
 namespace wde {
 
@@ -17,14 +20,29 @@ class RelativeBias {
   RelativeBias() = default;
   // The tensor `name` [buckets, heads].
   RelativeBias(Weights& weights, const std::string& name, size_t buckets, size_t max_distance, size_t heads)
-      : table_(buckets * heads), buckets_(buckets), max_distance_(max_distance), heads_(heads) {
-    to_float32(weights.get(name, {buckets, heads}), 0, table_.size(), table_.data());
+      : buckets_(buckets), max_distance_(max_distance), heads_(heads) {
+    if (buckets < 4 || max_distance <= buckets / 4) {
+      throw LoadError(
+          fmt::format("{}: expected 4 buckets or more and distances beyond a quarter of their number, found "
+                      "{} buckets for distances up to {}",
+                      name, buckets, max_distance));
+    }
+    const TensorView& table = weights.get(name, {buckets, heads});
+    table_.resize(buckets * heads);
+    to_float32(table, 0, table_.size(), table_.data());
   }
 
   // Makes the bias of every distance in sequences of up to max_seqlen tokens.
   void reserve(size_t max_seqlen) {
+    constexpr size_t kMostFloats = size_t{1} << 27;  // 512 MB
+    const size_t width = 2 * max_seqlen - 1;
+    if (width > kMostFloats / heads_) {
+      throw LoadError(
+          fmt::format("the relative positions of {} heads in texts of {} tokens would take {} MB: give a "
+                      "--max-length of at most {}",
+                      heads_, max_seqlen, width * heads_ * sizeof(float) >> 20, kMostFloats / heads_ / 2));
+    }
     span_ = max_seqlen;
-    const size_t width = 2 * span_ - 1;
     bias_.resize(heads_ * width);
     for (size_t i = 0; i < width; ++i) {
       const size_t b = bucket(static_cast<int64_t>(i) - static_cast<int64_t>(span_ - 1));

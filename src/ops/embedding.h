@@ -38,9 +38,10 @@ class Embedding {
 class AddedEmbedding {
  public:
   AddedEmbedding() = default;
-  AddedEmbedding(Weights& weights, const std::string& name, size_t rows, size_t cols)
-      : table_(rows * cols), cols_(cols) {
-    to_float32(weights.get(name, {rows, cols}), 0, table_.size(), table_.data());
+  AddedEmbedding(Weights& weights, const std::string& name, size_t rows, size_t cols) : cols_(cols) {
+    const TensorView& table = weights.get(name, {rows, cols});  // before there is memory of a size that nothing bounds
+    table_.resize(rows * cols);
+    to_float32(table, 0, table_.size(), table_.data());
   }
 
   void add(size_t id, float* out) const noexcept { kernels::add(table_.data() + id * cols_, out, cols_); }

@@ -137,6 +137,9 @@ void Rope::angles(size_t position, size_t length, float* cosines, float* sines) 
 
 void Rope::reserve(size_t max_seqlen) {
   if (stretched(max_seqlen)) max_seqlen = static_cast<size_t>(config_.original_positions);
+  // Positions beyond it are computed where they are needed.
+  constexpr size_t kMostFloats = size_t{1} << 24;  // 64 MB: 131,072 positions of 128 dimensions
+  max_seqlen = std::min(max_seqlen, kMostFloats / (2 * half_));
   if (max_seqlen <= positions_) return;
   table_.resize(max_seqlen * 2 * half_);
   for (size_t p = positions_; p < max_seqlen; ++p) angles(p, 0, &table_[2 * p * half_], &table_[(2 * p + 1) * half_]);
