@@ -41,7 +41,7 @@ void set_window(AttentionMask& mask, size_t window) {
 
 namespace {
 std::unique_ptr<Head> last_token_classifier(const HeadContext& context) {
-  return make_classifier(context, HeadPooling::kLastText, {{"score"}});
+  return make_classifier(context, HeadPooling::kLastText, {{.name = "score", .needs_bias = false}});
 }
 std::unique_ptr<Head> score(const HeadContext& context) {
   if (context.weights.has("score.weight")) return last_token_classifier(context);
@@ -52,7 +52,8 @@ std::unique_ptr<Head> score(const HeadContext& context) {
                            context.config.number_or(kCap, silent ? 30.0 : 0.0));
 }
 std::unique_ptr<Head> token_classifier(const HeadContext& context) {
-  return make_classifier(context, HeadPooling::kNone, {{context.weights.has("score.weight") ? "score" : "classifier"}});
+  const std::string name = context.weights.has("score.weight") ? "score" : "classifier";
+  return make_classifier(context, HeadPooling::kNone, {{.name = name, .needs_bias = false}});
 }
 }  // namespace
 

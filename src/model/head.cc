@@ -61,11 +61,12 @@ Step load_step(const HeadContext& context, WeightArena& arena, const HeadStep& n
                                 context.config.file(), context.task, quote(names.name + ".weight")));
   const size_t out = shape[0];
   Step step;
-  step.linear = Linear::from(weights, arena, names.name, in, out, weights.has(names.name + ".bias"));
+  step.linear =
+      Linear::from(weights, arena, names.name, in, out, names.needs_bias || weights.has(names.name + ".bias"));
   step.activation = names.activation;
   step.divisor = names.divisor;
   if (!names.norm.empty())
-    step.norm = Norm::layer(weights, names.norm, out, names.eps, weights.has(names.norm + ".bias"));
+    step.norm = Norm::layer(weights, names.norm, out, names.eps, names.needs_bias || weights.has(names.norm + ".bias"));
   return step;
 }
 

@@ -61,13 +61,15 @@ Activation config_activation(const ConfigView& config, std::string_view key, std
 // first (the mean of the logits, since that step is linear); kNone: a row a token.
 enum class HeadPooling { kFirst, kLast, kLastText, kMean, kLate, kNone };
 
-// y = norm(act(x W^T + b)); "<name>.weight" says the size, a bias is taken if there is one.
+// y = norm(act(x W^T + b)); "<name>.weight" says the size. A bias that is not there is an error, but in architectures
+// that leave it to the config.
 struct HeadStep {
   std::string name;
   Activation activation = Activation::kNone;
   std::string norm = "";  // LayerNorm behind the activation; its eps is the next field
   float eps = 1e-5f;
-  float divisor = 1.0f;  // of what comes out: a temperature
+  float divisor = 1.0f;    // of what comes out: a temperature
+  bool needs_bias = true;  // of the norm too
 };
 
 // A chain of steps on the pooled row; the last one's rows are the labels. Throws LoadError where a tensor is missing.

@@ -26,24 +26,29 @@ class LlamaModel final : public TransformerModel {
     const auto rms = [&](const std::string& name, size_t size) { return Norm::rms(weights, name, size, sizes.eps); };
     const Rope* rope = transformer_.add_rope(config_rope(config), heads.head_dim);
     embedding_.word = Embedding(weights, "embed_tokens.weight", sizes.vocab, sizes.hidden);
+    // What one layer has, all must have.
+    const auto any_layer_has = [&](const char* tensor) {
+      return weights.has(fmt::format("layers.0.{}", tensor)) ||
+             weights.has(fmt::format("layers.{}.{}", sizes.layers - 1, tensor));
+    };
+    const bool bias = any_layer_has("self_attn.q_proj.bias"), out_bias = any_layer_has("self_attn.o_proj.bias"),
+               mlp_bias = any_layer_has("mlp.gate_proj.bias"), head_norms = any_layer_has("self_attn.q_norm.weight");
     for (size_t i = 0; i < sizes.layers; ++i) {
       const std::string name = fmt::format("layers.{}.", i), self = name + "self_attn.", mlp = name + "mlp.";
       TransformerLayer& layer = transformer_.add_layer();
       WeightArena& arena = transformer_.arena();
       layer.attention_in = rms(name + "input_layernorm", sizes.hidden);
-      const bool bias = weights.has(self + "q_proj.bias");
       layer.qkv =
           load_qkv(transformer_, weights, {self + "q_proj", self + "k_proj", self + "v_proj", bias}, sizes.hidden);
-      if (weights.has(self + "q_norm.weight")) {
+      if (head_norms) {
         layer.q_norm = rms(self + "q_norm", heads.head_dim);
         layer.k_norm = rms(self + "k_norm", heads.head_dim);
       }
       layer.rope = rope;
       layer.mask = scaled_mask(heads.head_dim);
       set_window(layer.mask, sliding_window(config, i));
-      layer.out = Linear::from(weights, arena, self + "o_proj", q, sizes.hidden, weights.has(self + "o_proj.bias"));
+      layer.out = Linear::from(weights, arena, self + "o_proj", q, sizes.hidden, out_bias);
       layer.mlp_in = rms(name + "post_attention_layernorm", sizes.hidden);
-      const bool mlp_bias = weights.has(mlp + "gate_proj.bias");
       layer.gated = GatedLinear(weights, arena, WeightRows::of(mlp + "gate_proj", sizes.intermediate, mlp_bias),
                                 WeightRows::of(mlp + "up_proj", sizes.intermediate, mlp_bias), sizes.hidden);
       layer.activation = sizes.activation;
@@ -96,6 +101,7 @@ std::unique_ptr<Head> mean_classifier(const HeadContext& context) {
     throw LoadError(fmt::format("{}: pooling is {}, expected avg, last or cls", context.config.file(), quote(pooling)));
   }
   HeadStep step{"score"};
+  step.needs_bias = false;
   step.divisor = static_cast<float>(context.config.number_or("temperature", 1.0));
   if (!(step.divisor > 0)) throw LoadError(context.config.file() + ": temperature must be above 0");
   return make_classifier(context,
@@ -116,10 +122,11 @@ std::unique_ptr<Head> eurobert_classifier(const HeadContext& context) {
                          pooling == "late"   ? HeadPooling::kLate
                          : pooling == "mean" ? HeadPooling::kMean
                                              : HeadPooling::kFirst,
-                         {{"dense", Activation::kGelu}, {"classifier"}});
+                         {{.name = "dense", .activation = Activation::kGelu, .needs_bias = false},
+                          {.name = "classifier", .needs_bias = false}});
 }
 std::unique_ptr<Head> eurobert_tokens(const HeadContext& context) {
-  return make_classifier(context, HeadPooling::kNone, {{"classifier"}});
+  return make_classifier(context, HeadPooling::kNone, {{.name = "classifier", .needs_bias = false}});
 }
 
 std::unique_ptr<Head> eurobert_sparse(const HeadContext& context) {

@@ -78,8 +78,11 @@ class ModernBertModel final : public TransformerModel {
 };
 
 HeadStep prediction_head(const HeadContext& context) {
-  return {"head.dense", config_activation(context.config, "classifier_activation", "gelu"), "head.norm",
-          static_cast<float>(context.config.number_or("norm_eps", 1e-5))};
+  return {.name = "head.dense",
+          .activation = config_activation(context.config, "classifier_activation", "gelu"),
+          .norm = "head.norm",
+          .eps = static_cast<float>(context.config.number_or("norm_eps", 1e-5)),
+          .needs_bias = false};
 }
 std::unique_ptr<Head> classifier(const HeadContext& context) {
   const std::string pooling = context.config.string_or("classifier_pooling", "cls");

@@ -148,11 +148,14 @@ std::unique_ptr<Head> sparse(const HeadContext& context) {
     throw LoadError(context.config.file() + ": the language model's head is not supported in Nomic's own layout");
   const auto eps = static_cast<float>(context.config.number_or("layer_norm_eps", 1e-12));
   const std::string name = "cls.predictions.transform.";
-  return make_splade(
-      context, {{name + "dense", config_activation(context.config, "hidden_act", "silu"), name + "layer_norm", eps},
-                "cls.predictions.decoder.weight",
-                "embeddings.word_embeddings.weight",
-                "cls.predictions.bias"});
+  return make_splade(context, {{.name = name + "dense",
+                                .activation = config_activation(context.config, "hidden_act", "silu"),
+                                .norm = name + "layer_norm",
+                                .eps = eps,
+                                .needs_bias = false},
+                               "cls.predictions.decoder.weight",
+                               "embeddings.word_embeddings.weight",
+                               "cls.predictions.bias"});
 }
 
 WDE_REGISTER(ModelRegistry::instance().add(

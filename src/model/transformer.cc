@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "kernels/elementwise.h"
 #include "kernels/bf16_choice.h"
+#include "kernels/elementwise.h"
 
 namespace wde {
 
