@@ -296,6 +296,7 @@ def odd_positions():
     refused("deberta-other-table", "deberta-v2-reranker", "rel_embeddings", position_buckets=0)
     refused("deberta-no-terms", "deberta-v2-reranker", "pos_att_type must have c2p or p2c", pos_att_type=[])
     refused("deberta-unknown-term", "deberta-v2-reranker", "pos_att_type has \"p2p\"", pos_att_type="c2p|p2p")
+    refused("t5-distances", "t5-encoder", "distances beyond a quarter of their number", relative_attention_max_distance=8)
 
 
 def modules():
