@@ -35,7 +35,7 @@ class StaticModel final : public Model {
   ModelShape shape() const override { return shape_; }
   size_t layers() const override { return 0; }
   std::vector<AttentionMask> masks() const override { return {}; }
-  // The table is read where the file lies.
+  // The rows of the table are read as their tokens occur.
   size_t weight_bytes() const override { return rows_.size() * sizeof(uint32_t) + factors_.size() * sizeof(double); }
   void reserve(size_t) override {}
   size_t arena_floats(size_t, size_t, size_t, const AttnBackend&) const override { return 0; }
