@@ -96,7 +96,8 @@ class Interpreter {
  public:
   Interpreter(std::string_view bytes, const std::string& file) : bytes_(bytes), file_(file) {}
 
-  Pickle run() {
+  Pickle run(size_t* end) {
+    if (end != nullptr) bytes_ = bytes_.substr(0, kMaxPickleBytes);
     if (bytes_.size() > kMaxPickleBytes) {
       fail(fmt::format("expected a pickle of at most {} bytes, found {}", kMaxPickleBytes, bytes_.size()));
     }
@@ -115,7 +116,8 @@ class Interpreter {
     if (stack_.size() != 1 || !marks_.empty()) {
       fail(fmt::format("expected one value at the end, found {} and {} open marks", stack_.size(), marks_.size()));
     }
-    if (position_ != bytes_.size()) {
+    if (end != nullptr) *end = position_;
+    if (end == nullptr && position_ != bytes_.size()) {
       fail(fmt::format("expected the end of the pickle, found {} bytes behind it", bytes_.size() - position_));
     }
     pickle_.root = stack_.back();
@@ -337,10 +339,12 @@ class Interpreter {
     return type.kind == Kind::kName && kGlobalNames[type.name].meaning == Meaning::kStorage;
   }
 
-  // ("storage", its type, key, device, elements)
+  // ("storage", its type, key, device, elements), and before PyTorch 1.6 None or, which is refused, the part that is
+  // seen.
   void push_storage(PickleIndex place) {
     const std::vector<PickleIndex>& parts = value(place).items;
-    const bool fits = value(place).kind == Kind::kTuple && parts.size() == 5 && value(parts[0]).kind == Kind::kString &&
+    const bool whole = parts.size() == 5 || (parts.size() == 6 && value(parts[5]).kind == Kind::kNone);
+    const bool fits = value(place).kind == Kind::kTuple && whole && value(parts[0]).kind == Kind::kString &&
                       value(parts[0]).text == "storage" && is_storage_type(value(parts[1])) &&
                       value(parts[2]).kind == Kind::kString && value(parts[3]).kind == Kind::kString &&
                       value(parts[4]).kind == Kind::kInt;
@@ -436,7 +440,9 @@ class Interpreter {
 
 }  // namespace
 
-Pickle read_pickle(std::string_view bytes, const std::string& file) { return Interpreter(bytes, file).run(); }
+Pickle read_pickle(std::string_view bytes, const std::string& file, size_t* end) {
+  return Interpreter(bytes, file).run(end);
+}
 
 StorageType storage_type(const PickleValue& storage) { return kGlobalNames[storage.name].type; }
 

@@ -33,8 +33,8 @@ struct Pickle {
 
 // What is guaranteed: indices lie inside `values`; a dict has an even number of items; a tensor's three items are of
 // the kinds said above; a storage's number and name are of a storage. All numbers may be any. The texts are parts of
-// `bytes`.
-Pickle read_pickle(std::string_view bytes, const std::string& file);
+// `bytes`. `end`: where the pickle ends, and more may follow; nullptr: nothing may.
+Pickle read_pickle(std::string_view bytes, const std::string& file, size_t* end = nullptr);
 
 struct StorageType {
   Dtype dtype = Dtype::kOther;

@@ -12,6 +12,7 @@
 #include "loader/json_file.h"
 #include "loader/mapped_file.h"
 #include "loader/pickle.h"
+#include "loader/torch_legacy.h"
 #include "loader/zip_directory.h"
 #include "wde/result.h"
 
@@ -23,10 +24,6 @@ constexpr size_t kMaxTensors = 200'000;
 // What the copies of tensors that are not contiguous may take, in sizes of the file. One would do if no two of them
 // shared a storage.
 constexpr size_t kMaxCopies = 2;
-
-constexpr std::string_view kConvert =
-    "python3 -c \"import sys, torch; f = sys.argv[1]; torch.save(torch.load(f, map_location='cpu', weights_only=True), "
-    "f)\" FILE";
 
 using Contents = std::map<std::string, std::string_view, std::less<>>;
 using Kind = PickleValue::Kind;
@@ -260,17 +257,11 @@ void copy_elements(const StoredTensor& tensor, std::byte* out) noexcept {
   }
 }
 
-void require_zip(std::string_view bytes, const std::string& file) {
+Contents read_contents(std::string_view bytes, const std::string& file) {
   constexpr std::string_view kZip = "PK\x03\x04";
-  constexpr std::string_view kLegacy = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";  // torch's own number
-  if (bytes.starts_with(kZip)) return;
+  if (bytes.starts_with(kZip)) return read_zip_directory(bytes, file);
+  if (is_legacy_torch_file(bytes)) return read_legacy_directory(bytes, file);
   refuse_lfs_pointer(bytes, file);
-  if (bytes.size() > 2 && bytes.substr(2).starts_with(kLegacy)) {
-    throw LoadError(
-        fmt::format("{}: expected the zip format of torch.save, found the one from before PyTorch 1.6; if you trust "
-                    "the file, convert it in place: {}",
-                    file, kConvert));
-  }
   throw LoadError(
       fmt::format("{}: expected a file of torch.save, which is a zip archive, found one that begins with {}", file,
                   quote(bytes.substr(0, 8))));
@@ -282,8 +273,7 @@ TorchFile::TorchFile(const std::string& file) : file_(file) {
   if (file_.bytes() == 0) throw LoadError(fmt::format("{}: expected a file of torch.save, found an empty file", file));
   const MappedFile mapped(file_);  // for as long as its directory is read
   const std::string_view bytes = mapped.bytes();
-  require_zip(bytes, file);
-  const Contents contents = read_zip_directory(bytes, file);
+  const Contents contents = read_contents(bytes, file);
   std::map<std::string, StoredTensor, std::less<>> stored = StateReader(contents, file).read();
 
   size_t copied = 0;  // cannot overflow: each copy is no larger than its storage, and the sum is checked at each

@@ -1,6 +1,6 @@
-// Files of PyTorch's torch.save since version 1.6 (pytorch_model.bin, colbert_linear.pt): a zip archive of a pickle and
-// the tensors' bytes. The pickle is interpreted as data by a fixed list of opcodes and
-// names (pickle.h), so that nothing in a file can be run. Everything is checked before any tensor is handed out.
+// Files of PyTorch's torch.save (pytorch_model.bin, colbert_linear.pt): a zip archive of a pickle and the tensors' bytes,
+// or what versions before 1.6 wrote. The pickle is interpreted as data by a fixed list of opcodes and names (pickle.h),
+// so that nothing in a file can be run. Everything is checked before any tensor is handed out.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ namespace wde {
 class TorchFile {
  public:
   // The file holds a dict of tensors, or one under "state_dict"; numbers, strings and None beside them are passed over.
-  // Throws LoadError: anything else, a damaged file, the format from before version 1.6.
+  // Throws LoadError: anything else, a damaged file.
   explicit TorchFile(const std::string& file);
   TorchFile(const TorchFile&) = delete;
   TorchFile& operator=(const TorchFile&) = delete;
