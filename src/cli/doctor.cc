@@ -48,6 +48,7 @@ std::string as_json(const Findings& findings) {
     engine["workers"] = info.workers;
     engine["weight_bytes"] = info.weight_bytes;
     engine["unused_tensors"] = info.unused_tensors;
+    engine["notes"] = info.warnings;
     engine["load_seconds"] = findings.load_seconds;
     engine["probe"] = {{"text", kProbe},
                        {"tokens", findings.probe_tokens},
@@ -91,9 +92,14 @@ std::string as_text(const Findings& findings) {
     }
   }
   out += "\n";
+  const bool noted = findings.engine && !findings.engine->warnings.empty();
+  if (noted) {
+    for (const std::string& note : findings.engine->warnings) out += fmt::format("Note: {}\n", note);
+  }
   for (const std::string& problem : findings.problems) out += fmt::format("PROBLEM: {}\n", problem);
   if (!findings.problems.empty()) return out;
-  return out + (findings.engine ? "All is well.\n" : "Give --model DIR to have a model loaded and tried.\n");
+  if (!findings.engine) return out + "Give --model DIR to have a model loaded and tried.\n";
+  return out + (noted ? "It works; read the notes.\n" : "All is well.\n");
 }
 
 class DoctorCommand : public Command {

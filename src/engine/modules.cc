@@ -20,6 +20,7 @@
 #include "loader/pack_cache.h"
 #include "model/causality.h"
 #include "model/lora.h"
+#include "model/repository_code.h"
 #include "ops/linear.h"
 #include "tokenizer/known_tokens.h"
 
@@ -28,7 +29,8 @@ namespace wde {
 namespace {
 
 // Longest sequence that the config's position table allows, for the tokenizer alone (the model's file knows better).
-size_t positions_of(const ConfigView& config) {
+size_t positions_of(const ModelSpec& spec, const ConfigView& config) {
+  if (spec.positions != nullptr) return spec.positions(config);
   const int64_t positions =
       config.integer_or(config.first_of({"max_position_embeddings", "n_positions"}), 1 << 24, 1, 1 << 24);
   return static_cast<size_t>(positions);
@@ -408,6 +410,7 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
   // modules.json says where the transformer is; its sizes are checked against the transformer's config.
   const ConfigView config = files.read_config();
   const ModelSpec& spec = ModelRegistry::instance().find(config);
+  for (std::string& note : notes_on_architecture(config, spec)) m->info.warnings.push_back(std::move(note));
   m->info.architecture = config_architecture(config).empty() ? spec.architectures.front() : config_architecture(config);
   m->spec = read_sentence_transformers(directory, files.vector_size(config));
   m->spec.transformer_directory = files.transformer;
@@ -445,7 +448,7 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
 #if defined(__GLIBC__)
   malloc_trim(0);  // what reading the files left behind: 60 MB of a vocabulary of 250,000 pieces
 #endif
-  size_t positions = positions_of(config);
+  size_t positions = positions_of(spec, config);
   if (m->workflow.needs_model()) {
     load_model(*m, args, files, config, spec, portion);
     positions = m->model->shape().positions;

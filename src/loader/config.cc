@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "loader/foreign_files.h"
 #include "loader/json_file.h"
 #include "wde/result.h"
 
@@ -159,7 +160,8 @@ void require_model_directory(const std::string& directory) {
     throw LoadError(fmt::format("{}: {}, found a file", directory, kExpected));
   // A sentence-transformers model may keep its transformer in a folder of its own, named in modules.json.
   if (!file_exists(join_path(directory, "config.json")) && !file_exists(join_path(directory, "modules.json"))) {
-    throw LoadError(fmt::format("{}: {}, found no config.json in it", directory, kExpected));
+    throw LoadError(fmt::format("{}: {}, found no config.json in it{}", directory, kExpected,
+                                advice_on_formats(weight_like_files(directory))));
   }
 }
 

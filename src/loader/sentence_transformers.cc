@@ -153,6 +153,23 @@ void require_plain_text(const ConfigView& config) {
   }
 }
 
+// Arguments for the classes of transformers, which override the files that they read: those that change nothing may
+// stay.
+void refuse_loading_arguments(const ConfigView& config) {
+  constexpr std::string_view kHarmless[] = {
+      "trust_remote_code", "revision",     "code_revision",    "use_fast",
+      "padding_side",      "unpad_inputs", "local_files_only", "use_memory_efficient_attention"};
+  for (const std::string_view part : {"tokenizer_args", "processor_kwargs", "config_args", "config_kwargs"}) {
+    const std::optional<ConfigView> arguments = config.object_if_exists(part);
+    if (!arguments) continue;
+    for (const std::string& key : arguments->keys()) {
+      if (std::find(std::begin(kHarmless), std::end(kHarmless), key) != std::end(kHarmless)) continue;
+      throw LoadError(fmt::format("{}: \"{}\" sets {}, which is not supported here; set it in {}", config.file(), part,
+                                  quote(key), part.starts_with("config") ? "config.json" : "tokenizer_config.json"));
+    }
+  }
+}
+
 LogitScoreSpec read_logit_score(const ModuleEntry& module) {
   const ConfigView config = read_module_config(module);
   LogitScoreSpec spec;
@@ -170,6 +187,7 @@ std::optional<ConfigView> read_transformer(const ModuleEntry& module, bool embed
     std::optional<ConfigView> config = ConfigView::read_if_exists(join_path(module.directory, name));
     if (!config) continue;
     if (embeds) require_plain_text(*config);
+    refuse_loading_arguments(*config);
     if (embeds) spec.pooled = gives_features(*config);
     if (embeds) spec.scores = config->string_or(kOutput, "") == "scores";
     if (config->has("max_seq_length")) {

@@ -1,6 +1,6 @@
-// Files of PyTorch's torch.save (pytorch_model.bin, colbert_linear.pt): a zip archive of a pickle and the tensors' bytes,
-// or what versions before 1.6 wrote. The pickle is interpreted as data by a fixed list of opcodes and names (pickle.h),
-// so that nothing in a file can be run. Everything is checked before any tensor is handed out.
+// Files of PyTorch's torch.save (pytorch_model.bin, colbert_linear.pt): a zip archive of a pickle and the tensors'
+// bytes, or what versions before 1.6 wrote. The pickle is interpreted as data by a fixed list of opcodes and names
+// (pickle.h), so that nothing in a file can be run. Everything is checked before any tensor is handed out.
 #pragma once
 
 #include <cstddef>

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "loader/config.h"
+#include "loader/foreign_files.h"
 #include "loader/json_file.h"
 #include "wde/result.h"
 
@@ -33,26 +34,12 @@ std::string listed(const Names& names) {
   return result;
 }
 
-// Files that people keep weights in, whether or not this engine reads them.
-std::set<std::string> weight_like_files(const std::string& directory) {
-  constexpr std::string_view kEndings[] = {".safetensors", ".index.json", ".bin", ".pt",      ".pth", ".ckpt",
-                                           ".onnx",        ".gguf",       ".h5",  ".msgpack", ".npz"};
-  std::set<std::string> found;
-  std::error_code error;
-  for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
-    const std::string name = at->path().filename().string();
-    const auto fits = [&](std::string_view ending) { return name.ends_with(ending); };
-    if (std::any_of(std::begin(kEndings), std::end(kEndings), fits)) found.insert(name);
-  }
-  return found;
-}
-
 [[noreturn]] void throw_no_weights(const std::string& directory, const std::string& stem) {
   const std::set<std::string> found = weight_like_files(directory);
   throw LoadError(
       fmt::format("{}: expected {}.safetensors or {}.safetensors.index.json (or pytorch_model.bin), found of "
-                  "weight files {}",
-                  directory, stem, stem, listed(found)));
+                  "weight files {}{}",
+                  directory, stem, stem, listed(found), advice_on_formats(found)));
 }
 
 // A shard must lie in the directory itself.

@@ -8,6 +8,16 @@
 namespace wde {
 namespace {
 
+size_t roberta_positions(const ConfigView& config) {
+  const auto table = static_cast<size_t>(config.integer("max_position_embeddings", 1, 1 << 24));
+  const auto first = static_cast<size_t>(config.integer_or("pad_token_id", 1, 0, 1 << 20)) + 1;
+  if (table <= first) {
+    throw LoadError(
+        fmt::format("{}: max_position_embeddings is {}, expected more than {}", config.file(), table, first));
+  }
+  return table - first;
+}
+
 class BertModel final : public TransformerModel {
  public:
   BertModel(const ConfigView& config, Weights& weights, bool roberta) {
@@ -16,12 +26,7 @@ class BertModel final : public TransformerModel {
     const size_t table = sizes.positions;
     if (roberta) {
       embedding_.padding_idx = static_cast<int32_t>(config.integer_or("pad_token_id", 1, 0, 1 << 20));
-      const auto first = static_cast<size_t>(embedding_.padding_idx) + 1;
-      if (table <= first) {
-        throw LoadError(
-            fmt::format("{}: max_position_embeddings is {}, expected more than {}", config.file(), table, first));
-      }
-      sizes.positions = table - first;
+      sizes.positions = roberta_positions(config);
     }
     begin(sizes, equal_heads(sizes.hidden, sizes.heads));
 
@@ -88,7 +93,13 @@ bool add_roberta(const std::string& family, const std::string& model_type) {
         {"token_classify", token_classifier},
         {"sparse", roberta_sparse},
         {"multi_vector", make_m3},
-        {"all", make_m3}}});
+        {"all", make_m3}},
+       {},
+       [](const ConfigView& config) -> size_t {
+         const bool rotary = config.string_or("position_embedding_type", "absolute") == "rotary";  // Jina's
+         if (rotary) return static_cast<size_t>(config.integer("max_position_embeddings", 1, 1 << 24));
+         return roberta_positions(config);
+       }});
 }
 
 WDE_REGISTER(ModelRegistry::instance().add(

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "loader/json_file.h"
 #include "loader/late_interaction.h"
+#include "model/repository_code.h"
 
 namespace wde {
 
@@ -81,19 +83,20 @@ const ModelSpec& ModelRegistry::find(const ConfigView& config) const {
       known.push_back(name);
     }
   }
-  // An architecture that is named but not known may be anything (a relative of the type with other mathematics): only a
-  // config without one is taken by its type, and one that names ColBERT: it may have any transformer inside.
-  if (architecture.empty() || is_stanford_colbert(config)) {
+  // With code of its own it may be anything (a relative of the type with other mathematics). One that names ColBERT may
+  // have any transformer inside.
+  const std::string code = repository_code(config);
+  if (architecture.empty() || code.empty() || is_stanford_colbert(config)) {
     for (const auto& spec : specs_) {
-      if (!type.empty() && spec->model_type == type) return *spec;
+      if (!type.empty() && spec->model_type == type && !spec->architectures.empty()) return *spec;
     }
   }
-  std::sort(known.begin(), known.end());
   const std::vector<std::string> near = nearest(architecture, known);
-  throw LoadError(fmt::format("{}: the architecture '{}' (model_type '{}') is not supported; {}supported: {}",
-                              config.file(), architecture.empty() ? "(none given)" : architecture, type,
-                              near.empty() ? "" : fmt::format("the nearest names are {}; ", join_names(near)),
-                              join_names(known)));
+  throw LoadError(
+      fmt::format("{}: the architecture {} (model_type {}) is not supported{}{}; `wde models` lists what is",
+                  config.file(), architecture.empty() ? "(none given)" : quote(architecture), quote(type),
+                  code.empty() ? "" : fmt::format(", its code {} is not run", quote(code)),
+                  near.empty() ? "" : fmt::format("; the nearest names are {}", join_names(near))));
 }
 
 std::map<std::string, std::string> workflows_of(const ModelSpec& spec) {

@@ -68,6 +68,8 @@ struct ModelSpec {
   std::map<std::string, HeadFactory> heads = {};
   // Task -> workflow of a model that answers these and nothing else; empty: workflows_of() says.
   std::map<std::string, std::string> workflows = {};
+  // Longest sequence by the config; nullptr: max_position_embeddings, or n_positions.
+  size_t (*positions)(const ConfigView& config) = nullptr;
 };
 
 class ModelRegistry {
@@ -76,7 +78,8 @@ class ModelRegistry {
   bool add(ModelSpec spec);  // throws LoadError if an architecture is taken
   // The same, taking the names from whoever has them: for plug-ins, before anything is made by them.
   bool replace(ModelSpec spec);
-  // Throws LoadError naming the architecture, the file, the nearest names and what is supported.
+  // By architectures[0]; if no model has that name, by model_type, as AutoModel does, unless the repository brings code
+  // of its own for it. Throws LoadError naming the architecture, the file and the nearest names.
   const ModelSpec& find(const ConfigView& config) const;
   const std::vector<std::unique_ptr<ModelSpec>>& all() const { return specs_; }
 

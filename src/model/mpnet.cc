@@ -12,6 +12,12 @@ namespace {
 const PostNormNames kNames = {"attention.attn.q",    "attention.attn.k",   "attention.attn.v", "attention.attn.o",
                               "attention.LayerNorm", "intermediate.dense", "output.dense",     "output.LayerNorm"};
 
+size_t mpnet_positions(const ConfigView& config) {
+  const auto table = static_cast<size_t>(config.integer("max_position_embeddings", 1, 1 << 24));
+  if (table <= 2) throw LoadError(config.file() + ": max_position_embeddings must be above 2");
+  return table - 2;
+}
+
 class MPNetModel final : public TransformerModel {
  public:
   MPNetModel(const ConfigView& config, Weights& weights) {
@@ -19,8 +25,7 @@ class MPNetModel final : public TransformerModel {
     Sizes sizes = read_sizes(config, {});
     const size_t table = sizes.positions;
     embedding_.padding_idx = 1;  // fixed in transformers, whatever pad_token_id is
-    if (table <= 2) throw LoadError(config.file() + ": max_position_embeddings must be above 2");
-    sizes.positions = table - 2;
+    sizes.positions = mpnet_positions(config);
     begin(sizes, equal_heads(sizes.hidden, sizes.heads));
     weights.choose_prefix({"", "mpnet."}, "embeddings.word_embeddings.weight");
     for (const char* head : {"pooler.", "lm_head.", "classifier.", "qa_outputs.", "embeddings.position_ids"})
@@ -71,7 +76,9 @@ WDE_REGISTER(ModelRegistry::instance().add(
      "mpnet",
      false,
      [](const ConfigView& config, Weights& weights) { return std::make_unique<MPNetModel>(config, weights); },
-     {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}, {"sparse", sparse}}}));
+     {{"classify", classifier}, {"score", classifier}, {"token_classify", token_classifier}, {"sparse", sparse}},
+     {},
+     mpnet_positions}));
 
 }  // namespace
 }  // namespace wde

@@ -81,9 +81,15 @@ class Refusals(Case):
 
     def test_a_model_that_cannot_be_read(self):
         self.world.repos["someone/gguf"] = Repo({"config.json": b"{}", "model.gguf": b"g", "README.md": b"r"})
-        self.assertFailed(self.pull("someone/gguf"), "no weights in a format", "model.gguf")
+        self.assertFailed(self.pull("someone/gguf"), "no weights in a format", "model.gguf", "GGUF is not read here")
         self.world.repos["someone/none"] = Repo({"README.md": b"r"})
         self.assertFailed(self.pull("someone/none"), "no config.json")
+
+    def test_a_tokenizer_that_must_be_converted(self):
+        """Said before the weights are loaded."""
+        self.world.repos["someone/pieces"] = Repo({"config.json": b"{}", "model.safetensors": b"w", "spiece.model": b"p"})
+        self.assertFailed(self.pull("someone/pieces"), "no tokenizer.json", "spiece.model", "AutoTokenizer.from_pretrained('someone/pieces')")
+        self.assertEqual(self.world.asked(part="model.safetensors"), [])
 
 
 if __name__ == "__main__":

@@ -141,12 +141,16 @@ def added():
         ("map-of-the-past", {"added_tokens_decoder": pad}, {"special_tokens_map.json": {"additional_special_tokens": ["<ent>"]}}),
         ("map-role", {}, {"special_tokens_map.json": {"bos_token": {k: v for k, v in token("<ent>").items() if k != "special"}}}),
         ("additional", {"additional_special_tokens": ["<ent>", {**ADDED, "content": "<b>"}]}, {}),
+        ("extra-empty", {"extra_special_tokens": {}, "additional_special_tokens": ["<ent>"]}, {}),
         ("extra", {"extra_special_tokens": ["<ent>", "<b>"]}, {}),
         ("extra-named", {"extra_special_tokens": {"entity_token": "<ent>"}}, {}),
         ("roles", {"bos_token": "<ent>", "eos_token": "<b>"}, {}),
         ("own-role", {"entity_token": "<ent>"}, {}),
     ):
         case(f"added-{name}", "bert-mean", {**named, **keys}, files=files)
+    silent = {"tokenizer_class": "BertTokenizer"}
+    case("added-by-the-class", "bert-mean", silent, tokenizer={"added_tokens": []})
+    case("added-by-no-class", "bert-mean", {"tokenizer_class": "PreTrainedTokenizerFast"}, tokenizer={"added_tokens": []})
     case("added-refused", "bert-mean", {**named, "added_tokens_decoder": {"x": token("<ent>")}}, refused="'x' is not a token id")
     case("added-refused-role", "bert-mean", {**named, "mask_token": 5}, refused="'mask_token': expected a token, found 5")
 

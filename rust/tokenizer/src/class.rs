@@ -32,6 +32,24 @@ const BERT_CLASSES: [&str; 11] = [
 const BYTE_LEVEL_CLASSES: [&str; 5] =
     ["BartTokenizer", "GPT2Tokenizer", "LEDTokenizer", "LongformerTokenizer", "RobertaTokenizer"];
 
+/// The tokens that these classes have where no file names them.
+const BERT_TOKENS: [(&str, &str); 5] = [
+    ("unk_token", "[UNK]"),
+    ("sep_token", "[SEP]"),
+    ("pad_token", "[PAD]"),
+    ("cls_token", "[CLS]"),
+    ("mask_token", "[MASK]"),
+];
+const BYTE_LEVEL_TOKENS: [(&str, &str); 7] = [
+    ("bos_token", "<s>"),
+    ("eos_token", "</s>"),
+    ("unk_token", "<unk>"),
+    ("sep_token", "</s>"),
+    ("pad_token", "<pad>"),
+    ("cls_token", "<s>"),
+    ("mask_token", "<mask>"),
+];
+
 /// Their constructors make the post-processor from add_bos_token and add_eos_token.
 struct Framed {
     class: &'static str,
@@ -184,6 +202,20 @@ pub fn add_tokens(tokenizer: &mut Tokenizer, config: &Config) -> Result<(), Mess
         let is = |other: &AddedToken| other.content == token.content;
         if !known.values().any(is) && !config.added().iter().any(is) && !added.iter().any(is) {
             added.push(token);
+        }
+    }
+    let class_tokens: &[(&str, &str)] = match config.class() {
+        "MPNetTokenizer" | "GPT2Tokenizer" => &[],
+        class if BERT_CLASSES.contains(&class) => &BERT_TOKENS,
+        class if BYTE_LEVEL_CLASSES.contains(&class) => &BYTE_LEVEL_TOKENS,
+        _ => &[],
+    };
+    // Those that are new to the vocabulary are left out: no model has a row for them.
+    for (_, content) in class_tokens.iter().filter(|(role, _)| config.leaves_open(role)) {
+        let is = |other: &AddedToken| other.content == *content;
+        let in_vocabulary = tokenizer.token_to_id(content).is_some();
+        if in_vocabulary && !known.values().any(is) && !config.added().iter().any(is) && !added.iter().any(is) {
+            added.push(AddedToken::from(*content, true));
         }
     }
     tokenizer.add_tokens(added).map_err(|error| cannot(config.file(), &error))?;

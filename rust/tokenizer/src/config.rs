@@ -146,7 +146,7 @@ impl Config {
         }
         let key = ["extra_special_tokens", "additional_special_tokens"]
             .into_iter()
-            .find(|key| !matches!(self.value(key), None | Some(Value::Null)));
+            .find(|key| self.value(key).is_some_and(|value| !is_empty(value)));
         if let Some(key) = key {
             let list: Vec<&Value> = match self.value(key) {
                 Some(Value::Array(list)) => list.iter().collect(),
@@ -206,6 +206,15 @@ fn code_of(auto_map: &Value) -> Option<String> {
     };
     let name = name.rsplit("--").next().unwrap_or(name); // "owner/repository--file.Class"
     Some(name.strip_suffix("Fast").unwrap_or(name).to_owned())
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(named) => named.is_empty(),
+        _ => false,
+    }
 }
 
 fn special(value: &Value) -> Result<AddedToken, String> {

@@ -42,10 +42,7 @@ pub fn open(directory: &Path, lowercase: bool, alone: bool) -> Result<Opened, Me
     } else if there("vocab.json") && there("merges.txt") {
         (legacy::roberta(directory, &config)?, directory.join("vocab.json"))
     } else {
-        return Err(format!(
-            "there is no tokenizer in {}: looked for tokenizer.json, vocab.txt (BERT), and vocab.json with merges.txt (RoBERTa)",
-            directory.display()
-        ));
+        return Err(no_tokenizer(directory));
     };
     // Lengths are an argument of each call, and nothing is ever padded.
     tokenizer.with_padding(None);
@@ -79,6 +76,30 @@ pub fn open(directory: &Path, lowercase: bool, alone: bool) -> Result<Opened, Me
     let unknown = config.special_token("unk_token").or(unknown);
     let unknown = tokenizer.token_to_id(unknown.as_deref().unwrap_or("<unk>"));
     Ok(Opened { tokenizer, vocabulary_size: greatest as usize + 1, words, marks_words, unknown, notes })
+}
+
+fn no_tokenizer(directory: &Path) -> Message {
+    let place = directory.display();
+    let foreign = [
+        "sentencepiece.bpe.model",
+        "spiece.model",
+        "tokenizer.model",
+        "spm.model",
+        "sentencepiece.model",
+        "tekken.json",
+        "tiktoken.model",
+        "bpe.codes",
+    ];
+    match foreign.iter().find(|name| exists(&directory.join(name))) {
+        Some(name) => format!(
+            "there is no tokenizer.json in {place}, and {name} must be converted first: python3 -c \"from transformers import \
+             AutoTokenizer; AutoTokenizer.from_pretrained('{place}').save_pretrained('{place}')\" writes one"
+        ),
+        None => format!(
+            "there is no tokenizer in {place}: looked for tokenizer.json, vocab.txt (BERT), and vocab.json with merges.txt \
+             (RoBERTa)"
+        ),
+    }
 }
 
 fn read_tokenizer_json(path: &Path) -> Result<Tokenizer, Message> {

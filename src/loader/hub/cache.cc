@@ -76,7 +76,10 @@ void RepoCache::make_folders() const {
 }
 
 std::optional<std::string> RepoCache::read_ref(const std::string& revision) const {
-  std::ifstream stream(folder_ + "/refs/" + revision, std::ios::binary);
+  const std::string file = folder_ + "/refs/" + revision;
+  std::error_code none;
+  if (!fs::is_regular_file(file, none)) return std::nullopt;  // a pipe would be waited for
+  std::ifstream stream(file, std::ios::binary);
   std::string commit(64, '\0');
   stream.read(commit.data(), static_cast<std::streamsize>(commit.size()));
   commit.resize(static_cast<size_t>(stream.gcount()));

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "loader/foreign_files.h"
 #include "loader/hub/names.h"
 #include "loader/json_file.h"
 #include "wde/result.h"
@@ -188,10 +189,28 @@ class Selector {
     const bool has_config =
         taken_.contains("config.json") || taken_.contains("modules.json") || taken_.contains("adapter_config.json");
     // A repository of a tokenizer alone serves `wde tokenize`.
-    if (has_config && (has_weights_ || others.empty())) return;
-    throw LoadError(fmt::format("{}: expected a model with config.json and model.safetensors, found {}{}", what_,
+    if (has_config && (has_weights_ || others.empty())) return require_tokenizer();
+    throw LoadError(fmt::format("{}: expected a model with config.json and model.safetensors, found {}{}{}", what_,
                                 has_config ? "no weights in a format that is read here" : "no config.json",
-                                others.empty() ? "" : fmt::format("; of weights it has {}", fmt::join(others, ", "))));
+                                others.empty() ? "" : fmt::format("; of weights it has {}", fmt::join(others, ", ")),
+                                advice_on_formats(names_)));
+  }
+
+  // Before gigabytes are loaded for nothing.
+  void require_tokenizer() const {
+    if (taken_.contains("adapter_config.json")) return;  // the base model's
+    for (const std::string& name : taken_) {
+      if (name.ends_with("tokenizer.json") || name.ends_with("vocab.txt") || name.ends_with("merges.txt")) return;
+    }
+    for (const std::string& folder : {std::string(), std::string("0_Transformer")}) {
+      const std::string found = foreign_tokenizer(names_, folder);
+      if (found.empty()) continue;
+      throw LoadError(fmt::format(
+          "{}: it has no tokenizer.json, and {} must be converted first: python3 -c \"from transformers import "
+          "AutoTokenizer; AutoTokenizer.from_pretrained('{}').save_pretrained('DIRECTORY')\" writes one, for "
+          "a directory with the model's other files",
+          what_, quote(found), what_.substr(0, what_.find('@'))));
+    }
   }
 
   const std::set<std::string>& names_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <initializer_list>
 
@@ -74,7 +75,9 @@ void read_token(Settings& settings, const std::string& home) {
   settings.token_source = "HF_TOKEN";
   settings.token = trimmed(first_variable({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"}));
   if (settings.token.empty() && !is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN")) {
-    std::ifstream stream(file, std::ios::binary);
+    std::error_code none;
+    std::ifstream stream;  // a pipe would be waited for
+    if (std::filesystem::is_regular_file(file, none)) stream.open(file, std::ios::binary);
     std::string text(kMaxToken + 1, '\0');
     stream.read(text.data(), static_cast<std::streamsize>(text.size()));
     text.resize(static_cast<size_t>(std::max<std::streamsize>(stream.gcount(), 0)));
