@@ -47,6 +47,9 @@ struct Request {
   // Embeddings only. Keep this many values (matryoshka), renormalised if the vector was normalised; 0: all.
   size_t dimensions = 0;
   std::optional<bool> normalize = {};  // unset: as the model's files say
+  // Requests that belong together, by a number of the caller's. Late interaction computes a query that stands in many
+  // pairs of a group once, and counts its tokens once.
+  uint64_t group = 0;
   // kDeadline if the execution has not begun by then.
   std::optional<std::chrono::steady_clock::time_point> deadline = {};
 };

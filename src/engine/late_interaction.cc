@@ -7,6 +7,7 @@
 #include <limits>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <utility>
 #include <vector>
 
 #include "loader/json_file.h"
@@ -127,33 +128,55 @@ float max_sim(const Output& query, const Output& document, bool mean) {
 namespace {
 
 // The vectors of a query, and the pairs that wait for them.
-struct Query {
-  std::mutex mutex;
-  bool counted = false;  // its tokens, in one of its pairs
-  std::optional<Result<Response>> response;
-  std::vector<std::function<void()>> waiting;
-
+class Query {
+ public:
   // Calls f when there is a response, perhaps at once.
   void then(std::function<void()> f) {
     {
-      std::scoped_lock lock(mutex);
-      if (!response) return waiting.push_back(std::move(f));
+      std::scoped_lock lock(mutex_);
+      waiting_.push_back(std::move(f));
+      if (!response_) return;
     }
-    f();
-  }
-  bool failed() {
-    std::scoped_lock lock(mutex);
-    return response && !response->ok();
+    call_waiting();
   }
   void answer(Result<Response> result) {
-    std::vector<std::function<void()>> ready;
     {
-      std::scoped_lock lock(mutex);
-      response.emplace(std::move(result));
-      ready.swap(waiting);
+      std::scoped_lock lock(mutex_);
+      response_.emplace(std::move(result));
     }
-    for (const auto& f : ready) f();
+    call_waiting();
   }
+  bool failed() {
+    std::scoped_lock lock(mutex_);
+    return response_ && !response_->ok();
+  }
+  // Once there is a response, which never changes.
+  const Result<Response>& response() const { return *response_; }
+  // The query's tokens for the first pair that asks, 0 for all others.
+  size_t count_tokens() {
+    std::scoped_lock lock(mutex_);
+    return std::exchange(counted_, true) ? 0 : response_->value().tokens;
+  }
+
+ private:
+  // Several threads may be here at once and share the pairs that wait.
+  void call_waiting() {
+    for (;;) {
+      std::function<void()> next;
+      {
+        std::scoped_lock lock(mutex_);
+        if (waiting_.empty()) return;
+        next = std::move(waiting_.back());
+        waiting_.pop_back();
+      }
+      next();
+    }
+  }
+
+  std::mutex mutex_;
+  bool counted_ = false;
+  std::optional<Result<Response>> response_;
+  std::vector<std::function<void()>> waiting_;
 };
 
 class MaxSimEngine final : public Engine {
@@ -199,36 +222,55 @@ class MaxSimEngine final : public Engine {
   const Engine* vectors() const { return vectors_.get(); }
 
  private:
+  struct Remembered {
+    Request request;
+    std::shared_ptr<Query> query;
+  };
+  // Queries that no pair waits for any more, but whose next pair may follow.
+  static constexpr size_t kRemembered = 16;
+
+  // Deadlines are not compared: the query has none of its own, since others may wait for it.
   static bool same(const Request& a, const Request& b) {
-    return std::get<std::string>(a.input) == std::get<std::string>(b.input) && a.prompt == b.prompt &&
-           a.truncation == b.truncation && a.max_length == b.max_length && !a.deadline && !b.deadline;
+    return a.group == b.group && a.prompt == b.prompt && a.truncation == b.truncation && a.max_length == b.max_length &&
+           std::get<std::string>(a.input) == std::get<std::string>(b.input);
   }
 
-  // The last query's vectors, if it is the same one.
+  // The vectors of this query, which are computed if they are not known.
   std::shared_ptr<Query> query_of(Request request) {
+    request.deadline.reset();
     std::shared_ptr<Query> made;
     {
       std::scoped_lock lock(mutex_);
-      if (last_ && !last_->failed() && same(last_request_, request)) return last_;
-      last_ = made = std::make_shared<Query>();
-      last_request_ = request;
+      const auto known = std::find_if(remembered_.begin(), remembered_.end(),
+                                      [&](const Remembered& one) { return same(one.request, request); });
+      if (known != remembered_.end() && !known->query->failed()) {
+        std::rotate(known, known + 1, remembered_.end());  // the last used is the last
+        return remembered_.back().query;
+      }
+      if (known != remembered_.end()) remembered_.erase(known);
+      made = std::make_shared<Query>();
+      remembered_.push_back({request, made});
+      forget();
     }
     vectors_->submit(std::move(request), [made](Result<Response> result) { made->answer(std::move(result)); });
     return made;
   }
 
+  // The oldest that nobody waits for. Those of pairs that are being computed stay, however many clients there are.
+  void forget() {
+    if (remembered_.size() <= kRemembered) return;
+    const auto unused = std::find_if(remembered_.begin(), remembered_.end(),
+                                     [](const Remembered& one) { return one.query.use_count() == 1; });
+    if (unused != remembered_.end()) remembered_.erase(unused);
+  }
+
   static Result<Response> score(Query& query, Result<Response> document, bool mean) {
-    if (!query.response->ok()) return query.response->error();
+    if (!query.response().ok()) return query.response().error();
     if (!document.ok()) return document;
-    const Response& left = query.response->value();
+    const Response& left = query.response().value();
     Response& right = document.value();
     Response out;
-    out.tokens = right.tokens;
-    {
-      std::scoped_lock lock(query.mutex);
-      if (!query.counted) out.tokens += left.tokens;
-      query.counted = true;
-    }
+    out.tokens = right.tokens + query.count_tokens();
     out.truncated = left.truncated || right.truncated;
     out.timing = right.timing;
     const float score = max_sim(left.outputs.at(0), right.outputs.at(0), mean);
@@ -241,8 +283,7 @@ class MaxSimEngine final : public Engine {
   EngineInfo info_;
   bool mean_;
   std::mutex mutex_;
-  std::shared_ptr<Query> last_;
-  Request last_request_;
+  std::vector<Remembered> remembered_;
 };
 
 }  // namespace

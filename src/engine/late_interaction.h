@@ -20,7 +20,7 @@ std::array<SideRules, 2> side_rules(const LateInteraction& late, const Tokenizer
 std::string describe(const LateInteraction& late);
 
 // Answers pairs, of which it sends both texts to `vectors`, an engine that answers multi_vector; a query that stands in
-// many pairs one after the other is computed once. `mean`: of the query's best products, else their sum.
+// many pairs of a group (Request::group) is computed once. `mean`: of the query's best products, else their sum.
 std::unique_ptr<Engine> make_max_sim_engine(std::unique_ptr<Engine> vectors, bool mean);
 // The engine behind one that make_max_sim_engine() made; any other itself.
 const Engine* without_max_sim(const Engine* engine);
