@@ -95,7 +95,7 @@ void Llm2Vec::apply_to(SentenceTransformersSpec& spec) const {
 
 size_t Llm2Vec::count(const Tokenizer& tokenizer, const std::string& text) const {
   TokenizeJob job;
-  job.pieces.push_back({text, true});
+  job.pieces.push_back({text, true, {}, {}});
   const auto encoded = tokenizer.encode({&job, 1}, max_length_, false);
   return encoded[0].ok() ? encoded[0].value().size() : 0;
 }

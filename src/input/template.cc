@@ -41,24 +41,29 @@ constexpr std::array<PairTemplate, 2> kTemplates = {
                  "determine whether the passage contains an answer to the query"},
 };
 
-std::string filled(std::string_view piece, const std::string& instruction, const TextPair& pair) {
-  std::string out;
+TemplatePiece filled(std::string_view piece, const std::string& instruction, const TextPair& pair) {
+  TemplatePiece made;
+  std::string& out = made.text;
+  const auto add = [&](const std::string& text, ByteRange& range) {
+    range = {out.size(), out.size() + text.size()};
+    out += text;
+  };
   for (size_t at = 0; at < piece.size();) {
     const auto starts = [&](std::string_view name) { return piece.substr(at).starts_with(name); };
     if (starts("{instruction}")) {
       out += instruction;
       at += 13;
     } else if (starts("{query}")) {
-      out += pair.query;
+      add(pair.query, made.query);
       at += 7;
     } else if (starts("{document}")) {
-      out += pair.document;
+      add(pair.document, made.document);
       at += 10;
     } else {
       out += piece[at++];
     }
   }
-  return out;
+  return made;
 }
 
 std::string read_text(const std::string& file) {
@@ -122,7 +127,8 @@ class TemplateInput final : public InputProcessor {
     TokenizeJob job;
     job.options = options_of(request);
     for (size_t i = 0; i < template_->pieces.size() && !template_->pieces[i].empty(); ++i) {
-      job.pieces.push_back({filled(template_->pieces[i], instruction, *pair), i == template_->cut});
+      job.pieces.push_back(filled(template_->pieces[i], instruction, *pair));
+      job.pieces.back().may_be_cut = i == template_->cut;
     }
     return job;
   }

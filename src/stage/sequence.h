@@ -37,9 +37,15 @@ struct TokenFrame {
   bool fill_is_seen = true;       // the others attend to them
 };
 
+// Bytes [begin, end) of a text; none where both are 0.
+struct ByteRange {
+  size_t begin = 0, end = 0;
+};
+
 struct TemplatePiece {
   std::string text;
-  bool may_be_cut = false;  // at most one: what is too long is cut there
+  bool may_be_cut = false;    // at most one: what is too long is cut there
+  ByteRange query, document;  // where they stand in `text`
 };
 
 // InputProcessor -> Tokenizer: what is to be tokenized. Either texts or ready ids.

@@ -183,6 +183,47 @@ Result<std::string> HfTokenizer::decode(const std::vector<int32_t>& ids, bool sk
   return text.str();
 }
 
+// Of a template's text: no special tokens are added. `max_length` 0: none.
+Result<Sequence> HfTokenizer::encode_text(std::string_view text, const TokenizeJob& job, size_t max_length,
+                                          bool want_offsets) const {
+  wde_tokenizer_input input = {text.data(), text.size(), nullptr, 0, false, true, 0, 0};
+  input.truncation = static_cast<uint8_t>(job.options.truncation);
+  RustString error;
+  const BatchHandle batch(wde_tokenizer_encode(tokenizer_.get(), &input, 1, max_length, want_offsets, 1, error.out()));
+  if (!batch) return Error{ErrorCode::kInternal, error.str()};
+  return to_result(wde_tokenizer_batch_at(batch.get(), 0), job, max_length);
+}
+
+size_t HfTokenizer::count(std::string_view text, const TokenizeJob& job) const {
+  if (text.empty()) return 0;
+  const auto sequence = encode_text(text, job, 0, false);
+  return sequence.ok() ? sequence.value().size() : 0;
+}
+
+// Of a piece that was cut to its first `kept` tokens.
+bool HfTokenizer::keeps_document(const TemplatePiece& piece, const TokenizeJob& job, size_t kept) const {
+  const std::string_view text = piece.text;
+  // Alone, what stands before the document may be a token more than with it.
+  if (count(text.substr(0, piece.document.begin), job) + 1 < kept) return true;
+  const auto sequence = encode_text(text, job, kept, true);
+  return sequence.ok() && !sequence.value().offsets.empty() &&
+         sequence.value().offsets.back().end > piece.document.begin;
+}
+
+Error HfTokenizer::too_long(const TokenizeJob& job, size_t limit, const char* what) const {
+  size_t all = 0, query = 0, document = 0;
+  for (const TemplatePiece& piece : job.pieces) {
+    const std::string_view text = piece.text;
+    const auto part = [&](ByteRange range) { return count(text.substr(range.begin, range.end - range.begin), job); };
+    all += count(text, job);
+    query += part(piece.query);
+    document += part(piece.document);
+  }
+  return {ErrorCode::kTooLong,
+          fmt::format("{}: the template has {} tokens, the query {}, the document {}, and the maximum length is {}",
+                      what, all - std::min(all, query + document), query, document, limit)};
+}
+
 // The pieces that may not be cut come first: what they leave of the room is the other's.
 Result<Sequence> HfTokenizer::encode_pieces(const TokenizeJob& job, size_t max_length, bool want_offsets) const {
   const size_t limit = job.options.max_length == 0 ? max_length : job.options.max_length;
@@ -192,21 +233,25 @@ Result<Sequence> HfTokenizer::encode_pieces(const TokenizeJob& job, size_t max_l
     for (size_t i = 0; i < job.pieces.size(); ++i) {
       const TemplatePiece& piece = job.pieces[i];
       if (piece.may_be_cut != cut) continue;
-      if (cut && limit != 0 && fixed >= limit) {
-        return Error{
-            ErrorCode::kTooLong,
-            fmt::format("the template and the query alone are {} tokens, and the maximum length is {}", fixed, limit)};
+      constexpr const char* kNoRoom = "the query leaves no room for the document";
+      if (cut && limit != 0 && fixed >= limit) return too_long(job, limit, kNoRoom);
+      const size_t room = cut && limit != 0 ? limit - fixed : 0;
+      auto part = encode_text(piece.text, job, room, want_offsets);
+      if (!part.ok()) {
+        const bool counts = part.error().code == ErrorCode::kTooLong && piece.document.end > 0;
+        return counts ? too_long(job, limit, "the pair is too long, and is not to be cut") : part.error();
       }
-      wde_tokenizer_input input = {piece.text.data(), piece.text.size(), nullptr, 0, false, true, 0, 0};
-      input.truncation = static_cast<uint8_t>(job.options.truncation);
-      RustString error;
-      const BatchHandle batch(wde_tokenizer_encode(tokenizer_.get(), &input, 1, cut && limit != 0 ? limit - fixed : 0,
-                                                   want_offsets, 1, error.out()));
-      if (!batch) return Error{ErrorCode::kInternal, error.str()};
-      auto part = to_result(wde_tokenizer_batch_at(batch.get(), 0), job, limit);
-      if (!part.ok()) return part.error();
       parts[i] = std::move(part).value();
       if (!cut) fixed += parts[i].size();
+      if (!parts[i].truncated || piece.document.end == 0) continue;
+      const bool left = job.options.truncation == Truncation::kLeft;
+      if (left && piece.query.end > 0) {
+        return Error{ErrorCode::kTooLong,
+                     fmt::format("the pair is longer than {} tokens and cannot be cut at its beginning, where the "
+                                 "query is: cut it at its end",
+                                 limit)};
+      }
+      if (!left && !keeps_document(piece, job, parts[i].size())) return too_long(job, limit, kNoRoom);
     }
   }
   Sequence whole;

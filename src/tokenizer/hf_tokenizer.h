@@ -44,6 +44,11 @@ class HfTokenizer final : public Tokenizer {
     void operator()(wde_tokenizer* tokenizer) const { wde_tokenizer_close(tokenizer); }
   };
   Result<Sequence> encode_pieces(const TokenizeJob& job, size_t max_length, bool want_offsets) const;
+  Result<Sequence> encode_text(std::string_view text, const TokenizeJob& job, size_t max_length,
+                               bool want_offsets) const;
+  size_t count(std::string_view text, const TokenizeJob& job) const;
+  bool keeps_document(const TemplatePiece& piece, const TokenizeJob& job, size_t kept) const;
+  Error too_long(const TokenizeJob& job, size_t limit, const char* what) const;
   Result<Sequence> take_ids(const TokenizeJob& job, size_t max_length, bool want_offsets) const;
   std::optional<Error> outside(const std::vector<int32_t>& ids) const;
 
