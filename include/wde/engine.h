@@ -31,8 +31,10 @@ using RequestId = uint64_t;
 
 // What an engine is made of, for `doctor`, /info and logs.
 struct EngineInfo {
-  std::string architecture;  // "BertModel"
-  std::string task;          // "embed"
+  std::string architecture;   // "BertModel"
+  std::string task;           // "embed"
+  std::string compute_dtype;  // what products are made of: float32, bfloat16 or int8; "" without a model
+  std::string pooling;        // "mean", "cls+max", …; "" where the task has none
   std::string workflow;
   std::vector<std::pair<std::string, std::string>>
       modules;  // seam -> name of the module that was created, in order of creation
@@ -45,11 +47,14 @@ struct EngineInfo {
   size_t weight_bytes = 0;                     // packed, shared by all workers
   std::vector<std::string> labels;             // of classify and token_classify, by number
   std::map<std::string, std::string> prompts;  // the model's, by name
+  std::string adapter;                         // of `adapters`, the one that is used; "": none
+  std::vector<std::string> adapters;           // that the model has for its tasks (jina-embeddings-v3)
   bool normalizes = false;                     // embeddings have length 1
   std::string similarity = "cosine";           // what embeddings are compared by; or dot, euclidean, manhattan
   bool images = false;                         // requests may be images
   Truncation truncation = Truncation::kRight;  // what Truncation::kModel means; kRight or kLeft
   bool matryoshka = false;                     // the model's files say that Request::dimensions is meant for it
+  std::vector<size_t> matryoshka_dimensions;   // and for which; empty: they do not say
 
   // What becomes of an input that is too long, for a request that asks for this.
   Truncation resolve(Truncation asked) const { return asked == Truncation::kModel ? truncation : asked; }

@@ -11,6 +11,7 @@
 #include <future>
 
 #include "base/cpu.h"
+#include "engine/embeddings.h"
 #include "engine/late_interaction.h"
 #include "engine/model_files.h"
 #include "engine/setting_checks.h"
@@ -253,6 +254,8 @@ void load_model(Modules& m, const EngineArgs& args, const ModelFiles& files, con
   m.info.weight_bytes = m.model->weight_bytes() + (m.head ? m.head->weight_bytes() : 0);
   if (!files.adapters.empty()) m.info.facts.emplace_back("adapter", join_names(files.adapters) + ", merged");
   if (!lora_tasks(config).empty()) {
+    m.info.adapter = task;
+    m.info.adapters = lora_tasks(config);
     m.info.facts.emplace_back("lora_task", task.empty() ? "none" : task);
     if (task.empty())
       m.info.warnings.push_back(
@@ -260,6 +263,7 @@ void load_model(Modules& m, const EngineArgs& args, const ModelFiles& files, con
                       join_names(lora_tasks(config))));
   }
   const WeightPolicy& policy = m.loaded->weights->policy();
+  m.info.compute_dtype = std::string(weight_format_name(policy.format()));
   m.info.facts.emplace_back("dtype", dtypes(config, *m.loaded->weights));
   if (policy.format() == WeightFormat::kInt8 && kernels::int8_kernel() == "PORTABLE") {
     m.info.warnings.push_back("there is no fast int8 kernel for this CPU: --dtype int8 saves memory, but costs time");
@@ -470,17 +474,8 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
   }
   m->output = output_processors().get(m->workflow.output_processor)(output);
   m->info.modules.emplace_back("output_processor", m->workflow.output_processor);
-  if (m->workflow.output_processor == "embedding") {
-    std::string modes;
-    for (const Pooling mode : m->spec.pooling.modes) modes.append(modes.empty() ? "" : "+").append(pooling_name(mode));
-    m->info.facts.emplace_back("pooling", output.pooling.empty() ? modes : output.pooling + " (--pooling)");
-  }
   m->info.dimensions = m->output->dimensions();
-  m->info.normalizes =
-      !m->spec.post.empty() && m->spec.post.back().kind == PostModule::Kind::kNormalize && m->spec.truncate_dim == 0;
-  m->info.similarity = m->spec.similarity;
-  m->info.matryoshka =
-      config.boolean_or("is_matryoshka", false) || config.has("matryoshka_dimensions") || config.has("matryoshka_dims");
+  describe_embeddings(m->info, config, m->spec, output.pooling, m->workflow.output_processor == "embedding");
   if (m->workflow.output_processor == "embedding" && !m->spec.present && !m->llm2vec && output.pooling.empty()) {
     const bool pooling_file = file_exists(join_path(directory, "1_Pooling/config.json"));
     m->info.warnings.push_back(

@@ -88,6 +88,8 @@ std::string ModelTasks::find_purpose(const ConfigView& config, const SentenceTra
   if (files.embeds || pools) return "embed";
   if (architecture_.ends_with("ForSequenceClassification")) return labels_ == 1 ? "score" : "classify";
   if (architecture_.ends_with("ForTokenClassification")) return "token_classify";
+  // Without modules.json it is either a SPLADE or was never trained to embed.
+  if (architecture_.ends_with("ForMaskedLM") && !files.present) return "sparse";
   return is_language_reranker(config) ? "score" : "embed";
 }
 
@@ -138,7 +140,8 @@ std::string ModelTasks::reason(const std::string& task) const {
   if (task == "sparse") return "weights of words come from the head of a masked language model (…ForMaskedLM)";
   if (task == "embed") {
     if (made_for_ == "multi_vector") return "it gives a vector for every token and none of the whole text";
-    if (made_for_ == "sparse") return "it gives weights of words and no dense vector";
+    if (made_for_ == "sparse")
+      return "it gives weights of words and no dense vector (--pooling mean averages its hidden states instead)";
     return "nobody trained its hidden states to be vectors of texts (with --pooling they are taken anyway)";
   }
   if (task == "score" && made_for_ == "classify")

@@ -221,9 +221,11 @@ void read_prompts(const std::optional<ConfigView>& config, SentenceTransformersS
   // What is not torch's own is not trusted, so that sentence-transformers does not look at it.
   if (model_type == "CrossEncoder" && config->string_or(kActivation, "").starts_with("torch."))
     spec.score_activation = torch_score_activation(*config, kActivation);
+  if (model_type == "SparseEncoder") spec.similarity = "dot";
   // Of other names there are those of late interaction, which sentence-transformers leaves aside here.
   const std::string similarity = config->string_or("similarity_fn_name", spec.similarity);
-  if (similarity == "dot" || similarity == "euclidean" || similarity == "manhattan") spec.similarity = similarity;
+  if (similarity == "dot" || similarity == "euclidean" || similarity == "manhattan" || similarity == "cosine")
+    spec.similarity = similarity;
   if (model_type == "SentenceTransformer")
     spec.truncate_dim = static_cast<size_t>(config->integer_or("truncate_dim", 0, 1, kMaxFeatures));
   if (model_type == "SparseEncoder")
