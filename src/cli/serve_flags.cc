@@ -145,6 +145,16 @@ void ServeFlags::add_to(CLI::App& app) {
       "token ids on OpenAI's route: refused, because clients send those of another tokenizer, or taken as the model's "
       "own [default: refuse]")
       ->check(CLI::IsMember({"refuse", "native"}));
+  const auto flag = [&](const char* name, bool& value, const char* help) {
+    const std::string variable = environment_variable(name);
+    app.add_flag(fmt::format("--{}", name), value, fmt::format("{} [env: {}]", help, variable))
+        ->envname(variable)
+        ->group("Requests");
+  };
+  flag("strict-model-name", rules.rules.strict_model_name,
+       "404 for a name that no model has; without it, one model answers to every name (but on Ollama's routes)");
+  flag("strict-dimensions", rules.rules.strict_dimensions,
+       "refuse `dimensions` that the model's files do not declare, instead of answering with a warning");
   number(app, "Requests", "max-client-batch-size", rules.rules.max_inputs, {1, 1e6}, "texts in one request");
   number(app, "Requests", "payload-limit", http.max_body_bytes, {1024, 1 << 30}, "bytes of a request's body");
   number(app, "Requests", "request-timeout", rules.request_seconds, {0.01, kDay, true},

@@ -19,9 +19,20 @@ def test_nothing_and_too_much():
         assert error.status_code == 400 and "the input length exceeds the context length" in error.error, error
 
 
+def test_another_models_name():
+    for ask in (lambda: client.embed(model="bge-m3", input="a"), lambda: client.show("bge-m3")):
+        try:
+            ask()
+            raise AssertionError
+        except ollama.ResponseError as error:
+            assert error.status_code == 404 and "not found" in error.error, error
+
+
 def test_list():
     assert [m.model for m in client.list().models] == ["served"]
-    assert "embedding" in client.show("served").capabilities
+    shown = client.show("served")
+    assert "embedding" in shown.capabilities
+    assert shown.modelinfo["bert.context_length"] == 256, shown.modelinfo
 
 
 if __name__ == "__main__":

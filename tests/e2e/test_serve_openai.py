@@ -91,7 +91,6 @@ class OpenAi(Case):
             ('{"input": "a", "dimensions": 1.5}', 400, "`dimensions`"),
             ('{"input": "a", "encoding_format": "hex"}', 400, "`encoding_format`"),
             ('{"input": "a", "prompt_name": "none"}', 400, "`prompt_name`"),
-            ('{"input": "\\ud800"}', 400, "JSON"),
             (b'{"input": "\xff"}', 400, "JSON"),
             ('{"input": NaN}', 400, "JSON"),
             ("[" * 100000, 400, "JSON"),

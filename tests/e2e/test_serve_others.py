@@ -64,11 +64,11 @@ class Others(Case):
         found = self.assertStatus(server.post("/api/embed", {"model": "bert-mean:latest", "input": TEXTS}), 200)
         self.assertClose(found["embeddings"][1], unit(VECTORS[1]))
         self.assertGreater(found["prompt_eval_count"], 3)
-        found = self.assertStatus(server.post("/ollama/api/embeddings", {"model": "x", "prompt": TEXTS[0]}), 200)
+        found = self.assertStatus(server.post("/ollama/api/embeddings", {"model": "bert-mean", "prompt": TEXTS[0]}), 200)
         self.assertClose(found["embedding"], VECTORS[0])
-        self.assertIsInstance(self.assertStatus(server.post("/api/embed", {"model": "x", "input": 5}), 400)["error"], str)
-        self.assertEqual(self.assertStatus(server.post("/api/embed", {"model": "x"}), 200)["embeddings"], [])
-        long = {"model": "x", "input": "word " * 5000}
+        self.assertIsInstance(self.assertStatus(server.post("/api/embed", {"model": "bert-mean", "input": 5}), 400)["error"], str)
+        self.assertEqual(self.assertStatus(server.post("/api/embed", {"model": "bert-mean"}), 200)["embeddings"], [])
+        long = {"model": "bert-mean", "input": "word " * 5000}
         found = self.assertStatus(server.post("/api/embed", {**long, "truncate": False}), 400)
         self.assertIn("the input length exceeds the context length", found["error"])
         averaged = self.assertStatus(server.post("/api/embed", {**long, "long_input": "average"}), 200)["embeddings"]

@@ -48,9 +48,16 @@ class Rerank(Case):
         self.assertStatus(server.post("/v1/rerank", objects), 200)
 
     def test_voyage_and_infinity(self):
-        for path, body in [("/voyage/v1/rerank", {}), ("/v1/rerank", {"top_k": 2}), ("/v1/rerank", {"truncation": True})]:
+        order, _ = self.order()
+        for path, body, name, count in [("/voyage/v1/rerank", {}, "data", 3), ("/voyage/v1/rerank", {"top_k": 2}, "data", 2),
+                                        ("/voyage/v1/rerank", {"top_k": 2, "top_n": 1}, "data", 2),
+                                        ("/v1/rerank", {"top_k": 2}, "results", 2), ("/v1/rerank", {"truncation": True}, "results", 3),
+                                        ("/v1/rerank", {"top_k": 1, "top_n": 2}, "results", 2), ("/v2/rerank", {"top_k": 1}, "results", 1)]:
             found = self.assertStatus(server.post(path, {**self.BODY, **body}), 200)
-            self.assertIn("data", found)
+            self.assertEqual([r["index"] for r in found[name]], order[:count], (path, body))
+            self.assertEqual({"data", "results"} & set(found), {name})
+        found = self.assertStatus(server.post("/rerank", {"query": TEXTS[0], "texts": TEXTS, "top_n": 2}), 200)
+        self.assertEqual([r["index"] for r in found], order[:2])
         found = self.assertStatus(server.post("/infinity/rerank", {**self.BODY, "return_documents": True}), 200)
         self.assertIsInstance(found["results"][0]["document"], str)
 

@@ -60,7 +60,9 @@ class OtherTasks(Case):
             self.assertClose([r["score"] for r in found["data"]], list(want.values()))
             # The query once, the documents each.
             alone = [self.assertStatus(s.post("/score", {"text_1": query, "text_2": d}), 200)["usage"]["total_tokens"] for d in want]
-            self.assertEqual(found["usage"]["total_tokens"], sum(alone))
+            tokens = self.assertStatus(s.post("/pooling", {"input": query, "prompt_name": "query"}), 200)["usage"]["total_tokens"]
+            self.assertEqual(tokens, 32)
+            self.assertEqual(found["usage"]["total_tokens"], sum(alone) - tokens * (len(want) - 1))
 
             for body, rows in [({}, 6), ({"task": "token_embed"}, 6), ({"prompt_name": "document"}, 6), ({"input_type": "document"}, 6),
                                ({"prompt_name": "query"}, 32), ({"input_type": "query", "task": "multi_vector"}, 32)]:

@@ -80,8 +80,12 @@ class Tei(Case):
         inner = [t for t in tokens if not t["special"]]
         self.assertEqual(len(tokens), len(inner) + 2)
         for token in inner:
-            self.assertEqual(token["text"], text.encode()[token["start"] : token["stop"]].decode())
+            self.assertEqual(token["text"], text[token["start"] : token["stop"]])
         self.assertIsNone(tokens[0]["start"])
+        # text-embeddings-inference itself counts bytes.
+        bytes_ = self.assertStatus(server.post("/tei/tokenize", {"inputs": text}), 200)[0]
+        self.assertEqual([t["text"] for t in bytes_ if not t["special"]], [text.encode()[t["start"] : t["stop"]].decode() for t in bytes_ if not t["special"]])
+        self.assertEqual([inner[-1]["stop"], [t for t in bytes_ if not t["special"]][-1]["stop"]], [13, 14])
         bare = self.assertStatus(server.post("/tokenize", {"inputs": [text, "a"], "add_special_tokens": False}), 200)
         self.assertEqual(bare[0], inner)
         self.assertEqual(len(bare), 2)

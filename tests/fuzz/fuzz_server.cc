@@ -41,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const JsonDocument document(body);
     const PlanContext context{http, document.root(), route.dialects[0], rules,
                               [&](std::string_view, TaskList) { return models[data[1] % 4]; }};
-    const Plan plan = route.planner(context);
+    const Plan plan = make_plan(route.planner, context);
     // A query and as many documents as there may be; pairs of /score have two sides.
     if (plan.requests.size() > 2 * rules.max_inputs + 1 || !plan.model || !(plan.write || plan.next)) std::abort();
     for (const wde::Request& request : plan.requests) {

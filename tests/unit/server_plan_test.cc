@@ -54,7 +54,7 @@ Plan plan_of(const std::string& path, std::string body, std::shared_ptr<ModelFac
                               if (asked != nullptr && name.empty()) asked->assign(tasks.begin(), tasks.end());
                               return facts;
                             }};
-  return match.route->planner(context);
+  return make_plan(match.route->planner, context);
 }
 
 Json answer(const Plan& plan, std::vector<Response> responses) {
@@ -232,8 +232,8 @@ TEST(ServerPlan, WhoNamesNoModelGetsOneForTheTask) {
       {"/v2/embed", R"({"texts": ["a"]})", {"embed"}},
       {"/api/embed", R"({"input": "a"})", {"embed"}},
       {"/similarity", R"({"inputs": {"source_sentence": "a", "sentences": ["b"]}})", {"embed"}},
-      {"/rerank", R"({"query": "a", "texts": ["b"]})", {"score", "multi_vector", "embed"}},
-      {"/score", R"({"text_1": "a", "text_2": "b"})", {"score", "multi_vector", "embed"}},
+      {"/rerank", R"({"query": "a", "texts": ["b"]})", {"score", "multi_vector", "embed", "sparse"}},
+      {"/score", R"({"text_1": "a", "text_2": "b"})", {"score", "multi_vector", "embed", "sparse"}},
       {"/predict", R"({"inputs": "a"})", {"classify", "score"}},
       {"/classify", R"({"input": "a"})", {"classify"}},
       {"/token_classify", R"({"inputs": "a"})", {"token_classify"}},
@@ -316,7 +316,7 @@ TEST(ServerPlan, Vllm) {
   }
   const auto ranker = model({"score"});
   const std::string body = R"({"queries": "a", "documents": ["b"], "instruction": "judge"})";
-  EXPECT_EQ(plan_of("/score", body, ranker).requests[0].prompt, std::nullopt);  // a cross-encoder is told nothing
+  EXPECT_NE(refusal("/score", body, ranker), "") << "a cross-encoder cannot be told anything";
   ranker->architecture = "Qwen3ForCausalLM";
   EXPECT_EQ(plan_of("/score", body, ranker).requests[0].prompt, "judge");
   EXPECT_GT(answer(plan_of("/score", body, ranker), {score_response(1)})["created"], 1'500'000'000);

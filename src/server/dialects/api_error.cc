@@ -183,18 +183,23 @@ HttpResponse error_response(const ApiError& error, ErrorStyle style) {
   return response;
 }
 
-ApiError from_engine(const Error& error) {
+ApiError about(const ApiError& error, const std::string& item) {
+  if (item.empty() || !error.param.empty()) return error;
+  return {error.fault, fmt::format("`{}`: {}", item, error.what()), item, error.retry_after};
+}
+
+ApiError from_engine(const Error& error, const std::string& item) {
   switch (error.code) {
     case ErrorCode::kInvalidInput:
-      return {Fault::kInvalid, error.message};
+      return about({Fault::kInvalid, error.message}, item);
     case ErrorCode::kTooLong:
-      return {Fault::kTooLong, error.message};
+      return about({Fault::kTooLong, error.message}, item);
     case ErrorCode::kUnavailable:
       return {Fault::kUnavailable, error.message, {}, 1};
     case ErrorCode::kDeadline:
       return {Fault::kDeadline, error.message};
     default:
-      return {Fault::kInternal, error.message};
+      return about({Fault::kInternal, error.message}, item);
   }
 }
 

@@ -56,6 +56,9 @@ int status_of(Fault fault, ErrorStyle style);
 // The label of te_request_failure.
 std::string_view failure_label(Fault fault);
 HttpResponse error_response(const ApiError& error, ErrorStyle style);
-ApiError from_engine(const Error& error);
+// `item`: the part of the body that the error is about, "input[2]"; "" where it is not known.
+ApiError from_engine(const Error& error, const std::string& item = {});
+// The error with the item's name before its sentence, as its param.
+ApiError about(const ApiError& error, const std::string& item);
 
 }  // namespace wde::server

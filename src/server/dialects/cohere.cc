@@ -23,8 +23,10 @@ Request text_request(std::string text) {
 }
 
 // {"texts": ["…", …]}, {"images": ["data:…", …]} or {"inputs": [{"content": […]}, …]}
-std::vector<Request> read_requests(const Fields& fields, const ModelFacts& model, const ApiRules& rules) {
+std::vector<Request> read_requests(const Fields& fields, const ModelFacts& model, const ApiRules& rules,
+                                   std::string& list) {
   std::vector<Request> requests;
+  list = fields.has("images") ? "images" : fields.has("inputs") && !fields.has("texts") ? "inputs" : "texts";
   if (fields.has("images")) {
     if (!model.info.images) invalid(fields, "images", "cannot be embedded by a model of texts");
     if (fields.has("texts") || fields.has("inputs")) invalid(fields, "images", "cannot come with texts");
@@ -74,12 +76,14 @@ void write_matrix(JsonOut& out, const Answer& answer, VectorFormat format) {
 }  // namespace
 
 Plan plan_cohere_embed(const PlanContext& context) {
-  const Fields fields(context.body);
+  const Fields fields = context.fields();
   Plan plan;
   plan.model = choose_model(context, fields, {task::kEmbed});
   need_task(*plan.model, task::kEmbed);
   plan.task = task::kEmbed;
-  plan.requests = read_requests(fields, *plan.model, context.rules);
+  std::string list;
+  plan.requests = read_requests(fields, *plan.model, context.rules, list);
+  plan.item = items_of(list);
   const size_t dimensions = read_dimensions(fields, *plan.model);
   std::vector<std::string> texts;
   for (Request& request : plan.requests) {
@@ -115,6 +119,7 @@ Plan plan_cohere_embed(const PlanContext& context) {
       out.close('}');
     }
     out.key("meta").open('{').key("api_version").open('{').key("version").plain(first_version ? "1" : "2").close('}');
+    write_warnings(out, answer.warnings);
     for (const char* name : {"billed_units", "tokens"}) {
       out.key(name).open('{').key("input_tokens").integer(tokens).close('}');
     }

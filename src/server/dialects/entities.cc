@@ -50,16 +50,16 @@ void write_entities(JsonOut& out, const std::vector<Entity>& entities, bool toke
 }  // namespace
 
 Plan plan_entities(const PlanContext& context) {
-  const Fields fields(context.body);
+  const Fields fields = context.fields();
   Plan plan;
   plan.model = choose_model(context, fields, {task::kTokenClassify});
   need_task(*plan.model, task::kTokenClassify);
   plan.task = task::kTokenClassify;
   Inputs inputs = read_inputs(fields, "inputs", IdRule::kRefuse, context.rules);
-  const auto parameters = fields.find("parameters");
-  const Fields options = parameters ? Fields(*parameters, "parameters.") : fields;
+  const Fields options = fields.with("parameters");
   apply(read_cut(options, context.rules), {}, inputs.requests);
   plan.batch = !inputs.single;
+  plan.item = inputs.items("inputs");
   plan.requests = std::move(inputs.requests);
   plan.write = [rules = read_rules(options), single = inputs.single](Answer& answer, HttpResponse& response) {
     JsonOut out;

@@ -35,7 +35,7 @@ void read_modality(const Fields& fields, bool images, std::vector<Request>& requ
 
 // `images`: the strings are images, as Infinity's modality "image" says.
 Plan plan_embeddings(const PlanContext& context, bool images) {
-  const Fields fields(context.body);
+  const Fields fields = context.fields();
   Plan plan;
   plan.model = choose_model(context, fields, {task::kEmbed});
   need_task(*plan.model, task::kEmbed);
@@ -67,6 +67,7 @@ Plan plan_embeddings(const PlanContext& context, bool images) {
     request.normalize = normalize || context.dialect != Dialect::kTei ? normalize : true;
   }
   plan.batch = !inputs.single;
+  plan.item = inputs.items("input");
   plan.requests = std::move(inputs.requests);
   plan.write = [encoding, format = read_format(fields, encoding), tei = context.dialect == Dialect::kTei](
                    Answer& answer, HttpResponse& response) {
@@ -81,6 +82,7 @@ Plan plan_embeddings(const PlanContext& context, bool images) {
       } else {
         write_vector(out, values, format);
       }
+      if (!tei) write_truncated(out, answer.responses[i]);
       out.close('}');
     }
     out.close(']').key("model").text(answer.model.name);

@@ -28,6 +28,25 @@ std::string text_of(JsonValue value, const std::string& where) {
                  where);
 }
 
+// Where texts are expected, an array in place of one is a sequence of token ids, or a mistake that is told apart.
+bool holds_numbers(JsonValue array) {
+  bool numbers = true;
+  array.each([&](JsonValue item) { numbers = numbers && (item.is(Type::kInteger) || item.is(Type::kNumber)); });
+  return numbers;
+}
+
+void refuse_nested(JsonValue array, const std::string& where) {
+  std::string_view kind;
+  array.each([&](JsonValue item) {
+    if (kind.empty() && !item.is(Type::kInteger) && !item.is(Type::kNumber)) kind = type_name(item.type());
+  });
+  throw ApiError(Fault::kInvalid,
+                 fmt::format("`{}` must be a string; it is an array that holds {}. Send one flat array of texts: "
+                             "[\"a\", \"b\"]",
+                             where, kind),
+                 where);
+}
+
 TokenIds ids_of(JsonValue array, const std::string& where) {
   TokenIds ids;
   array.each([&](JsonValue value) {
@@ -54,7 +73,8 @@ void refuse_ids(const std::string& where) {
 Request read_one(JsonValue value, const std::string& where, IdRule rule) {
   Request request;
   if (value.is(Type::kArray)) {
-    if (rule == IdRule::kRefuse) refuse_ids(where);
+    if (!holds_numbers(value)) refuse_nested(value, where);
+    if (rule == IdRule::kRefuse && value.size() > 0) refuse_ids(where);
     TokenIds ids = ids_of(value, where);
     if (ids.ids.empty()) throw ApiError(Fault::kEmpty, fmt::format("`{}` must not be empty", where), where);
     request.input = std::move(ids);
@@ -72,9 +92,9 @@ Request read_one(JsonValue value, const std::string& where, IdRule rule) {
   return request;
 }
 
-float sigmoid(float x) { return static_cast<float>(1.0 / (1.0 + std::exp(-static_cast<double>(x)))); }
-
 }  // namespace
+
+float sigmoid(float x) { return static_cast<float>(1.0 / (1.0 + std::exp(-static_cast<double>(x)))); }
 
 std::shared_ptr<const ModelFacts> choose_model(const PlanContext& context, const Fields& fields, TaskList tasks) {
   std::string name = context.path_model.empty() ? fields.text("model").value_or("") : std::string(context.path_model);
@@ -84,8 +104,15 @@ std::shared_ptr<const ModelFacts> choose_model(const PlanContext& context, const
 
 void need_task(const ModelFacts& model, std::string_view task) {
   if (model.can(task)) return;
-  throw ApiError(Fault::kWrongModel, fmt::format("the model {} ({}) cannot answer this: it has no task \"{}\", but {}",
-                                                 model.name, model.architecture, task, fmt::join(model.tasks, ", ")));
+  std::vector<std::string_view> tasks;
+  for (const std::string& other : model.tasks) {
+    if (model.can(other)) tasks.push_back(other);
+  }
+  const bool sparse = task == task::kEmbed && model.can(task::kSparse);
+  throw ApiError(Fault::kWrongModel,
+                 fmt::format("the model {} ({}) cannot answer this: it has no task \"{}\", but {}{}", model.name,
+                             model.architecture, task, fmt::join(tasks, ", "),
+                             sparse ? "; its sparse weights are at /embed_sparse and /pooling" : ""));
 }
 
 void invalid(const Fields& fields, std::string_view name, std::string_view demand) {
@@ -101,6 +128,15 @@ void check_count(size_t count, std::string_view name, const ApiRules& rules) {
                                name, count, rules.max_inputs, count, rules.max_inputs),
                    std::string(name));
   }
+}
+
+std::function<std::string(size_t)> items_of(std::string name) {
+  return [name = std::move(name)](size_t i) { return fmt::format("{}[{}]", name, i); };
+}
+
+std::function<std::string(size_t)> Inputs::items(std::string name) const {
+  if (!single) return items_of(std::move(name));
+  return [name = std::move(name)](size_t) { return name; };
 }
 
 Inputs read_inputs(const Fields& fields, std::string_view name, IdRule ids, const ApiRules& rules) {
@@ -214,6 +250,21 @@ Cut read_cut(const Fields& fields, const ApiRules& rules, bool averages) {
   return cut;
 }
 
+namespace {
+
+// A model with an adapter for each task (jina-embeddings-v3) is served with one of them: with another's vectors would
+// be those of another task.
+void check_adapter(const Fields& fields, std::string_view field, const std::string& task, const EngineInfo& info) {
+  if (task == info.adapter) return;
+  if (std::find(info.adapters.begin(), info.adapters.end(), task) == info.adapters.end()) return;
+  invalid(
+      fields, field,
+      fmt::format("asks for the adapter \"{}\", but the model is served with {}: start a server with --lora-task {}",
+                  task, info.adapter.empty() ? "none" : "\"" + info.adapter + "\"", task));
+}
+
+}  // namespace
+
 PromptChoice read_prompt(const Fields& fields, const ModelFacts& model) {
   PromptChoice choice;
   choice.text = fields.text("prompt");
@@ -233,6 +284,7 @@ PromptChoice read_prompt(const Fields& fields, const ModelFacts& model) {
   for (const char* field : {"input_type", "task"}) {
     auto role = fields.text(field);
     if (!role) continue;
+    check_adapter(fields, field, *role, model.info);
     // Cohere's search_query, Jina's retrieval.query and Voyage's query are one.
     std::string_view word = *role;
     if (word == "search_query" || word == "retrieval.query" || word == "retrieval_query") word = "query";
@@ -299,6 +351,16 @@ void write_vector(JsonOut& out, std::span<const float> values, VectorFormat form
   out.integers(whole);
 }
 
+void check_finite(const Plan& plan, const std::vector<Response>& responses) {
+  for (size_t i = 0; i < responses.size(); ++i) {
+    for (const Output& output : responses[i].outputs) {
+      if (std::all_of(output.values.begin(), output.values.end(), [](float x) { return std::isfinite(x); })) continue;
+      const ApiError error(Fault::kInternal, "the model overflowed on this text: its answer is not a finite number");
+      throw about(error, plan.item ? plan.item(i) : "");
+    }
+  }
+}
+
 const Output& output_of(const Response& response, std::string_view name) {
   for (const Output& output : response.outputs) {
     if (output.name == name) return output;
@@ -334,6 +396,17 @@ void write_id(JsonOut& out, const Answer& answer) {
 void write_usage(JsonOut& out, size_t tokens) {
   const auto count = static_cast<int64_t>(tokens);
   out.key("usage").open('{').key("prompt_tokens").integer(count).key("total_tokens").integer(count).close('}');
+}
+
+void write_warnings(JsonOut& out, std::span<const std::string> warnings) {
+  if (warnings.empty()) return;
+  out.key("warnings").open('[');
+  for (const std::string& warning : warnings) out.text(warning);
+  out.close(']');
+}
+
+void write_truncated(JsonOut& out, const Response& response) {
+  if (response.truncated) out.key("truncated").boolean(true);
 }
 
 size_t expected_bytes(const Answer& answer) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,8 @@ struct ApiRules {
   size_t max_inputs = 2048;
   bool auto_truncate = true;        // where a request does not say
   bool native_token_input = false;  // token ids on OpenAI's route are the model's own
+  bool strict_model_name = false;   // a name that no model has is an error, though there is one model only
+  bool strict_dimensions = false;   // `dimensions` only as the model's files declare them
 };
 
 struct PlanContext {
@@ -43,6 +46,9 @@ struct PlanContext {
   std::function<std::shared_ptr<const ModelFacts>(std::string_view name, TaskList tasks)> find_model;
   std::string_view path_model = {};  // the model that the path names
   std::string_view tail = {};        // what follows the JSON, on routes that allow it
+  FieldLog* log = nullptr;
+
+  Fields fields() const { return Fields(body, {}, log); }
 };
 
 struct Answer {
@@ -52,6 +58,7 @@ struct Answer {
   size_t tokens = 0;                 // of all
   double seconds = 0;                // since the request came
   std::string_view request_id;
+  std::span<const std::string> warnings = {};  // sentences for the client
 };
 
 struct Plan {
@@ -60,6 +67,10 @@ struct Plan {
   std::vector<Request> requests;
   bool average = false;  // of embed: texts that are too long in pieces (chunks.h)
   bool batch = false;    // the label `method` of te_request_count
+  // Which part of the body a request comes from: "input[2]". Unset: not said.
+  std::function<std::string(size_t)> item;
+  std::vector<std::string> warnings;   // sentences for the client: what has no effect, or not the one it may expect
+  bool undeclared_dimensions = false;  // the model's files do not say that its vectors may be cut to so many
   std::function<void(Answer&, HttpResponse&)> write;
   size_t later_tokens = 0;  // about so many do the plans that follow compute
   // Instead of `write`, where these answers decide what is to be computed: the plan that follows, of the same model. It
@@ -67,8 +78,16 @@ struct Plan {
   std::function<Plan(Answer&)> next;
 };
 
+// JSON has no NaN, and a client that got one would store it. Throws ApiError (kInternal).
+void check_finite(const Plan& plan, const std::vector<Response>& responses);
+
 // Throws ApiError.
 using Planner = Plan (*)(const PlanContext&);
+
+// What `planner` makes of the body. Members that it did not ask for are refused if they mean something that is not
+// offered; others are named in the plan's warnings, as are dimensions that the model's files do not declare
+// (make_plan.cc).
+Plan make_plan(Planner planner, PlanContext context);
 
 // ---- what planners share (plan.cc) ------------------------------------------------------------------------------
 
@@ -82,7 +101,11 @@ enum class IdRule { kNative, kRefuse };
 struct Inputs {
   std::vector<Request> requests;
   bool single = false;  // a lone string or list of ids
+  // Plan::item.
+  std::function<std::string(size_t)> items(std::string name) const;
 };
+// name[0], name[1], …
+std::function<std::string(size_t)> items_of(std::string name);
 // "s" | ["s", …] | [ids] | [[ids], …] | {"text": "s"} or {"image": base64} in place of a string. Throws for none and
 // for empty ones.
 Inputs read_inputs(const Fields& fields, std::string_view name, IdRule ids, const ApiRules& rules);
@@ -119,10 +142,15 @@ VectorFormat vector_format(const Fields& fields, std::string_view name);
 const Output& output_of(const Response& response, std::string_view name);
 // The score of a pair: `raw` before any activation, else between 0 and 1; by vectors of tokens, what MaxSim gives.
 float score_of(const Response& response, bool raw);
+float sigmoid(float x);
 float dot(std::span<const float> a, std::span<const float> b);
 // Numbers of the scores, the largest score's first; of equal ones the first.
 std::vector<size_t> best_first(const std::vector<float>& scores);
 void write_usage(JsonOut& out, size_t tokens);
+// Cohere's "warnings", if there are any.
+void write_warnings(JsonOut& out, std::span<const std::string> warnings);
+// "truncated": true, where the input was cut to the maximum length.
+void write_truncated(JsonOut& out, const Response& response);
 // "id" and "created", which vLLM's and Infinity's answers have.
 void write_id(JsonOut& out, const Answer& answer);
 size_t expected_bytes(const Answer& answer);

@@ -123,4 +123,12 @@ ErrorStyle error_style(const RouteMatch& match) {
   return match.path.starts_with("/api/") ? ErrorStyle::kOllama : ErrorStyle::kEnvelope;
 }
 
+ErrorStyle error_style(const RouteMatch& match, const JsonValue& body) {
+  if (match.dialect != Dialect::kPlain || !body.is(JsonValue::Type::kObject)) return match.route->errors;
+  const Fields fields(body);
+  if (match.path == "/rerank" && fields.has("texts")) return ErrorStyle::kTei;
+  if (match.path == "/tokenize" && fields.has("prompt")) return ErrorStyle::kEnvelope;
+  return match.route->errors;
+}
+
 }  // namespace wde::server

@@ -38,6 +38,8 @@ const std::vector<Route>& all_routes();
 // "tei" -> kTei; splits the prefix off the path. kPlain if there is none.
 Dialect split_dialect(std::string_view& path);
 ErrorStyle error_style(const RouteMatch& match);
+// /rerank and /tokenize belong to several dialects; the body tells whose client asks.
+ErrorStyle error_style(const RouteMatch& match, const JsonValue& body);
 
 Plan plan_openai_embeddings(const PlanContext& context);
 Plan plan_tei_embed(const PlanContext& context);

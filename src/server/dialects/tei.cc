@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "server/dialects/data_url.h"
 #include "server/dialects/routes.h"
@@ -11,7 +12,10 @@ namespace {
 
 using Type = JsonValue::Type;
 
-Plan plan_vectors(const PlanContext& context, const Fields& fields, const char* task) {
+constexpr size_t kMaxWarnings = 4;  // of all requests of one /vertex
+
+Plan plan_vectors(const PlanContext& context, const Fields& body, const char* task) {
+  const Fields fields = body.with("parameters");
   Plan plan;
   plan.model = choose_model(context, fields, {task});
   need_task(*plan.model, task);
@@ -22,14 +26,16 @@ Plan plan_vectors(const PlanContext& context, const Fields& fields, const char* 
   plan.average = cut.average;
   apply(cut, read_prompt(fields, *plan.model), inputs.requests);
   plan.batch = !inputs.single;
+  plan.item = inputs.items("inputs");
   plan.requests = std::move(inputs.requests);
   return plan;
 }
 
 Plan embed(const PlanContext& context, const Fields& fields) {
   Plan plan = plan_vectors(context, fields, task::kEmbed);
-  const bool normalize = fields.flag("normalize").value_or(true);
-  const size_t dimensions = read_dimensions(fields, *plan.model);
+  const Fields options = fields.with("parameters");
+  const bool normalize = options.flag("normalize").value_or(true);
+  const size_t dimensions = read_dimensions(options, *plan.model);
   for (Request& request : plan.requests) {
     request.normalize = normalize;
     request.dimensions = dimensions;
@@ -55,7 +61,10 @@ Request predict_input(JsonValue value, const std::string& where) {
     texts.emplace_back(item.string());
   });
   if (texts.empty() || texts.size() > 2) {
-    throw ApiError(Fault::kInvalid, fmt::format("`{}` must be a string, or an array of one or two strings", where),
+    throw ApiError(Fault::kInvalid,
+                   fmt::format("`{}` must be a string, or an array of one or two strings (a pair); a batch is an array "
+                               "of such arrays: [[\"a\"], [\"b\"]]",
+                               where),
                    where);
   }
   if (std::any_of(texts.begin(), texts.end(), [](const std::string& text) { return text.empty(); })) {
@@ -70,15 +79,52 @@ Request predict_input(JsonValue value, const std::string& where) {
   return request;
 }
 
-// TEI's scores are softmax over several labels unless the model's config says otherwise.
-std::vector<float> label_scores(const Response& response, bool scores, bool raw) {
-  if (scores) return {score_of(response, raw)};
-  return output_of(response, raw ? "logits" : "probs").values;
+// What becomes of a label's logit: TEI's `raw_scores`, and what transformers' pipelines take.
+struct ScoreRules {
+  enum class Function { kModel, kNone, kSigmoid, kSoftmax } function = Function::kModel;
+  size_t top = 0;  // 0: all labels
+};
+
+ScoreRules read_score_rules(const Fields& options) {
+  using Function = ScoreRules::Function;
+  ScoreRules rules;
+  if (options.flag("raw_scores").value_or(false)) rules.function = Function::kNone;
+  if (const auto word = options.choice("function_to_apply", {"none", "sigmoid", "softmax"})) {
+    if (rules.function == Function::kNone && *word != 0) {
+      invalid(options, "function_to_apply", "must be none where `raw_scores` is true");
+    }
+    rules.function = *word == 0 ? Function::kNone : *word == 1 ? Function::kSigmoid : Function::kSoftmax;
+  }
+  if (const auto top = options.whole("top_k", 1, 1 << 24)) rules.top = static_cast<size_t>(*top);
+  if (const auto all = options.flag("return_all_scores"); all == false && rules.top == 0) rules.top = 1;
+  return rules;
 }
 
-void write_predictions(JsonOut& out, const ModelFacts& model, const std::vector<float>& scores) {
+void softmax(std::vector<float>& values) {
+  const float most = values.empty() ? 0 : *std::max_element(values.begin(), values.end());
+  double sum = 0;
+  for (float& value : values) sum += value = std::exp(value - most);
+  for (float& value : values) value = static_cast<float>(value / sum);
+}
+
+// TEI's scores are softmax over several labels unless the model's config says otherwise.
+std::vector<float> label_scores(const Response& response, bool scores, ScoreRules::Function function) {
+  using Function = ScoreRules::Function;
+  const bool raw = function != Function::kModel;
+  std::vector<float> values =
+      scores ? std::vector<float>{score_of(response, raw)} : output_of(response, raw ? "logits" : "probs").values;
+  if (function == Function::kSoftmax) softmax(values);
+  if (function == Function::kSigmoid) {
+    for (float& value : values) value = sigmoid(value);
+  }
+  return values;
+}
+
+void write_predictions(JsonOut& out, const ModelFacts& model, const std::vector<float>& scores, size_t top) {
+  std::vector<size_t> order = best_first(scores);
+  if (top > 0 && top < order.size()) order.resize(top);
   out.open('[');
-  for (size_t i : best_first(scores)) {
+  for (size_t i : order) {
     const auto& labels = model.info.labels;
     out.open('{').key("score").number(scores[i]).key("label");
     out.text(i < labels.size() ? labels[i] : fmt::format("LABEL_{}", i)).close('}');
@@ -87,6 +133,7 @@ void write_predictions(JsonOut& out, const ModelFacts& model, const std::vector<
 }
 
 Plan predict(const PlanContext& context, const Fields& fields) {
+  const Fields options = fields.with("parameters");
   Plan plan;
   plan.model = choose_model(context, fields, {task::kClassify, task::kScore});
   const bool scores = !plan.model->can(task::kClassify) && plan.model->can(task::kScore);
@@ -102,15 +149,18 @@ Plan predict(const PlanContext& context, const Fields& fields) {
     });
   } else {
     plan.requests.push_back(predict_input(inputs, "inputs"));
+    if (inputs.size() == 2) {
+      plan.warnings.emplace_back("inputs of two strings are one pair; two texts are [[\"a\"], [\"b\"]]");
+    }
   }
-  apply(read_cut(fields, context.rules), {}, plan.requests);
-  const bool raw = fields.flag("raw_scores").value_or(false);
+  apply(read_cut(options, context.rules), {}, plan.requests);
   plan.batch = nested;
-  plan.write = [raw, scores, nested](Answer& answer, HttpResponse& response) {
+  plan.item = nested ? items_of("inputs") : [](size_t) { return std::string("inputs"); };
+  plan.write = [rules = read_score_rules(options), scores, nested](Answer& answer, HttpResponse& response) {
     JsonOut out(expected_bytes(answer));
     if (nested) out.open('[');
     for (const Response& one : answer.responses) {
-      write_predictions(out, answer.model, label_scores(one, scores, raw));
+      write_predictions(out, answer.model, label_scores(one, scores, rules.function), rules.top);
     }
     if (nested) out.close(']');
     response.body = out.take();
@@ -139,12 +189,12 @@ Plan embed_sparse(const PlanContext& context, const Fields& fields) {
 
 }  // namespace
 
-Plan plan_tei_embed(const PlanContext& context) { return embed(context, Fields(context.body)); }
-Plan plan_tei_predict(const PlanContext& context) { return predict(context, Fields(context.body)); }
-Plan plan_tei_embed_sparse(const PlanContext& context) { return embed_sparse(context, Fields(context.body)); }
+Plan plan_tei_embed(const PlanContext& context) { return embed(context, context.fields()); }
+Plan plan_tei_predict(const PlanContext& context) { return predict(context, context.fields()); }
+Plan plan_tei_embed_sparse(const PlanContext& context) { return embed_sparse(context, context.fields()); }
 
 Plan plan_tei_embed_all(const PlanContext& context) {
-  const Fields fields(context.body);
+  const Fields fields = context.fields();
   Plan plan = plan_vectors(context, fields, task::kTokenEmbed);
   plan.write = [](Answer& answer, HttpResponse& response) {
     JsonOut out(expected_bytes(answer));
@@ -160,7 +210,7 @@ Plan plan_tei_embed_all(const PlanContext& context) {
 }
 
 Plan plan_tei_similarity(const PlanContext& context) {
-  const Fields fields(context.body);
+  const Fields fields = context.fields();
   Plan plan;
   plan.model = choose_model(context, fields, {task::kEmbed});
   need_task(*plan.model, task::kEmbed);
@@ -174,13 +224,15 @@ Plan plan_tei_similarity(const PlanContext& context) {
     request.input = std::move(text);
     plan.requests.push_back(std::move(request));
   }
-  const auto parameters = fields.find("parameters");
-  const Fields options = parameters ? Fields(*parameters, "parameters.") : fields;
+  const Fields options = fields.with("parameters");
   const Cut cut = read_cut(options, context.rules, true);
   plan.average = cut.average;
   apply(cut, read_prompt(options, *plan.model), plan.requests);
   for (Request& request : plan.requests) request.normalize = true;
   plan.batch = true;
+  plan.item = [](size_t i) {
+    return i == 0 ? std::string("inputs.source_sentence") : fmt::format("inputs.sentences[{}]", i - 1);
+  };
   plan.write = [](Answer& answer, HttpResponse& response) {
     JsonOut out;
     out.open('[');
@@ -196,14 +248,14 @@ Plan plan_tei_similarity(const PlanContext& context) {
 
 // POST / and /invocations: what the model was made for.
 Plan plan_tei_default(const PlanContext& context) {
-  const Fields fields(context.body);
+  const Fields fields = context.fields();
   if (fields.has("query") && (fields.has("texts") || fields.has("documents"))) return plan_rerank(context);
   if (fields.has("input") && !fields.has("inputs")) return plan_openai_embeddings(context);
   const auto inputs = fields.find("inputs");
   if (inputs && inputs->is(Type::kObject)) return plan_tei_similarity(context);
   std::shared_ptr<const ModelFacts> model = choose_model(context, fields);
-  const PlanContext chosen{context.request, context.body, context.dialect, context.rules,
-                           [&](std::string_view, TaskList) { return model; }};
+  PlanContext chosen = context;
+  chosen.find_model = [&](std::string_view, TaskList) { return model; };
   const std::string& made_for = model->default_task;
   if (made_for == task::kClassify || made_for == task::kScore) return plan_tei_predict(chosen);
   if (made_for == task::kTokenClassify) return plan_entities(chosen);
@@ -213,19 +265,21 @@ Plan plan_tei_default(const PlanContext& context) {
 
 // {"instances": [one or more bodies of POST /]} -> {"predictions": […]}
 Plan plan_tei_vertex(const PlanContext& context) {
-  const Fields fields(context.body);
+  const Fields fields = context.fields();
   const JsonValue instances = fields.need("instances");
   if (!instances.is(Type::kArray)) invalid(fields, "instances", "must be an array of requests");
   check_count(instances.size(), "instances", context.rules);
   struct Part {
     size_t begin, end;
+    std::function<std::string(size_t)> item;
     std::function<void(Answer&, HttpResponse&)> write;
   };
   auto parts = std::make_shared<std::vector<Part>>();
   Plan whole;
   instances.each([&](JsonValue instance) {
-    PlanContext inner{context.request, instance, context.dialect, context.rules, context.find_model};
-    Plan plan = plan_tei_default(inner);
+    PlanContext inner = context;
+    inner.body = instance;
+    Plan plan = make_plan(plan_tei_default, inner);
     if (!whole.model) whole.model = plan.model, whole.task = plan.task, whole.average = plan.average;
     if (plan.model != whole.model || plan.task != whole.task || plan.average != whole.average) {
       invalid(fields, "instances", "must all go to one model for one task, with one `long_input`");
@@ -234,16 +288,30 @@ Plan plan_tei_vertex(const PlanContext& context) {
     const size_t begin = whole.requests.size();
     for (Request& request : plan.requests) whole.requests.push_back(std::move(request));
     check_count(whole.requests.size(), "instances", context.rules);  // at once: what follows could be large
-    parts->push_back({begin, whole.requests.size(), std::move(plan.write)});
+    for (std::string& warning : plan.warnings) {
+      const auto& known = whole.warnings;
+      if (known.size() < kMaxWarnings && std::find(known.begin(), known.end(), warning) == known.end())
+        whole.warnings.push_back(std::move(warning));
+    }
+    whole.undeclared_dimensions = whole.undeclared_dimensions || plan.undeclared_dimensions;
+    parts->push_back({begin, whole.requests.size(), std::move(plan.item), std::move(plan.write)});
   });
   whole.batch = true;
+  whole.item = [parts](size_t i) {
+    for (size_t k = 0; k < parts->size(); ++k) {
+      const Part& part = (*parts)[k];
+      if (i >= part.begin && i < part.end && part.item)
+        return fmt::format("instances[{}].{}", k, part.item(i - part.begin));
+    }
+    return std::string("instances");
+  };
   whole.write = [parts](Answer& answer, HttpResponse& response) {
     JsonOut out;
     out.open('{').key("predictions").open('[');
     for (const Part& part : *parts) {
       const auto at = [&](size_t i) { return answer.responses.begin() + static_cast<std::ptrdiff_t>(i); };
       std::vector<Response> responses(std::make_move_iterator(at(part.begin)), std::make_move_iterator(at(part.end)));
-      Answer piece{answer.model, answer.engine, responses, answer.tokens, answer.seconds, answer.request_id};
+      Answer piece{answer.model, answer.engine, responses, answer.tokens, answer.seconds, answer.request_id, {}};
       HttpResponse inner;
       part.write(piece, inner);
       out.raw(inner.body);

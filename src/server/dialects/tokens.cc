@@ -1,7 +1,9 @@
 // Token ids and back: TEI's /tokenize and /decode, vLLM's /tokenize and /detokenize.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
+#include <string_view>
 
 #include "server/dialects/routes.h"
 
@@ -16,7 +18,27 @@ std::string prompted(const Request& request) {
   return request.prompt.value_or("") + (text != nullptr ? *text : std::string());
 }
 
-void write_tei_tokens(JsonOut& out, const Response& response, const std::string& text, bool specials) {
+// Characters of a text up to a byte, for bytes that mostly grow.
+class Characters {
+ public:
+  explicit Characters(std::string_view text) : text_(text) {}
+
+  int64_t before(size_t byte) {
+    if (byte < at_) at_ = 0, count_ = 0;
+    for (; at_ < std::min(byte, text_.size()); ++at_) count_ += (static_cast<unsigned char>(text_[at_]) & 0xC0) != 0x80;
+    return count_;
+  }
+
+ private:
+  std::string_view text_;
+  size_t at_ = 0;
+  int64_t count_ = 0;
+};
+
+// `bytes`: places are in bytes, as text-embeddings-inference counts them, else in characters.
+void write_tei_tokens(JsonOut& out, const Response& response, const std::string& text, bool specials, bool bytes) {
+  Characters characters(text);
+  const auto place = [&](size_t byte) { return bytes ? static_cast<int64_t>(byte) : characters.before(byte); };
   const Output& ids = output_of(response, "ids");
   const TokenDetails& details = response.details;
   out.open('[');
@@ -35,7 +57,8 @@ void write_tei_tokens(JsonOut& out, const Response& response, const std::string&
     if (special) {
       out.key("start").null().key("stop").null();
     } else {
-      out.key("start").integer(offset.begin).key("stop").integer(offset.end);
+      out.key("start").integer(place(offset.begin));
+      out.key("stop").integer(place(offset.end));
     }
     out.close('}');
   }
@@ -78,7 +101,7 @@ std::string decoded(const Engine& engine, const std::vector<int32_t>& ids, bool 
 }  // namespace
 
 Plan plan_tokenize(const PlanContext& context) {
-  const Fields fields(context.body);
+  const Fields fields = context.fields();
   const bool vllm = fields.has("prompt") && !fields.has("inputs");
   Plan plan;
   plan.model = choose_model(context, fields);
@@ -88,6 +111,7 @@ Plan plan_tokenize(const PlanContext& context) {
     Request request;
     request.input = read_text(fields, "prompt");
     request.prompt = "";
+    plan.item = [](size_t) { return std::string("prompt"); };
     plan.requests.push_back(std::move(request));
     plan.write = [specials](Answer& answer, HttpResponse& response) {
       JsonOut out;
@@ -106,11 +130,13 @@ Plan plan_tokenize(const PlanContext& context) {
     texts.push_back(prompted(request));
   }
   plan.batch = !inputs.single;
+  plan.item = inputs.items("inputs");
   plan.requests = std::move(inputs.requests);
-  plan.write = [texts = std::move(texts), specials](Answer& answer, HttpResponse& response) {
+  const bool bytes = context.dialect == Dialect::kTei;
+  plan.write = [texts = std::move(texts), specials, bytes](Answer& answer, HttpResponse& response) {
     JsonOut out;
     out.open('[');
-    for (size_t i = 0; i < texts.size(); ++i) write_tei_tokens(out, answer.responses[i], texts[i], specials);
+    for (size_t i = 0; i < texts.size(); ++i) write_tei_tokens(out, answer.responses[i], texts[i], specials, bytes);
     out.close(']');
     response.body = out.take();
   };
@@ -118,7 +144,7 @@ Plan plan_tokenize(const PlanContext& context) {
 }
 
 Plan plan_detokenize(const PlanContext& context) {
-  const Fields fields(context.body);
+  const Fields fields = context.fields();
   Plan plan;
   plan.model = choose_model(context, fields);
   plan.task = task::kTokenize;

@@ -74,6 +74,14 @@ std::string task_of(const Fields& fields, const ModelFacts& model) {
           "must be one of embed, token_embed, classify, token_classify, score, sparse, multi_vector, all");
 }
 
+// `options.num_ctx` is a maximum length too; the other options say how Ollama runs a model.
+Cut read_ollama_cut(const Fields& fields, const ModelFacts& model, const ApiRules& rules) {
+  Cut cut = read_cut(fields, rules, true);
+  const auto context = fields.with("options").whole("num_ctx", 0, 1 << 30);
+  if (context.value_or(0) > 0) cut.max_length = std::min(static_cast<size_t>(*context), model.info.max_length);
+  return cut;
+}
+
 bool is_nothing(const Fields& fields, std::string_view name) {
   const auto value = fields.find(name);
   if (!value || (value->is(JsonValue::Type::kString) && value->string().empty())) return true;
@@ -83,7 +91,7 @@ bool is_nothing(const Fields& fields, std::string_view name) {
 }  // namespace
 
 Plan plan_pooling(const PlanContext& context) {
-  const Fields fields(context.body);
+  const Fields fields = context.fields();
   Plan plan;
   plan.model = choose_model(context, fields);
   plan.task = task_of(fields, *plan.model);
@@ -103,12 +111,17 @@ Plan plan_pooling(const PlanContext& context) {
   }
   const bool all = plan.task == task::kAll, embeds = plan.task == task::kEmbed || all;
   const size_t dimensions = embeds ? read_dimensions(fields, *plan.model) : 0;
-  const std::optional<bool> activation = fields.flag("use_activation");
+  std::optional<bool> activation = fields.flag("use_activation");
+  for (const char* older : {"normalize", "softmax", "activation"}) {
+    if (!activation && (embeds ? older == std::string_view("normalize") : older != std::string_view("normalize")))
+      activation = fields.flag(older);
+  }
   for (Request& request : inputs.requests) {
     request.dimensions = dimensions;
     if (embeds) request.normalize = activation;
   }
   plan.batch = !inputs.single;
+  plan.item = inputs.items("input");
   plan.requests = std::move(inputs.requests);
   const Encoding encoding = read_encoding(fields);
   if (encoding.raw() && (all || plan.task == task::kSparse)) {
@@ -127,6 +140,7 @@ Plan plan_pooling(const PlanContext& context) {
       } else {
         write_pooled(out, output_of(answer.responses[i], name), encoding);
       }
+      write_truncated(out, answer.responses[i]);
       out.close('}');
     }
     close_list(out, answer);
@@ -136,7 +150,7 @@ Plan plan_pooling(const PlanContext& context) {
 }
 
 Plan plan_classify(const PlanContext& context) {
-  const Fields fields(context.body);
+  const Fields fields = context.fields();
   Plan plan;
   plan.model = choose_model(context, fields, {task::kClassify});
   need_task(*plan.model, task::kClassify);
@@ -144,8 +158,10 @@ Plan plan_classify(const PlanContext& context) {
   Inputs inputs = read_inputs(fields, "input", IdRule::kNative, context.rules);
   apply(read_cut(fields, context.rules), {}, inputs.requests);
   plan.batch = !inputs.single;
+  plan.item = inputs.items("input");
   plan.requests = std::move(inputs.requests);
-  const bool raw = fields.flag("raw_scores").value_or(false) || fields.flag("use_activation") == false;
+  const bool raw = fields.flag("raw_scores").value_or(false) || fields.flag("use_activation") == false ||
+                   fields.flag("activation") == false;
   const bool infinity = context.dialect == Dialect::kInfinity;
   plan.write = [name = main_output(task::kClassify, raw), infinity](Answer& answer, HttpResponse& response) {
     const auto label = [&](size_t i) {
@@ -166,7 +182,9 @@ Plan plan_classify(const PlanContext& context) {
       }
       const auto best = static_cast<size_t>(std::max_element(probs.begin(), probs.end()) - probs.begin());
       out.open('{').key("index").integer(static_cast<int64_t>(i)).key("label").text(label(best));
-      out.key("probs").floats(probs).key("num_classes").integer(static_cast<int64_t>(probs.size())).close('}');
+      out.key("probs").floats(probs).key("num_classes").integer(static_cast<int64_t>(probs.size()));
+      write_truncated(out, answer.responses[i]);
+      out.close('}');
     }
     close_list(out, answer);
     response.body = out.take();
@@ -175,7 +193,7 @@ Plan plan_classify(const PlanContext& context) {
 }
 
 Plan plan_ollama_embed(const PlanContext& context) {
-  const Fields fields(context.body);
+  const Fields fields = context.fields();
   Plan plan;
   plan.model = choose_model(context, fields, {task::kEmbed});
   need_task(*plan.model, task::kEmbed);
@@ -183,7 +201,7 @@ Plan plan_ollama_embed(const PlanContext& context) {
   Inputs inputs;
   // Nothing is no mistake to Ollama: its clients load a model that way.
   if (!is_nothing(fields, "input")) inputs = read_inputs(fields, "input", IdRule::kRefuse, context.rules);
-  const Cut cut = read_cut(fields, context.rules, true);
+  const Cut cut = read_ollama_cut(fields, *plan.model, context.rules);
   plan.average = cut.average;
   apply(cut, {}, inputs.requests);
   const size_t dimensions = read_dimensions(fields, *plan.model);
@@ -192,6 +210,7 @@ Plan plan_ollama_embed(const PlanContext& context) {
     request.normalize = true;
   }
   plan.batch = !inputs.single;
+  plan.item = inputs.items("input");
   plan.requests = std::move(inputs.requests);
   plan.write = [asked = fields.text("model").value_or("")](Answer& answer, HttpResponse& response) {
     JsonOut out(expected_bytes(answer));
@@ -209,7 +228,7 @@ Plan plan_ollama_embed(const PlanContext& context) {
 }
 
 Plan plan_ollama_embeddings(const PlanContext& context) {
-  const Fields fields(context.body);
+  const Fields fields = context.fields();
   Plan plan;
   plan.model = choose_model(context, fields, {task::kEmbed});
   need_task(*plan.model, task::kEmbed);
@@ -218,8 +237,9 @@ Plan plan_ollama_embeddings(const PlanContext& context) {
     Request request;
     request.input = read_text(fields, "prompt");
     plan.requests.push_back(std::move(request));
+    plan.item = [](size_t) { return std::string("prompt"); };
   }
-  const Cut cut = read_cut(fields, context.rules, true);
+  const Cut cut = read_ollama_cut(fields, *plan.model, context.rules);
   plan.average = cut.average;
   apply(cut, {}, plan.requests);
   plan.write = [](Answer& answer, HttpResponse& response) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <type_traits>
@@ -132,9 +133,41 @@ std::string with_large_integers_as_floats(std::string_view body) {
   return out;
 }
 
+// The four hexadecimal digits at `at`; nothing if there are none.
+std::optional<uint32_t> code_unit(std::string_view text, size_t at) {
+  if (at + 4 > text.size()) return std::nullopt;
+  uint32_t unit = 0;
+  const char* const end = text.data() + at + 4;
+  const auto [stop, error] = std::from_chars(text.data() + at, end, unit, 16);
+  return error == std::errc() && stop == end ? std::optional<uint32_t>(unit) : std::nullopt;
+}
+
+// Escapes of half a surrogate pair become that of U+FFFD, which is as long.
+void mend_surrogates(std::string& body) {
+  constexpr size_t kEscape = 6;
+  const auto high = [](uint32_t unit) { return unit >= 0xD800 && unit <= 0xDBFF; };
+  const auto low = [](uint32_t unit) { return unit >= 0xDC00 && unit <= 0xDFFF; };
+  for (size_t at = body.find('\\'); at != std::string::npos; at = body.find('\\', at)) {
+    const auto unit = body.compare(at, 2, "\\u") == 0 ? code_unit(body, at + 2) : std::nullopt;
+    if (!unit) {
+      at += 2;  // with the character that is escaped, which may be a backslash
+      continue;
+    }
+    const bool escape_follows = body.compare(std::min(at + kEscape, body.size()), 2, "\\u") == 0;
+    const auto next = escape_follows ? code_unit(body, at + kEscape + 2) : std::nullopt;
+    if (high(*unit) && next && low(*next)) {
+      at += 2 * kEscape;
+      continue;
+    }
+    if (high(*unit) || low(*unit)) body.replace(at + 2, 4, "fffd");
+    at += kEscape;
+  }
+}
+
 }  // namespace
 
 JsonDocument::JsonDocument(std::string& body) {
+  mend_surrogates(body);
   thread_local std::unique_ptr<Parser> kept;
   parser_ = kept ? std::move(kept) : std::make_unique<Parser>();
   if (parser_->parser.max_depth() != kMaxDepth && parser_->parser.allocate(kFirstCapacity, kMaxDepth)) {
@@ -185,7 +218,16 @@ std::string_view type_name(JsonValue::Type type) {
   return "?";
 }
 
-Fields::Fields(JsonValue object, std::string where) : object_(object), where_(std::move(where)) {
+void FieldLog::add(std::string_view name) {
+  if (!has(name)) names_.emplace_back(name);
+}
+
+bool FieldLog::has(std::string_view name) const {
+  return std::find(names_.begin(), names_.end(), name) != names_.end();
+}
+
+Fields::Fields(JsonValue object, std::string where, FieldLog* log)
+    : object_(object), where_(std::move(where)), log_(log) {
   if (!object.is(JsonValue::Type::kObject)) {
     const std::string what = where_.empty() ? "the body" : fmt::format("`{}`", where_.substr(0, where_.size() - 1));
     throw ApiError(Fault::kInvalid, fmt::format("{} must be an object; it is {}", what, type_name(object.type())),
@@ -193,14 +235,41 @@ Fields::Fields(JsonValue object, std::string where) : object_(object), where_(st
   }
 }
 
+Fields Fields::with(std::string_view name) const {
+  Fields joined = *this;
+  const auto more = find(name);
+  if (!more) return joined;
+  joined.more_where_ = path(name) + ".";
+  joined.more_ = Fields(*more, joined.more_where_).object_;
+  return joined;
+}
+
+namespace {
+
+bool has_member(JsonValue object, std::string_view name) {
+  bool found = false;
+  object.each_field([&](std::string_view key, JsonValue) { found = found || key == name; });
+  return found;
+}
+
+}  // namespace
+
+std::string Fields::path(std::string_view name) const {
+  const bool joined = has_member(more_, name);
+  return (joined ? more_where_ : where_) + std::string(name);
+}
+
 std::optional<JsonValue> Fields::find(std::string_view name) const {
+  if (log_ != nullptr) log_->add(name);
   std::optional<JsonValue> found;
   bool twice = false;
-  object_.each_field([&](std::string_view key, JsonValue value) {
+  const auto look = [&](std::string_view key, JsonValue value) {
     if (key != name) return;
     twice = twice || found.has_value();
     found = value;
-  });
+  };
+  object_.each_field(look);
+  more_.each_field(look);
   if (twice) throw ApiError(Fault::kInvalid, fmt::format("`{}` is there twice", path(name)), path(name));
   if (found && found->is(JsonValue::Type::kNull)) return std::nullopt;
   return found;

@@ -1,6 +1,7 @@
 // JSON of a request's body: checked as a whole when it is parsed (syntax, UTF-8, depth), then looked at without copies.
-// Fields takes an object's members by name and says in a sentence what is wrong with them; unknown members are ignored,
-// because clients of every server send some.
+// Fields takes an object's members by name and says in a sentence what is wrong with them; a FieldLog knows afterwards
+// which names nobody asked for. Half of a surrogate pair in an escape ("\ud83d", which clients make that cut a text
+// anywhere) becomes U+FFFD, in names too; all else that is no JSON or no UTF-8 is refused.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "server/dialects/api_error.h"
 
@@ -43,7 +45,8 @@ class JsonValue {
 class JsonDocument {
  public:
   static constexpr size_t kMaxDepth = 32;
-  // `body` grows by a few bytes of padding and must stay as it is. Throws ApiError (kSyntax).
+  // `body` is mended where it has halves of surrogate pairs, grows by a few bytes of padding and must stay as it is
+  // then. Throws ApiError (kSyntax).
   explicit JsonDocument(std::string& body);
   ~JsonDocument();
   JsonDocument(const JsonDocument&) = delete;
@@ -59,13 +62,27 @@ class JsonDocument {
 
 std::string_view type_name(JsonValue::Type type);  // "a string"
 
+// The names that were asked for, whether they were there or not.
+class FieldLog {
+ public:
+  void add(std::string_view name);
+  bool has(std::string_view name) const;
+  bool empty() const { return names_.empty(); }
+
+ private:
+  std::vector<std::string> names_;
+};
+
 // All throw ApiError (kInvalid) with a sentence that names the field. A member that is null is as good as absent, and
 // one that is there twice is an error: parsers disagree about which of the two counts.
 class Fields {
  public:
   Fields() = default;  // an object without members
-  // `where` stands before the names in messages: "inputs.".
-  explicit Fields(JsonValue object, std::string where = {});
+  // `where` stands before the names in messages: "inputs.". `log` may be nullptr.
+  explicit Fields(JsonValue object, std::string where = {}, FieldLog* log = nullptr);
+  // With the members of the object `name`, if there is one, as if they stood here: "parameters". A name in both is
+  // there twice.
+  Fields with(std::string_view name) const;
 
   std::optional<JsonValue> find(std::string_view name) const;
   bool has(std::string_view name) const { return find(name).has_value(); }
@@ -75,11 +92,14 @@ class Fields {
   std::optional<int64_t> whole(std::string_view name, int64_t minimum, int64_t maximum) const;
   // One of the words, compared without regard to case; its number in the list.
   std::optional<size_t> choice(std::string_view name, std::initializer_list<std::string_view> words) const;
-  std::string path(std::string_view name) const { return where_ + std::string(name); }
+  std::string path(std::string_view name) const;
 
  private:
   JsonValue object_;
   std::string where_;
+  JsonValue more_;  // null: nothing was joined
+  std::string more_where_;
+  FieldLog* log_ = nullptr;
 };
 
 }  // namespace wde::server

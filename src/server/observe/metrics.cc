@@ -5,13 +5,12 @@
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <map>
 
 #include "server/observe/engine_metrics.h"
+#include "server/observe/process_metrics.h"
 
 namespace wde::server {
 namespace {
@@ -50,16 +49,6 @@ class Tally {
   std::vector<double> counts_;
   double sum_ = 0;
 };
-
-double resident_bytes() {
-  double pages = 0;
-  if (std::FILE* file = std::fopen("/proc/self/statm", "r")) {
-    long size = 0, resident = 0;
-    if (std::fscanf(file, "%ld %ld", &size, &resident) == 2) pages = static_cast<double>(resident);
-    std::fclose(file);
-  }
-  return pages * static_cast<double>(::sysconf(_SC_PAGESIZE));
-}
 
 void raise(prometheus::Counter& counter, uint64_t total) {
   counter.Increment(std::max(0.0, static_cast<double>(total) - counter.Value()));
@@ -108,7 +97,6 @@ struct Metrics::Families {
   Family<prometheus::Gauge>& queue_bytes = gauge("wde_queue_bytes", "bytes of texts waiting or being computed");
   Family<prometheus::Gauge>& rate = gauge("wde_queue_tokens_per_second", "how fast the queue is worked off");
   Family<prometheus::Gauge>& ready = gauge("wde_model_ready", "1 if the model is loaded");
-  Family<prometheus::Gauge>& resident = gauge("process_resident_memory_bytes", "resident memory");
   Family<prometheus::Gauge>& queue_size = gauge("te_queue_size", "requests waiting or being computed");
 
   Family<prometheus::Counter>& count = counter("te_request_count", "requests");
@@ -210,9 +198,9 @@ void Metrics::set_model(const std::string& name, bool ready) {
 }
 
 std::string Metrics::text(const std::map<std::string, EngineStatistics>& engines) {
-  families_->resident.Add({}).Set(resident_bytes());
   std::vector<prometheus::MetricFamily> all = families_->registry.Collect();
   add_engine_families(engines, all);
+  add_process_families(all);
   return prometheus::TextSerializer().Serialize(all);
 }
 

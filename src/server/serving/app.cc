@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <new>
@@ -11,9 +10,9 @@
 #include <utility>
 
 #include "server/dialects/platforms/kserve.h"
-#include "server/net/http_gzip.h"
 #include "server/serving/chunks.h"
 #include "server/serving/group.h"
+#include "server/serving/headers.h"
 
 namespace wde::server {
 namespace {
@@ -21,37 +20,7 @@ namespace {
 constexpr size_t kShortBody = 8 << 10;
 constexpr double kFlushSeconds = 3;  // for the spans that are left at the end
 
-constexpr size_t kShortAnswer = 4096;  // numbers
-
-bool is_short(const std::vector<Response>& responses) {
-  if (responses.size() != 1) return false;
-  size_t values = 0;
-  for (const Output& output : responses[0].outputs) values += output.values.size() + output.ids.size();
-  return values <= kShortAnswer;
-}
-
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-std::string milliseconds(double seconds) { return fmt::to_string(std::llround(seconds * 1000)); }
-
-// /rerank and /tokenize belong to several dialects; the body tells whose client asks.
-ErrorStyle style_of(const RouteMatch& match, const JsonValue& body) {
-  if (match.dialect != Dialect::kPlain || !body.is(JsonValue::Type::kObject)) return match.route->errors;
-  const Fields fields(body);
-  if (match.path == "/rerank" && fields.has("texts")) return ErrorStyle::kTei;
-  if (match.path == "/tokenize" && fields.has("prompt")) return ErrorStyle::kEnvelope;
-  return match.route->errors;
-}
-
-// JSON has no NaN, and a client that got one would store it.
-void check_finite(const std::vector<Response>& responses) {
-  for (const Response& response : responses) {
-    for (const Output& output : response.outputs) {
-      if (std::all_of(output.values.begin(), output.values.end(), [](float x) { return std::isfinite(x); })) continue;
-      throw ApiError(Fault::kInternal, "the model overflowed on this text: its answer is not a finite number");
-    }
-  }
-}
 
 // Nobody's tokens are that long on average. What lies behind cannot matter where a text is cut, and the tokenizer,
 // which would read it all, is shared by all requests.
@@ -102,42 +71,6 @@ std::optional<Clock::time_point> deadline_of(const HttpRequest& request, double 
   return request.arrival + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
-void add_timing_headers(const std::vector<Response>& responses, size_t characters, size_t tokens, double seconds,
-                        HttpResponse& response) {
-  double tokenization = 0, waiting = 0, inference = 0;
-  for (const Response& one : responses) {
-    tokenization += one.timing.tokenization();
-    waiting += one.timing.waiting();
-    inference += one.timing.inference();
-  }
-  const double count = std::max<double>(1, static_cast<double>(responses.size()));
-  response.headers.emplace_back("x-compute-type", "cpu+optimized");
-  response.headers.emplace_back("x-compute-time", milliseconds(seconds));
-  response.headers.emplace_back("x-compute-characters", fmt::to_string(characters));
-  response.headers.emplace_back("x-compute-tokens", fmt::to_string(tokens));
-  response.headers.emplace_back("x-total-time", milliseconds(seconds));
-  response.headers.emplace_back("x-tokenization-time", milliseconds(tokenization / count));
-  response.headers.emplace_back("x-queue-time", milliseconds(waiting / count));
-  response.headers.emplace_back("x-inference-time", milliseconds(inference / count));
-}
-
-// Shorter answers are sent sooner than compressed. Longer ones are never made on the engine's threads.
-constexpr size_t kWorthCompressing = 64 << 10;
-static_assert(kWorthCompressing > 12 * kShortAnswer);  // in JSON
-
-void compress(const HttpRequest& request, HttpResponse& response) {
-  if (response.body.size() < kWorthCompressing) return;
-  for (const auto& [name, value] : response.headers) {
-    if (name == "Content-Encoding") return;
-  }
-  response.headers.emplace_back("Vary", "Accept-Encoding");
-  if (!accepts_gzip(request.header("accept-encoding"))) return;
-  std::optional<std::string> smaller = gzip(response.body);
-  if (!smaller) return;
-  response.body = std::move(*smaller);
-  response.headers.emplace_back("Content-Encoding", "gzip");
-}
-
 }  // namespace
 
 // One POST that is being answered.
@@ -148,12 +81,23 @@ struct App::Call {
   ErrorStyle style = ErrorStyle::kEnvelope;
   std::string id;
   std::optional<Clock::time_point> deadline;
+  uint64_t group = 0;  // Request::group
   Plan plan;
   std::unique_ptr<Admission::Ticket> ticket;
   size_t bytes_in = 0, inputs = 0, characters = 0, tokens = 0;
   std::string model;
   std::optional<TraceExporter::Started> span;
   std::vector<StageSpan> stages;
+  std::vector<size_t> pieces;  // of each of the plan's requests; empty: each is whole
+
+  // Which part of the body a request of the engine is about.
+  std::string item(size_t index) const {
+    if (!plan.item) return "";
+    if (pieces.empty()) return plan.item(index);
+    size_t text = 0;
+    for (size_t end = pieces[0]; text + 1 < pieces.size() && index >= end; end += pieces[text]) ++text;
+    return plan.item(text);
+  }
 };
 
 App::App(AppOptions options, std::vector<ServedModel> models, std::function<void(const ModelState&)> on_model)
@@ -249,30 +193,53 @@ void App::make_plan(Call& call) {
   std::optional<JsonDocument> document;
   if (body != Body::kMessage) document.emplace(http.body);
   const JsonValue root = document ? document->root() : JsonValue();
-  call.style = style_of(call.match, root);
-  const PlanContext context{http,
-                            root,
-                            call.match.dialect,
-                            options_.rules,
-                            [this](std::string_view name, TaskList tasks) { return models_.find(name, tasks); },
-                            call.match.model,
-                            tail};
-  call.plan = call.match.route->planner(context);
+  call.style = error_style(call.match, root);
+  // Ollama's clients ask for what they then rely on: another model's vectors under that name would be wrong ones.
+  const bool strict = options_.rules.strict_model_name || call.match.route->errors == ErrorStyle::kOllama ||
+                      call.match.dialect == Dialect::kOllama;
+  const PlanContext context{
+      http,
+      root,
+      call.match.dialect,
+      options_.rules,
+      [this, strict](std::string_view name, TaskList tasks) { return models_.find(name, tasks, strict); },
+      call.match.model,
+      tail};
+  call.plan = server::make_plan(call.match.route->planner, context);
+  if (call.plan.undeclared_dimensions) warn_once(call.plan);
   call.model = call.plan.model->name;
   size_t tokens = call.plan.later_tokens;
+  call.group = next_group_.fetch_add(1, std::memory_order_relaxed);
   for (Request& request : call.plan.requests) {
     request.deadline = deadline;
+    request.group = call.group;
     call.characters += characters_of(request);
     const bool whole = call.plan.average || call.plan.task == task::kTokenize;
     const size_t max_length = whole ? 0 : call.plan.model->info.max_length;
     tokens += estimated_tokens(request, max_length);
-    if (max_length > 0) clip(request, call.plan.model->info);
+    if (max_length == 0) continue;
+    try {
+      clip(request, call.plan.model->info);
+    } catch (const ApiError& error) {
+      throw about(error, call.item(static_cast<size_t>(&request - call.plan.requests.data())));
+    }
   }
   call.inputs = call.plan.requests.size();
   if (deadline && Clock::now() >= *deadline)
     throw ApiError(Fault::kDeadline, "the deadline came before the request's turn");
   call.ticket = admission_.enter(call.model, tokens, http.body.size());
   http.body = {};
+}
+
+void App::warn_once(const Plan& plan) {
+  {
+    std::scoped_lock lock(warned_mutex_);
+    if (!warned_.insert(plan.model->name).second) return;
+  }
+  log_->event(
+      fmt::format("model {}: a request has dimensions that the model's files do not declare (matryoshka); its vectors "
+                  "may be worse than they could be. --strict-dimensions refuses such requests",
+                  plan.model->name));
 }
 
 void App::run(const std::shared_ptr<Call>& call) {
@@ -287,7 +254,11 @@ void App::run(const std::shared_ptr<Call>& call) {
 void App::run_next(const std::shared_ptr<Call>& call, std::vector<Response> responses, const Engine& engine) {
   Answer answer{*call->plan.model, engine, responses, 0, seconds_since(call->http->arrival), call->id};
   Plan plan = call->plan.next(answer);
-  for (Request& request : plan.requests) request.deadline = call->deadline;
+  for (Request& request : plan.requests) {
+    request.deadline = call->deadline;
+    request.group = call->group;
+  }
+  plan.warnings = std::move(call->plan.warnings);
   call->plan = std::move(plan);
   run(call);
 }
@@ -301,12 +272,14 @@ void App::run_in_pieces(const std::shared_ptr<Call>& call) {
   }
   auto parts = std::make_shared<TextParts>(split_texts(call->plan.requests, call->plan.model->info.max_length));
   std::vector<Request> requests = std::move(parts->requests);
+  call->pieces = parts->parts;
   compute(
       call, task::kTokenize, std::move(requests), [this, call, parts](std::vector<Response> tokenized, const auto&) {
         const EngineInfo& info = call->plan.model->info;
         auto chunks = std::make_shared<Chunks>(make_chunks(call->plan.requests, *parts, tokenized, info.max_length));
         const bool normalise = call->plan.requests[0].normalize.value_or(info.normalizes);
         std::vector<Request> pieces = chunks->requests;
+        call->pieces = chunks->pieces;
         compute(call, call->plan.task, std::move(pieces),
                 [this, call, chunks, normalise](auto responses, const auto& engine) {
                   write(*call, average_chunks(*chunks, responses, normalise), engine);
@@ -326,15 +299,15 @@ void App::compute(const std::shared_ptr<Call>& call, const std::string& task, st
 
 void App::start_group(const std::shared_ptr<Call>& call, const std::shared_ptr<Engine>& engine,
                       std::vector<Request> requests, const Then& then) {
-  auto done = [this, call, engine, then](std::vector<Response> responses, std::optional<Error> failure) {
+  auto done = [this, call, engine, then](std::vector<Response> responses, std::optional<Error> failure, size_t index) {
     // The same for a short answer; others would keep the engine's thread from its work.
     if (!failure && is_short(responses)) {
       return guarded(*call, [&] { then(std::move(responses), engine); });
     }
     auto answers = std::make_shared<std::vector<Response>>(std::move(responses));
-    const bool posted = pool_.post([this, call, engine, answers, failure, then] {
+    const bool posted = pool_.post([this, call, engine, answers, failure, index, then] {
       guarded(*call, [&] {
-        if (failure) throw from_engine(*failure);
+        if (failure) throw from_engine(*failure, call->item(index));
         then(std::move(*answers), engine);
       });
     });
@@ -348,13 +321,22 @@ void App::start_group(const std::shared_ptr<Call>& call, const std::shared_ptr<E
 }
 
 void App::write(Call& call, std::vector<Response> responses, const std::shared_ptr<Engine>& engine) {
-  check_finite(responses);
-  for (const Response& response : responses) call.tokens += response.tokens;
+  check_finite(call.plan, responses);
+  size_t truncated = 0;
+  for (const Response& response : responses) {
+    call.tokens += response.tokens;
+    truncated += response.truncated ? 1 : 0;
+  }
+  std::vector<std::string> warnings = call.plan.warnings;
+  if (truncated > 0) {
+    warnings.push_back(fmt::format("{} of {} inputs were cut to the maximum length", truncated, responses.size()));
+  }
   const double seconds = seconds_since(call.http->arrival);
-  Answer answer{*call.plan.model, *engine, responses, call.tokens, seconds, call.id};
+  Answer answer{*call.plan.model, *engine, responses, call.tokens, seconds, call.id, warnings};
   HttpResponse response;
   if (call.span) call.stages = stages_of(responses);
   add_timing_headers(responses, call.characters, call.tokens, seconds, response);
+  add_warnings(call.plan.warnings, truncated, response);
   const Measured measured{call.model, call.match.route->group, call.plan.batch, "", seconds, &responses};
   call.plan.write(answer, response);
   metrics_.record(measured);

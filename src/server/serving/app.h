@@ -5,7 +5,9 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -59,6 +61,7 @@ class App final : public HttpHandler {
   void serve(const std::shared_ptr<Call>& call);
   void make_plan(Call& call);
   void guarded(Call& call, const std::function<void()>& work);
+  void warn_once(const Plan& plan);  // in the log, of its undeclared dimensions; once a model
   void run(const std::shared_ptr<Call>& call);
   void run_next(const std::shared_ptr<Call>& call, std::vector<Response> responses, const Engine& engine);
   using Then = std::function<void(std::vector<Response>, const std::shared_ptr<Engine>&)>;
@@ -82,7 +85,7 @@ class App final : public HttpHandler {
   static bool is_platform_path(std::string_view path, Dialect dialect);
   static bool is_open_platform_path(std::string_view path);
   HttpResponse answer_platform(std::string_view path);
-  HttpResponse tei_info() const;
+  HttpResponse tei_info(Dialect dialect) const;
   HttpResponse list_models(Dialect dialect) const;
   HttpResponse one_model(std::string_view name);
   HttpResponse ollama_tags() const;
@@ -105,7 +108,10 @@ class App final : public HttpHandler {
   Admission admission_;
   std::atomic<bool> draining_{false};
   std::atomic<uint64_t> next_id_;
+  std::atomic<uint64_t> next_group_{1};  // Request::group
   std::function<HttpCounts()> counts_;
+  std::mutex warned_mutex_;
+  std::set<std::string> warned_;  // models whose undeclared dimensions were logged
   Models models_;
   WorkPool pool_;
 };

@@ -20,7 +20,13 @@ Doors::Media media_of(const RouteMatch& match) {
 
 void App::drain() {
   draining_ = true;
-  log_->event("draining: answering what has been taken, taking no more");
+  // Nothing was taken while a model of those that the server was started for is missing.
+  const std::vector<ModelState> states = models_.states();
+  const bool failed = std::any_of(states.begin(), states.end(), [](const ModelState& state) {
+    return state.phase == ModelState::Phase::kFailed && !state.facts;
+  });
+  log_->event(failed ? "stopping: a model could not be loaded"
+                     : "draining: answering what has been taken, taking no more");
 }
 
 bool App::is_probe(const HttpRequest& head) {

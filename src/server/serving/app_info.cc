@@ -42,13 +42,15 @@ HttpResponse json(JsonOut& out) {
   return response;
 }
 
-// The value of one of the engine's facts, without the file that it comes from: "mean (1_Pooling/config.json)" ->
-// "mean".
-std::string fact(const EngineInfo& info, std::string_view name) {
-  for (const auto& [key, value] : info.facts) {
-    if (key == name) return value.substr(0, value.find(' '));
-  }
-  return "";
+// What config.json calls the family ("bert"), which Ollama's clients look for before ".context_length".
+std::string family_of(const ModelFacts& facts) {
+  return facts.model_type.empty() ? facts.architecture : facts.model_type;
+}
+
+// In Ollama's words.
+std::string_view quantization_of(const EngineInfo& info) {
+  if (info.compute_dtype == "int8") return "I8";
+  return info.compute_dtype == "bfloat16" ? "BF16" : "F32";
 }
 
 // What Infinity's clients know of a model: "owned_by" can be nothing else there.
@@ -69,6 +71,13 @@ void write_infinity(JsonOut& out, const ModelState& state, const InfinityStats& 
   if (can(task::kEmbed)) out.plain("embed");
   if (can(task::kEmbed) || can(task::kScore)) out.plain("rerank");
   if (can(task::kClassify)) out.plain("classify");
+  out.close(']');
+}
+
+// What the files declare of `dimensions`.
+void write_matryoshka(JsonOut& out, const EngineInfo& info) {
+  out.key("is_matryoshka").boolean(info.matryoshka).key("matryoshka_dimensions").open('[');
+  for (const size_t size : info.matryoshka_dimensions) out.integer(static_cast<int64_t>(size));
   out.close(']');
 }
 
@@ -95,7 +104,9 @@ void write_openai_model(JsonOut& out, const ModelState& state, const InfinitySta
     const EngineInfo& info = state.facts->info;
     out.key("architecture").text(state.facts->architecture).key("task").text(state.facts->default_task);
     out.key("tasks").open('[');
-    for (const std::string& task : state.facts->tasks) out.text(task);
+    for (const std::string& task : state.facts->tasks) {
+      if (state.facts->can(task)) out.text(task);
+    }
     out.close(']').key("engines").open('[');
     for (const std::string& task : state.engines) out.text(task);
     out.close(']').key("max_model_len").integer(static_cast<int64_t>(info.max_length));
@@ -103,7 +114,8 @@ void write_openai_model(JsonOut& out, const ModelState& state, const InfinitySta
     for (const auto& [name, prompt] : info.prompts) out.text(name);
     out.close(']').key("labels").open('[');
     for (const std::string& label : info.labels) out.text(label);
-    out.close(']');
+    out.close(']').key("dtype").text(info.compute_dtype);
+    write_matryoshka(out, info);
   }
   out.close('}');
 }
@@ -118,9 +130,10 @@ void write_labels(JsonOut& out, const std::vector<std::string>& labels) {
 
 void write_ollama_details(JsonOut& out, const ModelState& state) {
   out.key("details").open('{').key("parent_model").plain("").key("format").plain("safetensors");
-  const std::string family = state.facts ? state.facts->architecture : "";
+  const std::string family = state.facts ? family_of(*state.facts) : "";
   out.key("family").text(family).key("families").open('[').text(family).close(']');
-  out.key("parameter_size").plain("").key("quantization_level").plain("F32").close('}');
+  out.key("parameter_size").plain("").key("quantization_level");
+  out.plain(state.facts ? quantization_of(state.facts->info) : "").close('}');
 }
 
 }  // namespace
@@ -179,7 +192,7 @@ HttpResponse App::health(Dialect dialect) const {
   return response;
 }
 
-HttpResponse App::tei_info() const {
+HttpResponse App::tei_info(Dialect dialect) const {
   const std::vector<ModelState> states = models_.states();
   if (states.empty() || !states[0].facts) {
     throw ApiError(Fault::kUnavailable, "the model is being loaded", {}, 1);
@@ -192,8 +205,7 @@ HttpResponse App::tei_info() const {
   } else {
     out.text(model.commit);
   }
-  const std::string dtype = fact(model.info, "dtype");
-  out.key("model_dtype").text(dtype.empty() ? "float32" : dtype).key("served_model_name").text(model.name);
+  out.key("model_dtype").text(model.info.compute_dtype).key("served_model_name").text(model.name);
   out.key("model_type").open('{');
   if (model.default_task == task::kClassify || model.default_task == task::kScore ||
       model.default_task == task::kTokenClassify) {
@@ -202,7 +214,7 @@ HttpResponse App::tei_info() const {
   } else if (model.default_task == task::kMultiVector) {
     out.key("multi_vector").open('{').key("dimensions").integer(static_cast<int64_t>(model.info.dimensions));
   } else {
-    std::string pooling = model.default_task == task::kSparse ? "splade" : fact(model.info, "pooling");
+    std::string pooling = model.default_task == task::kSparse ? "splade" : model.info.pooling;
     if (pooling == "lasttoken") pooling = "last_token";
     out.key("embedding").open('{').key("pooling").text(pooling.empty() ? "mean" : pooling);
   }
@@ -213,7 +225,9 @@ HttpResponse App::tei_info() const {
   out.key("max_client_batch_size").integer(static_cast<int64_t>(options_.rules.max_inputs));
   out.key("auto_truncate").boolean(options_.rules.auto_truncate);
   out.key("tokenization_workers").integer(1).key("version").text(version()).key("sha").null();
-  out.key("docker_label").null().close('}');
+  out.key("docker_label").null();
+  if (dialect != Dialect::kTei) write_matryoshka(out, model.info);
+  out.close('}');
   return json(out);
 }
 
@@ -258,16 +272,19 @@ HttpResponse App::ollama_show(const HttpRequest& request) {
   const Fields fields(document.root());
   auto name = fields.text("model");
   if (!name) name = fields.text("name");
-  const std::shared_ptr<const ModelFacts> model = models_.find(name.value_or(""));
+  const std::shared_ptr<const ModelFacts> model = models_.find(name.value_or(""), {}, true);
   for (const ModelState& state : models_.states()) {
     if (state.name != model->name) continue;
     JsonOut out;
     out.open('{').key("modelfile").plain("").key("parameters").plain("").key("template").plain("");
     write_ollama_details(out, state);
-    out.key("model_info").open('{').key("general.architecture").text(model->architecture);
-    out.key("context_length").integer(static_cast<int64_t>(model->info.max_length));
-    out.key("embedding_length").integer(static_cast<int64_t>(model->info.dimensions)).close('}');
-    out.key("capabilities").open('[').plain("embedding").close(']').close('}');
+    const std::string family = family_of(*model);
+    out.key("model_info").open('{').key("general.architecture").text(family);
+    out.key(family + ".context_length").integer(static_cast<int64_t>(model->info.max_length));
+    out.key(family + ".embedding_length").integer(static_cast<int64_t>(model->info.dimensions)).close('}');
+    out.key("capabilities").open('[');
+    if (model->can(task::kEmbed)) out.plain("embedding");
+    out.close(']').close('}');
     return json(out);
   }
   throw ApiError(Fault::kNoModel, "there is no such model", "model");
@@ -324,7 +341,7 @@ HttpResponse App::answer_info(const HttpRequest& request, std::string_view path,
   }
   if (is_platform_path(path, dialect)) return answer_platform(path);
   if (path == "/metrics") return metrics_text();
-  if (path == "/info") return tei_info();
+  if (path == "/info") return tei_info(dialect);
   if (path == "/v1/models" || path == "/models") return list_models(dialect);
   if (path.starts_with(kVersionPrefix)) return one_model(path.substr(kVersionPrefix.size()));
   if (path == "/api/tags") return ollama_tags();

@@ -199,7 +199,8 @@ void Doors::add_cors(const HttpRequest& request, HttpResponse& response) const {
       std::find(options_.cors_origins.begin(), options_.cors_origins.end(), "*") != options_.cors_origins.end();
   response.headers.emplace_back("Access-Control-Allow-Origin", any ? "*" : std::string(origin));
   if (!any) response.headers.emplace_back("Vary", "Origin");
-  response.headers.emplace_back("Access-Control-Expose-Headers", "x-request-id, x-compute-tokens, x-compute-time");
+  response.headers.emplace_back("Access-Control-Expose-Headers",
+                                "x-request-id, x-compute-tokens, x-compute-time, x-truncated-inputs, x-warning");
 }
 
 HttpResponse Doors::answer_options(const HttpRequest& preflight) const {

@@ -49,6 +49,13 @@ size_t characters_of(const Request& request) {
   return count;
 }
 
+bool is_short(const std::vector<Response>& responses) {
+  if (responses.size() != 1) return false;
+  size_t values = 0;
+  for (const Output& output : responses[0].outputs) values += output.values.size() + output.ids.size();
+  return values <= kShortAnswer;
+}
+
 Group::Group(std::shared_ptr<Engine> engine, std::vector<Request> requests, Done done)
     : engine_(std::move(engine)), done_(std::move(done)), responses_(requests.size()) {
   slots_.reserve(requests.size());
@@ -61,7 +68,7 @@ Group::Group(std::shared_ptr<Engine> engine, std::vector<Request> requests, Done
 void Group::start() {
   if (slots_.empty()) {
     finished_ = true;
-    done_({}, std::nullopt);
+    done_({}, std::nullopt, 0);
     return;
   }
   submit_more();
@@ -102,7 +109,7 @@ void Group::answered(size_t index, Result<Response> result) {
     std::scoped_lock lock(mutex_);
     slots_[index].state = Slot::State::kAnswered;
   }
-  if (!result.ok()) fail(result.error());
+  if (!result.ok()) fail(result.error(), index);
   bool last = false;
   {
     std::scoped_lock lock(mutex_);
@@ -114,20 +121,21 @@ void Group::answered(size_t index, Result<Response> result) {
   }
   if (!last) return submit_more();
   if (error_) {
-    done_({}, std::move(error_));
+    done_({}, std::move(error_), failed_);
   } else {
-    done_(std::move(responses_), std::nullopt);
+    done_(std::move(responses_), std::nullopt, 0);
   }
   done_ = nullptr;
 }
 
 // The first error is the whole request's; the rest need not be computed.
-void Group::fail(Error error) {
+void Group::fail(Error error, size_t index) {
   std::vector<RequestId> ids;
   {
     std::scoped_lock lock(mutex_);
     if (error_ || finished_) return;
     error_ = std::move(error);
+    failed_ = index;
     for (const Slot& slot : slots_) {
       if (slot.state == Slot::State::kSubmitted && slot.has_id) ids.push_back(slot.id);
     }
@@ -135,6 +143,6 @@ void Group::fail(Error error) {
   for (RequestId id : ids) engine_->cancel(id);
 }
 
-void Group::cancel() { fail({ErrorCode::kCancelled, "the client has gone"}); }
+void Group::cancel() { fail({ErrorCode::kCancelled, "the client has gone"}, 0); }
 
 }  // namespace wde::server

@@ -14,9 +14,9 @@ namespace wde::server {
 
 class Group : public std::enable_shared_from_this<Group> {
  public:
-  // Called once: all responses, or the first error. From a thread of the engine, or from start() if there are no
-  // requests.
-  using Done = std::function<void(std::vector<Response>, std::optional<Error>)>;
+  // Called once: all responses, or the first error and the number of its request. From a thread of the engine, or from
+  // start() if there are no requests.
+  using Done = std::function<void(std::vector<Response>, std::optional<Error>, size_t)>;
 
   Group(std::shared_ptr<Engine> engine, std::vector<Request> requests, Done done);
   void start();
@@ -34,7 +34,7 @@ class Group : public std::enable_shared_from_this<Group> {
 
   void submit_more();
   void answered(size_t index, Result<Response> result);
-  void fail(Error error);
+  void fail(Error error, size_t index);
 
   std::shared_ptr<Engine> engine_;
   Done done_;
@@ -42,6 +42,7 @@ class Group : public std::enable_shared_from_this<Group> {
   std::vector<Slot> slots_;
   std::vector<Response> responses_;
   std::optional<Error> error_;
+  size_t failed_ = 0;     // the request that `error_` is of
   size_t next_ = 0;       // the first that was not submitted
   size_t in_flight_ = 0;  // submitted and not answered
   size_t in_flight_bytes_ = 0;
@@ -52,5 +53,9 @@ size_t bytes_of(const Request& request);
 // How many tokens a text may have, before anybody has counted.
 size_t estimated_tokens(const Request& request, size_t max_length);
 size_t characters_of(const Request& request);
+
+constexpr size_t kShortAnswer = 4096;  // numbers
+// One answer of few numbers, which is written faster than handed to another thread.
+bool is_short(const std::vector<Response>& responses);
 
 }  // namespace wde::server

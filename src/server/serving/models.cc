@@ -94,7 +94,7 @@ Models::~Models() {
   background_->stop();
 }
 
-Models::Entry& Models::entry(std::string_view name) {
+Models::Entry& Models::entry(std::string_view name, bool strict) {
   if (entries_.empty()) throw ApiError(Fault::kNoModel, "no model is served", "model");
   if (name.empty()) return *entries_.front();
   std::string wanted = lower(name);
@@ -106,12 +106,12 @@ Models::Entry& Models::entry(std::string_view name) {
       return *entry;
     }
   }
-  // One model answers to every name: clients have the names of other servers' models built in.
-  if (entries_.size() == 1) return *entries_.front();
+  // Clients have the names of other servers' models built in.
+  if (entries_.size() == 1 && !strict) return *entries_.front();
   std::vector<std::string> names;
   for (const auto& entry : entries_) names.push_back(entry->served.name);
   throw ApiError(Fault::kNoModel,
-                 fmt::format("there is no model \"{}\" here; there are: {}", name, fmt::join(names, ", ")), "model");
+                 fmt::format("model \"{}\" not found; this server has: {}", name, fmt::join(names, ", ")), "model");
 }
 
 // Of several models the one that a request means which names none: TEI's clients, for instance, cannot.
@@ -133,9 +133,9 @@ Models::Entry& Models::entry_for(TaskList tasks) {
   return entry("");
 }
 
-std::shared_ptr<const ModelFacts> Models::find(std::string_view name, TaskList tasks) {
+std::shared_ptr<const ModelFacts> Models::find(std::string_view name, TaskList tasks, bool strict) {
   std::unique_lock lock(mutex_);
-  Entry& e = name.empty() && entries_.size() > 1 ? entry_for(tasks) : entry(name);
+  Entry& e = name.empty() && entries_.size() > 1 ? entry_for(tasks) : entry(name, strict);
   switch (e.phase) {
     case ModelState::Phase::kReady:
       return e.facts;
@@ -222,6 +222,7 @@ void Models::load_entry(Entry& e) {
     facts->tasks = summary.tasks;
     facts->default_task = summary.default_task;
     facts->architecture = summary.architecture;
+    facts->model_type = summary.model_type;
     engine = create(e, summary.default_task);
     facts->info = engine->info();
     facts->info.warnings.insert(facts->info.warnings.end(), resolved.warnings.begin(), resolved.warnings.end());
@@ -287,7 +288,7 @@ void Models::finish_waiting(Entry& e, const std::string& task, std::shared_ptr<E
 
 void Models::load(std::string_view name) {
   std::scoped_lock lock(mutex_);
-  Entry& e = entry(name);
+  Entry& e = entry(name, true);
   if (e.phase == ModelState::Phase::kReady || e.phase == ModelState::Phase::kLoading) return;
   e.phase = ModelState::Phase::kLoading;
   background_->post([this, &e] { load_entry(e); });
@@ -298,7 +299,7 @@ void Models::unload(std::string_view name) {
   ModelState state;
   {
     std::scoped_lock lock(mutex_);
-    Entry& e = entry(name);
+    Entry& e = entry(name, true);
     if (e.phase == ModelState::Phase::kLoading) {
       throw ApiError(Fault::kUnavailable, fmt::format("the model {} is being loaded", e.served.name), {},
                      kLoadingRetrySeconds);

@@ -35,6 +35,7 @@ struct ModelFacts {
   std::vector<std::string> tasks;  // that it can answer
   std::string default_task;
   std::string architecture;
+  std::string model_type;  // config.json's
   size_t max_batch_tokens = 0;
   EngineInfo info;  // of its default task's engine
 
@@ -64,8 +65,8 @@ class Models {
 
   // The model of this name; for "" the first that was made for one of the tasks, the most wanted task first, else the
   // first that can do one of them, else the first. Throws ApiError: no such model, or it is not loaded (if it was
-  // unloaded, that begins now).
-  std::shared_ptr<const ModelFacts> find(std::string_view name, TaskList tasks = {});
+  // unloaded, that begins now). One model answers to every name, unless `strict`.
+  std::shared_ptr<const ModelFacts> find(std::string_view name, TaskList tasks = {}, bool strict = false);
   // Calls `ready` at once if there is such an engine already, else from the loading thread.
   void with_engine(const std::string& model, const std::string& task, EngineReady ready);
 
@@ -92,7 +93,7 @@ class Models {
   };
   class Background;
 
-  Entry& entry(std::string_view name);
+  Entry& entry(std::string_view name, bool strict = false);
   Entry& entry_for(TaskList tasks);
   bool stopping() const;
   void load_entry(Entry& entry);

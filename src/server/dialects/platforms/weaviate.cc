@@ -61,6 +61,7 @@ Plan plan_weaviate_vectors(const PlanContext& context) {
     request.normalize = true;
   }
   apply(read_cut(fields, context.rules), read_task_type(config, *plan.model), plan.requests);
+  plan.item = plan.batch ? items_of("texts") : [](size_t) { return std::string("text"); };
   plan.write = [batch = plan.batch, text = texts[0]](Answer& answer, HttpResponse& response) {
     const auto vector = [&](size_t i) -> const std::vector<float>& {
       return output_of(answer.responses[i], "embedding").values;
@@ -96,6 +97,7 @@ Plan plan_weaviate_rerank(const PlanContext& context) {
     documents.push_back(read_text(fields, "property"));
   }
   const Scoring scoring = plan_scores(plan, {}, {query}, documents, read_cut(fields, context.rules));
+  plan.item = items_of(scoring, 1, "query", "documents");
   plan.write = [scoring, query, documents, batch = plan.batch, property = fields.text("property")](
                    Answer& answer, HttpResponse& response) {
     const std::vector<float> scores = models_scores(scoring, answer);

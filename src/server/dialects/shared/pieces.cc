@@ -52,6 +52,19 @@ std::vector<std::vector<TokenSpan>> spans_of(const TextParts& parts, const std::
   return documents;
 }
 
+// Plan::item where a document has so many requests; `first` of them are the query's.
+std::function<std::string(size_t)> items_of_counts(std::string name, PieceCounts counts, size_t first) {
+  return [name = std::move(name), counts = std::move(counts), first](size_t i) -> std::string {
+    if (i < first) return "query";
+    size_t document = 0;
+    for (size_t past = first; document < counts.size(); ++document) {
+      past += counts[document];
+      if (i < past) break;
+    }
+    return fmt::format("{}[{}]", name, document);
+  };
+}
+
 std::vector<float> best_of_pieces(const std::vector<float>& scores, const PieceCounts& counts) {
   std::vector<float> best;
   auto at = scores.begin();
@@ -105,6 +118,7 @@ Plan plan_in_pieces(RankedTexts given, PieceRule rule, std::function<void(PieceS
     }
     const Scoring scoring = plan_scores(plan, texts->instruction, {texts->query}, std::move(all), texts->cut);
     plan.batch = true;
+    plan.item = items_of_counts(texts->name, counts, scoring.pairs ? 0 : 1);
     plan.write = [counts, scoring, write](Answer& answer, HttpResponse& response) {
       write([&](bool raw) { return best_of_pieces(scores_of(scoring, answer, raw), counts); }, answer, response);
     };
@@ -121,6 +135,7 @@ Plan plan_in_pieces(RankedTexts given, PieceRule rule, std::function<void(PieceS
     }
     TextParts parts = split_texts(plan.requests, texts->model->info.max_length);
     plan.requests = std::move(parts.requests);
+    plan.item = items_of_counts(texts->name, parts.parts, 0);
     std::vector<size_t> bytes;
     for (const Request& part : plan.requests) bytes.push_back(std::get<std::string>(part.input).size());
     plan.next = [texts, rule, score, room, parts, bytes](Answer& answer) {
@@ -134,6 +149,7 @@ Plan plan_in_pieces(RankedTexts given, PieceRule rule, std::function<void(PieceS
   Plan plan;
   plan.model = texts->model;
   plan.batch = true;
+  plan.item = [](size_t) { return std::string("query"); };
   if (texts->model->can(task::kMultiVector)) {  // late interaction reads a document without the query
     plan.task = task::kMultiVector;
     plan.requests.emplace_back().input = kProbe;

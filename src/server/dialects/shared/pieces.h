@@ -24,6 +24,7 @@ struct RankedTexts {
   Cut cut;
   std::string query;
   std::vector<std::string> documents;
+  std::string name;  // of their field
 };
 
 // One score a document; `raw` as scores_of().

@@ -1,5 +1,7 @@
 #include "server/dialects/shared/scoring.h"
 
+#include <fmt/format.h>
+
 #include <iterator>
 
 #include "server/dialects/comparison.h"
@@ -17,6 +19,15 @@ Request request_of(std::string text) {
 }
 
 }  // namespace
+
+std::function<std::string(size_t)> items_of(const Scoring& scoring, size_t left_count, const std::string& left,
+                                            const std::string& right) {
+  if (scoring.pairs) return server::items_of(right);
+  return [left_count, left, right](size_t i) {
+    if (i >= left_count) return fmt::format("{}[{}]", right, i - left_count);
+    return left_count == 1 ? left : fmt::format("{}[{}]", left, i);
+  };
+}
 
 PromptChoice read_instruction(const Fields& fields, const ModelFacts& model) {
   PromptChoice choice;
@@ -44,8 +55,9 @@ Scoring plan_scores(Plan& plan, const PromptChoice& instruction, const std::vect
     apply(cut, instruction, plan.requests);
     return scoring;
   }
-  need_task(*plan.model, task::kEmbed);
-  plan.task = task::kEmbed;
+  const bool sparse = !plan.model->can(task::kEmbed) && plan.model->can(task::kSparse);
+  if (!sparse) need_task(*plan.model, task::kEmbed);
+  plan.task = sparse ? task::kSparse : task::kEmbed;
   const auto add = [&](std::vector<std::string> texts, std::string_view role) {
     std::vector<Request> requests;
     for (std::string& text : texts) requests.push_back(request_of(std::move(text)));
@@ -66,11 +78,19 @@ std::vector<float> scores_of(const Scoring& scoring, const Answer& answer, bool 
     for (const Response& one : answer.responses) scores.push_back(score_of(one, raw));
     return scores;
   }
+  const std::string& function = answer.model.info.similarity;
   for (const auto& [left, right] : scoring.ends) {
-    scores.push_back(similarity(answer.model.info.similarity, output_of(answer.responses[left], "embedding").values,
-                                output_of(answer.responses[right], "embedding").values));
+    const Output &a = answer.responses[left].outputs.at(0), &b = answer.responses[right].outputs.at(0);
+    scores.push_back(a.name == "sparse" ? similarity(function, SparseView{a.ids, a.values}, SparseView{b.ids, b.values})
+                                        : similarity(function, a.values, b.values));
   }
   return scores;
+}
+
+bool is_truncated(const Scoring& scoring, const Answer& answer, size_t index) {
+  if (scoring.pairs) return answer.responses.at(index).truncated;
+  const auto& [left, right] = scoring.ends.at(index);
+  return answer.responses[left].truncated || answer.responses[right].truncated;
 }
 
 std::vector<float> models_scores(const Scoring& scoring, const Answer& answer) {

@@ -16,8 +16,14 @@ struct Scoring {
   std::vector<std::pair<size_t, size_t>> ends;  // else the answers of each pair's texts
 };
 
+// Plan::item of a plan that plan_scores() made; `left` and `right` are the fields of the two sides.
+std::function<std::string(size_t)> items_of(const Scoring& scoring, size_t left_count, const std::string& left,
+                                            const std::string& right);
+// Of a pair: one of its texts was cut.
+bool is_truncated(const Scoring& scoring, const Answer& answer, size_t index);
+
 // A language model that reranks is told what to judge; vLLM's `instruction` takes the place of its own. Cross-encoders
-// are told nothing.
+// are told nothing, and refuse it (make_plan.cc).
 PromptChoice read_instruction(const Fields& fields, const ModelFacts& model);
 // Fills the plan's task and requests. `left` has one text, or as many as `right`.
 Scoring plan_scores(Plan& plan, const PromptChoice& instruction, const std::vector<std::string>& left,
