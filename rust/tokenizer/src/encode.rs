@@ -7,9 +7,12 @@ use tokenizers::{Encoding, Model, OffsetType, PostProcessor, PreTokenizer};
 
 use crate::guard::guarded;
 use crate::model::Tokenizer;
+use crate::sections::{encode_text, Cuts, Wanted};
 
 /// Texts below this size are not worth a thread of their own.
 const BYTES_PER_THREAD: usize = 4096;
+/// How many tokens more than allowed are counted before a text is refused.
+const COUNTED: usize = 1 << 16;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
@@ -50,6 +53,7 @@ pub struct Options {
     pub max_length: usize, // 0: none
     pub want_offsets: bool,
     pub threads: usize,
+    pub cuts: Cuts,
 }
 
 /// What the crate takes at most for a byte of text: a token with its offsets, its spelling and the alignments of what it
@@ -124,32 +128,42 @@ pub fn encode_one(tokenizer: &Tokenizer, input: &Input, options: Options) -> Res
         )));
     }
 
-    let part = |text, type_id, limit| encode_part(tokenizer, text, type_id, limit, options.want_offsets);
-    // Only what is cut at its end may be left unread behind the cut.
-    let limit = (max_length != 0 && input.truncation == Truncation::Right).then_some(max_length);
-    let mut first = part(text, 0, limit)?;
-    let mut second = pair.map(|pair| part(pair, 1, limit)).transpose()?;
+    let part =
+        |text, type_id, wanted| encode_text(tokenizer, options.cuts, text, type_id, wanted, options.want_offsets);
+    let enough = max_length + COUNTED;
+    let cut_right = max_length != 0 && input.truncation == Truncation::Right;
+    let wanted = match input.truncation {
+        _ if max_length == 0 => Wanted::All,
+        Truncation::Right => Wanted::First(max_length),
+        // Of two it must show which one is longer.
+        Truncation::Left => Wanted::Last(if pair.is_some() { enough } else { max_length + 1 }),
+        Truncation::Refuse => Wanted::First(enough),
+    };
+    let mut first = part(text, 0, wanted)?;
+    let mut second = pair.map(|pair| part(pair, 1, wanted)).transpose()?;
     let mut truncated = false;
     if max_length != 0 {
         let room = max_length - special;
         let mut lengths = (first.len(), second.as_ref().map_or(0, Encoding::len));
         // A length of max_length or more may be that of a part that encode_part has cut already. Which one of two such
         // parts is longer decides where the odd token goes.
-        if let (true, Some(pair)) = (limit.is_some() && room % 2 == 1 && lengths.0.min(lengths.1) >= max_length, pair) {
-            lengths = (part(text, 0, None)?.len(), part(pair, 1, None)?.len());
+        if let (true, Some(pair)) = (cut_right && room % 2 == 1 && lengths.0.min(lengths.1) >= max_length, pair) {
+            let count = |text, type_id| Ok(part(text, type_id, Wanted::First(enough))?.len().min(enough));
+            lengths = (count(text, 0)?, count(pair, 1)?);
         }
         let keep = longest_first(lengths, room);
         truncated = keep != lengths;
         if truncated && input.truncation == Truncation::Refuse {
+            let more_than = if lengths.0.max(lengths.1) >= enough { "more than " } else { "" };
             return Err(Failure::TooLong(format!(
-                "the input has {} tokens, at most {max_length} are allowed; ask for truncation to have it cut",
+                "the input has {more_than}{} tokens, at most {max_length} are allowed; ask for truncation to have it cut",
                 lengths.0 + lengths.1 + special
             )));
         }
         // Likewise where no special token needs room and one part fills all of it.
-        if !truncated && limit.is_some() && special == 0 && lengths.0.max(lengths.1) == max_length {
+        if !truncated && cut_right && special == 0 && lengths.0.max(lengths.1) == max_length {
             let longest = if lengths.0 == max_length { text } else { pair.unwrap_or("") };
-            truncated = part(longest, 0, Some(max_length + 1))?.len() > max_length;
+            truncated = part(longest, 0, Wanted::First(max_length + 1))?.len() > max_length;
         }
         let left = input.truncation == Truncation::Left;
         first = cut(first, keep.0, left);

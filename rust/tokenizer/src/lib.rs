@@ -11,6 +11,9 @@ mod model;
 mod model_tests;
 mod open;
 mod pieces;
+mod sections;
+#[cfg(test)]
+mod sections_tests;
 #[cfg(test)]
 mod tests;
 mod trie;
@@ -248,7 +251,8 @@ pub unsafe extern "C" fn wde_tokenizer_encode(
             }
         };
         let inputs: Vec<Input> = unsafe { slice(inputs, count) }.iter().map(to_input).collect();
-        encode_batch(unsafe { &(*tokenizer).0.tokenizer }, &inputs, Options { max_length, want_offsets, threads })
+        let opened = unsafe { &(*tokenizer).0 };
+        encode_batch(&opened.tokenizer, &inputs, Options { max_length, want_offsets, threads, cuts: opened.cuts })
     });
     match batch {
         Ok(batch) => Box::into_raw(Box::new(wde_tokenizer_batch(batch))),

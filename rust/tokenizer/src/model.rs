@@ -29,10 +29,18 @@ pub enum AnyModel {
 }
 
 impl AnyModel {
-    pub fn greatest_id(&self) -> Option<u32> {
+    /// Its greatest id, and what `look` says of the spellings of its pieces. Of a large vocabulary both take some time.
+    pub fn survey<T>(&self, look: impl FnOnce(&mut dyn Iterator<Item = &str>) -> T) -> (Option<u32>, T) {
         match self {
-            Self::Crate(model) => model.get_vocab().into_values().max(),
-            _ => self.pieces().and_then(|pieces| (pieces.len() as u32).checked_sub(1)),
+            Self::Crate(model) => {
+                let vocabulary = model.get_vocab();
+                (vocabulary.values().copied().max(), look(&mut vocabulary.keys().map(String::as_str)))
+            }
+            _ => {
+                let pieces = self.pieces();
+                let greatest = pieces.and_then(|pieces| (pieces.len() as u32).checked_sub(1));
+                (greatest, look(&mut pieces.iter().flat_map(|pieces| pieces.iter())))
+            }
         }
     }
 

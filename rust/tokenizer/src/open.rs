@@ -8,6 +8,7 @@ use tokenizers::{ModelWrapper, NormalizerWrapper};
 use crate::config::Config;
 use crate::files::{cannot, exists, read_file, Message};
 use crate::model::{AnyModel, Tokenizer};
+use crate::sections::Cuts;
 use crate::words::Words;
 use crate::{class, legacy};
 
@@ -19,6 +20,7 @@ pub struct Opened {
     pub marks_words: bool,            // by a prefix of the tokens inside of words ("##")
     pub unknown: Option<u32>,
     pub notes: Vec<String>, // what the user should know about these files
+    pub cuts: Cuts,         // of long texts
 }
 
 /// `alone`: tokenizer.json as it is, as a StaticEmbedding reads it, without the files beside it.
@@ -52,13 +54,14 @@ pub fn open(directory: &Path, lowercase: bool, alone: bool) -> Result<Opened, Me
     }
 
     let added = tokenizer.get_added_vocabulary().get_vocab().values().copied().max();
-    let Some(greatest) = tokenizer.get_model().greatest_id().max(added) else {
+    let words = Words::of(&tokenizer);
+    let (greatest, cuts) = tokenizer.get_model().survey(|pieces| Cuts::of(&tokenizer, words.is_ok(), pieces));
+    let Some(greatest) = greatest.max(added) else {
         return Err(cannot(&source, &"its vocabulary is empty"));
     };
     if i32::try_from(greatest).is_err() {
         return Err(cannot(&source, &format!("it has the token id {greatest}, ids go up to {}", i32::MAX)));
     }
-    let words = Words::of(&tokenizer);
     let (marks_words, unknown) = match tokenizer.get_model() {
         AnyModel::WordPiece(model) => (!model.prefix.is_empty(), Some(model.unknown.clone())),
         AnyModel::Crate(model) => match &**model {
@@ -75,7 +78,7 @@ pub fn open(directory: &Path, lowercase: bool, alone: bool) -> Result<Opened, Me
     };
     let unknown = config.special_token("unk_token").or(unknown);
     let unknown = tokenizer.token_to_id(unknown.as_deref().unwrap_or("<unk>"));
-    Ok(Opened { tokenizer, vocabulary_size: greatest as usize + 1, words, marks_words, unknown, notes })
+    Ok(Opened { tokenizer, vocabulary_size: greatest as usize + 1, words, marks_words, unknown, notes, cuts })
 }
 
 fn no_tokenizer(directory: &Path) -> Message {

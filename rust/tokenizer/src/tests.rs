@@ -9,6 +9,7 @@ use crate::encode::{encode_batch, encode_one, Encoded, Failure, Input, Options, 
 use crate::guard::guarded;
 use crate::model::Tokenizer;
 use crate::open::open;
+use crate::sections::Cuts;
 
 const TEXTS: [&str; 9] = [
     "",
@@ -76,7 +77,7 @@ fn bytes_input<'a>(text: &'a [u8], pair: Option<&'a [u8]>) -> Input<'a> {
 }
 
 fn options(max_length: usize, want_offsets: bool) -> Options {
-    Options { max_length, want_offsets, threads: 1 }
+    Options { max_length, want_offsets, threads: 1, cuts: Cuts::Nowhere }
 }
 
 fn input<'a>(text: &'a str, pair: Option<&'a str>) -> Input<'a> {
@@ -198,7 +199,11 @@ fn one_bad_text_leaves_the_others() {
     texts[4] = b"ab\xFFc";
     let inputs: Vec<Input> = texts.iter().map(|text| bytes_input(text, None)).collect();
     for threads in [1, 4, 100] {
-        let results = encode_batch(&tokenizer, &inputs, Options { max_length: 0, want_offsets: false, threads });
+        let results = encode_batch(
+            &tokenizer,
+            &inputs,
+            Options { max_length: 0, want_offsets: false, threads, cuts: Cuts::Nowhere },
+        );
         for (index, result) in results.iter().enumerate() {
             match result {
                 Ok(encoded) => assert_eq!((index != 4, encoded.ids.len()), (true, 8002)),
