@@ -66,7 +66,7 @@ class EngineImpl final : public Engine {
     {
       std::scoped_lock lock(mutex_);
       if (waiting_.erase(id) == 0) return false;
-      cancelled_.push_back(id);
+      cancelled_.insert(id);
     }
     wake_.notify_one();
     return true;
@@ -172,18 +172,22 @@ class EngineImpl final : public Engine {
     return nothing_incoming && in_flight_ < modules_->executor->workers();
   }
 
-  // Until none is left with the lock held: more may be cancelled while the callbacks run without it.
+  // Until none is left with the lock held: more may be cancelled while the callbacks run without it. All of them in one
+  // pass over what waits, since many come at once when clients leave.
   void drop_cancelled(std::unique_lock<std::mutex>& lock) {
     while (!cancelled_.empty()) {
       std::vector<Callback> callbacks;
-      for (RequestId id : cancelled_) {
-        auto queued = std::find_if(incoming_.begin(), incoming_.end(), [&](const Submitted& s) { return s.id == id; });
-        if (queued != incoming_.end()) {
-          callbacks.push_back(std::move(queued->done));
-          incoming_.erase(queued);
-        } else if (modules_->scheduler && modules_->scheduler->cancel(id)) {
-          callbacks.push_back(take_active(id).done);
+      std::deque<Submitted> kept;
+      for (Submitted& submitted : incoming_) {
+        if (cancelled_.erase(submitted.id) == 0) {
+          kept.push_back(std::move(submitted));
+        } else {
+          callbacks.push_back(std::move(submitted.done));
         }
+      }
+      incoming_.swap(kept);
+      for (RequestId id : cancelled_) {
+        if (modules_->scheduler && modules_->scheduler->cancel(id)) callbacks.push_back(take_active(id).done);
       }
       cancelled_.clear();
       lock.unlock();
@@ -214,6 +218,10 @@ class EngineImpl final : public Engine {
     std::vector<TokenizeJob> jobs;
     std::vector<Submitted*> owners;
     for (Submitted& submitted : chunk) {
+      if (expired(submitted.request.deadline)) {
+        fail(submitted.id, submitted.done, late());
+        continue;
+      }
       auto job = guarded([&] {
         auto made = m.input->process(std::move(submitted.request));
         if (!made.ok()) return made;
@@ -258,7 +266,7 @@ class EngineImpl final : public Engine {
       }
       sequence.id = owner.id;
       sequence.arrival = owner.arrival;
-      if (expired(sequence)) {
+      if (expired(sequence.options.deadline)) {
         fail(owner.id, owner.done, late());
       } else if (auto error = check(sequence)) {
         fail(owner.id, owner.done, std::move(*error));
@@ -361,15 +369,15 @@ class EngineImpl final : public Engine {
     }
   }
 
-  static bool expired(const Sequence& sequence) {
-    return sequence.options.deadline && Clock::now() >= *sequence.options.deadline;
+  static bool expired(const std::optional<Clock::time_point>& deadline) {
+    return deadline && Clock::now() >= *deadline;
   }
   static Error late() { return {ErrorCode::kDeadline, "the request's deadline passed before its execution began"}; }
 
   // Nobody waits for these any more: they cost no computing.
   void drop_expired(Job& job) {
     std::erase_if(job.batch, [this](const Sequence& sequence) {
-      if (!expired(sequence)) return false;
+      if (!expired(sequence.options.deadline)) return false;
       Active active;
       {
         std::scoped_lock lock(mutex_);
@@ -432,7 +440,7 @@ class EngineImpl final : public Engine {
   bool forget_waiting(RequestId id) {
     std::scoped_lock lock(mutex_);
     if (waiting_.erase(id) != 0) return true;
-    std::erase(cancelled_, id);
+    cancelled_.erase(id);
     return false;
   }
 
@@ -443,7 +451,7 @@ class EngineImpl final : public Engine {
   std::condition_variable wake_;
   std::deque<Submitted> incoming_;
   std::unordered_set<RequestId> waiting_;  // may still be cancelled
-  std::vector<RequestId> cancelled_;
+  std::unordered_set<RequestId> cancelled_;
   std::unordered_map<RequestId, Active> active_;
   std::vector<std::unique_ptr<Job>> free_jobs_;
   std::atomic<size_t> in_flight_{0};  // jobs with the executor; changed under the lock, read by the engine thread

@@ -1,6 +1,6 @@
 // fifo: in the order of arrival.
-#include <algorithm>
-#include <deque>
+#include <list>
+#include <unordered_map>
 
 #include "schedule/scheduler.h"
 
@@ -19,14 +19,17 @@ class FifoScheduler final : public Scheduler {
 
   void add(Sequence sequence) override {
     tokens_ += sequence.size();
+    const RequestId id = sequence.id;
     queue_.push_back(std::move(sequence));
+    by_id_[id] = std::prev(queue_.end());
   }
 
   bool cancel(RequestId id) override {
-    auto it = std::find_if(queue_.begin(), queue_.end(), [&](const Sequence& s) { return s.id == id; });
-    if (it == queue_.end()) return false;
-    tokens_ -= it->size();
-    queue_.erase(it);
+    const auto it = by_id_.find(id);
+    if (it == by_id_.end()) return false;
+    tokens_ -= it->second->size();
+    queue_.erase(it->second);
+    by_id_.erase(it);
     return true;
   }
 
@@ -35,6 +38,7 @@ class FifoScheduler final : public Scheduler {
     size_t tokens = had;
     while (!queue_.empty() && (batch.empty() || tokens + queue_.front().size() <= budget)) {
       tokens += queue_.front().size();
+      by_id_.erase(queue_.front().id);
       batch.push_back(std::move(queue_.front()));
       queue_.pop_front();
     }
@@ -45,7 +49,8 @@ class FifoScheduler final : public Scheduler {
   size_t waiting_tokens() const override { return tokens_; }
 
  private:
-  std::deque<Sequence> queue_;
+  std::list<Sequence> queue_;
+  std::unordered_map<RequestId, std::list<Sequence>::iterator> by_id_;
   size_t tokens_ = 0;
 };
 
