@@ -156,14 +156,17 @@ void ServeFlags::add_to(CLI::App& app) {
   flag("strict-dimensions", rules.rules.strict_dimensions,
        "refuse `dimensions` that the model's files do not declare, instead of answering with a warning");
   number(app, "Requests", "max-client-batch-size", rules.rules.max_inputs, {1, 1e6}, "texts in one request");
+  number(app, "Requests", "max-image-pixels", rules.rules.max_pixels, {1, 1e12}, "pixels of all images in one request");
   number(app, "Requests", "payload-limit", http.max_body_bytes, {1024, 1 << 30}, "bytes of a request's body");
   number(app, "Requests", "request-timeout", rules.request_seconds, {0.01, kDay, true},
          "seconds until a request is given up, 0 for never; X-Request-Timeout-Ms may say less for one");
   number(app, "Limits", "max-concurrent-requests", rules.queue.requests, {1, 1e6},
-         "requests that wait or are computed; more get 429");
+         "requests that wait or are computed; more get 429, as do those that cannot be done before their deadline");
   number(app, "Limits", "max-queue-tokens", rules.queue.tokens, {1, 1e12},
          "the same in tokens, as estimated from the texts' sizes");
   number(app, "Limits", "max-queue-bytes", rules.queue.bytes, {1024, 1e12}, "the same in bytes of bodies");
+  number(app, "Limits", "max-answer-bytes", rules.queue.answer_bytes, {1024, 1e12},
+         "bytes of memory for the answers to all of them, as estimated; a request that needs more alone gets 413");
   number(app, "Limits", "max-connections", http.max_connections, {1, 1e6},
          "open connections; for more, idle ones are given up, else they get 503");
   number(app, "Limits", "max-connections-per-address", http.max_connections_per_address, {1, 1e6, true},

@@ -7,7 +7,7 @@ import soak
 
 class Soak(unittest.TestCase):
     def test_some_seconds(self):
-        self.assertEqual(soak.soak(8), [])
+        self.assertEqual(soak.soak(8, health=1), [])
 
 
 if __name__ == "__main__":

@@ -15,19 +15,19 @@ namespace {
 
 TEST(ServerAdmission, AllOrNothing) {
   Admission admission({.requests = 3, .tokens = 100, .bytes = 1000});
-  auto huge = admission.enter("a", 5000, 10);  // alone, it may be larger than the queue
-  EXPECT_THROW((void)admission.enter("a", 1, 1), ApiError);
+  auto huge = admission.enter("a", {.tokens = 5000, .bytes = 10});  // alone, it may be larger than the queue
+  EXPECT_THROW((void)admission.enter("a", {.tokens = 26, .bytes = 1}), ApiError);
   huge.reset();
-  auto a = admission.enter("a", 60, 10);
-  EXPECT_THROW((void)admission.enter("a", 50, 10), ApiError);
-  EXPECT_THROW((void)admission.enter("a", 1, 995), ApiError);
-  auto b = admission.enter("b", 40, 20);  // the limits are those of all models
+  auto a = admission.enter("a", {.tokens = 60, .bytes = 10});
+  EXPECT_THROW((void)admission.enter("a", {.tokens = 50, .bytes = 10}), ApiError);
+  EXPECT_THROW((void)admission.enter("a", {.tokens = 1, .bytes = 995}), ApiError);
+  auto b = admission.enter("b", {.tokens = 40, .bytes = 20});  // the limits are those of all models
   EXPECT_EQ(admission.use().by_model.at("a").tokens, 60U);
   EXPECT_EQ(admission.use().by_model.at("b").tokens, 40U);
   EXPECT_EQ(admission.use().by_model.at("b").bytes, 20U);
-  auto c = admission.enter("a", 0, 0);
+  auto c = admission.enter("a", {.tokens = 0, .bytes = 0});
   try {
-    (void)admission.enter("a", 0, 0);
+    (void)admission.enter("a", {.tokens = 0, .bytes = 0});
     ADD_FAILURE();
   } catch (const ApiError& error) {
     EXPECT_EQ(error.fault, Fault::kOverloaded);
@@ -116,11 +116,11 @@ std::vector<Request> texts(size_t count, size_t bytes) {
 TEST(ServerGroup, AnswersInOrderWhateverComesFirst) {
   auto engine = std::make_shared<HeldEngine>();
   std::vector<Response> found;
-  auto group =
-      std::make_shared<Group>(engine, texts(3, 1), [&](std::vector<Response> responses, std::optional<Error> e) {
-        EXPECT_FALSE(e);
-        found = std::move(responses);
-      });
+  auto group = std::make_shared<Group>(engine, texts(3, 1), Shared{},
+                                       [&](std::vector<Response> responses, std::optional<Error> e, size_t) {
+                                         EXPECT_FALSE(e);
+                                         found = std::move(responses);
+                                       });
   group->start();
   ASSERT_EQ(engine->held.size(), 3U);
   for (size_t i : {2, 0, 1}) engine->answer_in_kind(i);
@@ -131,7 +131,7 @@ TEST(ServerGroup, AnswersInOrderWhateverComesFirst) {
 TEST(ServerGroup, HoldsBackWhatWouldFillTheEngine) {
   auto engine = std::make_shared<HeldEngine>();
   bool done = false;
-  auto group = std::make_shared<Group>(engine, texts(10, 60 << 10), [&](auto responses, auto) {
+  auto group = std::make_shared<Group>(engine, texts(10, 60 << 10), Shared{}, [&](auto responses, auto, size_t) {
     done = true;
     EXPECT_EQ(responses.size(), 10U);
   });
@@ -141,11 +141,54 @@ TEST(ServerGroup, HoldsBackWhatWouldFillTheEngine) {
   EXPECT_TRUE(done);
 }
 
+TEST(ServerGroup, WhatIsSharedIsPutIntoEachInItsTurn) {
+  auto engine = std::make_shared<HeldEngine>();
+  std::vector<Request> requests = texts(3, 1);
+  requests[1].prompt = "own";
+  requests[2].input = TokenIds{{1, 2}};
+  TextPair pair;
+  pair.document = "d";
+  requests.emplace_back().input = pair;
+  bool done = false;
+  auto group = std::make_shared<Group>(engine, std::move(requests), Shared{"prompt", {}, "query"},
+                                       [&](auto, auto, size_t) { done = true; });
+  group->start();
+  ASSERT_EQ(engine->held.size(), 4U);
+  EXPECT_EQ(engine->held[0].first.prompt, "prompt");
+  EXPECT_EQ(engine->held[1].first.prompt, "own");
+  EXPECT_EQ(engine->held[2].first.prompt, std::nullopt);
+  EXPECT_EQ(std::get<TextPair>(engine->held[3].first.input).query, "query");
+  for (size_t i = 0; i < 4; ++i) engine->answer(i, Response());
+  EXPECT_TRUE(done);
+
+  // A long one is not in the engine a thousand times.
+  auto long_ones = std::make_shared<Group>(engine, texts(100, 1), Shared{std::string(4 << 20, 'x'), {}, {}},
+                                           [](auto, auto, size_t) {});
+  long_ones->start();
+  EXPECT_EQ(engine->held.size(), 4U + 4);
+  for (size_t i = 4; i < 104; ++i) engine->answer(i, Response());
+}
+
+TEST(ServerGroup, AWatchMayStopIt) {
+  auto engine = std::make_shared<HeldEngine>();
+  std::optional<Error> error;
+  auto group = std::make_shared<Group>(
+      engine, texts(3, 1), Shared{}, [&](auto, std::optional<Error> e, size_t) { error = std::move(e); },
+      [](size_t index, Response&) { return index < 1; });
+  group->start();
+  engine->answer(0, Response());
+  EXPECT_FALSE(error);
+  engine->answer(1, Response());
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code, ErrorCode::kCancelled);
+  EXPECT_EQ(engine->cancelled, 1);
+}
+
 TEST(ServerGroup, TheFirstErrorEndsIt) {
   auto engine = std::make_shared<HeldEngine>();
   int calls = 0;
   std::optional<Error> error;
-  auto group = std::make_shared<Group>(engine, texts(4, 1), [&](auto, std::optional<Error> e) {
+  auto group = std::make_shared<Group>(engine, texts(4, 1), Shared{}, [&](auto, std::optional<Error> e, size_t) {
     ++calls;
     error = std::move(e);
   });
@@ -160,7 +203,7 @@ TEST(ServerGroup, TheFirstErrorEndsIt) {
 TEST(ServerGroup, CancelBeforeAndDuring) {
   auto engine = std::make_shared<HeldEngine>();
   int calls = 0;
-  auto group = std::make_shared<Group>(engine, texts(2, 1), [&](auto, std::optional<Error> e) {
+  auto group = std::make_shared<Group>(engine, texts(2, 1), Shared{}, [&](auto, std::optional<Error> e, size_t) {
     ++calls;
     EXPECT_TRUE(e && e->code == ErrorCode::kCancelled);
   });
@@ -168,7 +211,7 @@ TEST(ServerGroup, CancelBeforeAndDuring) {
   group->cancel();
   group->cancel();
   EXPECT_EQ(calls, 1);
-  auto none = std::make_shared<Group>(engine, std::vector<Request>(), [&](auto, auto e) {
+  auto none = std::make_shared<Group>(engine, std::vector<Request>(), Shared{}, [&](auto, auto e, size_t) {
     ++calls;
     EXPECT_FALSE(e);
   });

@@ -168,7 +168,7 @@ TEST(ServerPlan, TruncationInAllWords) {
 TEST(ServerPlan, PromptsByNameAndRole) {
   const auto embedder = model({"embed"});
   const auto prompt = [&](const std::string& fields) {
-    return plan_of("/v1/embeddings", R"({"input": "a")" + fields + "}", embedder).requests[0].prompt;
+    return plan_of("/v1/embeddings", R"({"input": "a")" + fields + "}", embedder).shared.prompt;
   };
   EXPECT_EQ(prompt(""), std::nullopt);
   EXPECT_EQ(prompt(R"(,"prompt":"")"), "");
@@ -318,7 +318,7 @@ TEST(ServerPlan, Vllm) {
   const std::string body = R"({"queries": "a", "documents": ["b"], "instruction": "judge"})";
   EXPECT_NE(refusal("/score", body, ranker), "") << "a cross-encoder cannot be told anything";
   ranker->architecture = "Qwen3ForCausalLM";
-  EXPECT_EQ(plan_of("/score", body, ranker).requests[0].prompt, "judge");
+  EXPECT_EQ(plan_of("/score", body, ranker).shared.prompt, "judge");
   EXPECT_GT(answer(plan_of("/score", body, ranker), {score_response(1)})["created"], 1'500'000'000);
 }
 
@@ -383,32 +383,6 @@ TEST(ServerChunks, PiecesAndTheirAverage) {
   EXPECT_NEAR(averaged[0].outputs[0].values[1], 0.6 / std::sqrt(0.52), 1e-6);
   EXPECT_FLOAT_EQ(averaged[1].outputs[0].values[0], 0.5F);  // one piece is what the model gave
   EXPECT_THROW(make_chunks(texts, parts, tokenized, 2), ApiError);
-}
-
-TEST(ServerChunks, PartsAreTheWholeText) {
-  std::vector<Request> texts(3);
-  texts[0].input = "some words and more words and still more of them, to the end of the line";
-  texts[0].prompt = "p: ";
-  std::string unbroken;
-  for (int i = 0; i < 20; ++i) unbroken += "\xE4\xBD\xA0";
-  texts[1].input = unbroken;
-  texts[2].input = "a";
-  const TextParts parts = split_texts(texts, 40);
-  size_t at = 0;
-  for (size_t t = 0; t < texts.size(); ++t) {
-    std::string whole;
-    for (size_t i = 0; i < parts.parts[t]; ++i, ++at) {
-      const Request& part = parts.requests[at];
-      const std::string& text = std::get<std::string>(part.input);
-      EXPECT_LE(text.size(), 24U);
-      EXPECT_NE(static_cast<unsigned char>(text[0]) & 0xC0, 0x80);
-      EXPECT_EQ(part.prompt, i == 0 ? texts[t].prompt : std::optional<std::string>(""));
-      whole += text;
-    }
-    EXPECT_EQ(whole, std::get<std::string>(texts[t].input));
-  }
-  EXPECT_EQ(at, parts.requests.size());
-  EXPECT_EQ(parts.parts[2], 1U);
 }
 
 TEST(ServerRoutes, Prefixes) {

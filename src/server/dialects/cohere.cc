@@ -94,7 +94,8 @@ Plan plan_cohere_embed(const PlanContext& context) {
   // Cohere's models are longer: what is more than this one takes is no limit to it.
   if (const size_t most = plan.model->info.max_length; most > 0) cut.max_length = std::min(cut.max_length, most);
   plan.average = cut.average;
-  apply(cut, read_prompt(fields, *plan.model), plan.requests);
+  plan.shared.prompt = read_prompt(fields, *plan.model).text;
+  apply(cut, {}, plan.requests);
   plan.batch = true;
   bool named = false;
   std::vector<VectorFormat> formats = read_formats(fields, named);

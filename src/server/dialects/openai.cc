@@ -54,7 +54,8 @@ Plan plan_embeddings(const PlanContext& context, bool images) {
   if (fields.flag("late_chunking") == true) invalid(fields, "late_chunking", "is not offered");
   const Cut cut = read_cut(fields, context.rules, true);
   plan.average = cut.average;
-  apply(cut, read_prompt(fields, *plan.model), inputs.requests);
+  plan.shared.prompt = read_prompt(fields, *plan.model).text;
+  apply(cut, {}, inputs.requests);
   const bool infinity = context.dialect == Dialect::kInfinity || images || fields.has("modality");
   const size_t dimensions = read_dimensions(fields, *plan.model, infinity);
   std::optional<bool> normalize = fields.flag("normalized");

@@ -306,11 +306,19 @@ size_t read_dimensions(const Fields& fields, const ModelFacts& model, bool zero)
   return 0;
 }
 
-void apply(const Cut& cut, const PromptChoice& prompt, std::vector<Request>& requests) {
+void Shared::fill_in(Request& request) const {
+  if (std::holds_alternative<TokenIds>(request.input)) return;
+  if (!request.prompt) request.prompt = prompt;
+  if (!request.prompt_name) request.prompt_name = prompt_name;
+  auto* const pair = std::get_if<TextPair>(&request.input);
+  if (pair != nullptr && query) pair->query = *query;
+}
+
+void apply(const Cut& cut, const PromptChoice& own, std::vector<Request>& requests) {
   for (Request& request : requests) {
     request.truncation = cut.truncation;
     request.max_length = cut.max_length;
-    if (!std::holds_alternative<TokenIds>(request.input)) request.prompt = prompt.text;
+    if (!std::holds_alternative<TokenIds>(request.input)) request.prompt = own.text;
   }
 }
 

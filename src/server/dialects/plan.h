@@ -31,6 +31,7 @@ inline constexpr const char* kAll = "all";  // bge-m3's embedding, sparse weight
 
 struct ApiRules {
   size_t max_inputs = 2048;
+  size_t max_pixels = 268'435'456;  // of a request's images
   bool auto_truncate = true;        // where a request does not say
   bool native_token_input = false;  // token ids on OpenAI's route are the model's own
   bool strict_model_name = false;   // a name that no model has is an error, though there is one model only
@@ -61,10 +62,24 @@ struct Answer {
   std::span<const std::string> warnings = {};  // sentences for the client
 };
 
+// What a request says once and means for each of its inputs: kept once, and put into each Request when its turn comes,
+// since a megabyte for each of two thousand texts would fill the memory.
+struct Shared {
+  std::optional<std::string> prompt;  // for texts and pairs that have none of their own
+  std::optional<std::string> prompt_name;
+  std::optional<std::string> query;  // of all pairs
+
+  size_t bytes() const {
+    return prompt.value_or("").size() + prompt_name.value_or("").size() + query.value_or("").size();
+  }
+  void fill_in(Request& request) const;
+};
+
 struct Plan {
   std::shared_ptr<const ModelFacts> model;
   std::string task;
   std::vector<Request> requests;
+  Shared shared;
   bool average = false;  // of embed: texts that are too long in pieces (chunks.h)
   bool batch = false;    // the label `method` of te_request_count
   // Which part of the body a request comes from: "input[2]". Unset: not said.
@@ -130,7 +145,8 @@ struct PromptChoice {
 PromptChoice read_prompt(const Fields& fields, const ModelFacts& model);
 // 0: all. `zero`: the request may say so too, as Infinity's clients do by default.
 size_t read_dimensions(const Fields& fields, const ModelFacts& model, bool zero = false);
-void apply(const Cut& cut, const PromptChoice& prompt, std::vector<Request>& requests);
+// What the client says once belongs into Plan::shared instead.
+void apply(const Cut& cut, const PromptChoice& own, std::vector<Request>& requests);
 
 enum class VectorFormat { kFloat, kBase64, kInt8, kUint8, kBinary, kUbinary };
 // The value as JSON. int8 and uint8 (int8 + 128) are scaled by the vector's own largest magnitude; a bit is one where

@@ -24,7 +24,8 @@ Plan plan_vectors(const PlanContext& context, const Fields& body, const char* ta
   take_images(*plan.model, "inputs", inputs.requests);
   const Cut cut = read_cut(fields, context.rules, plan.task == task::kEmbed);
   plan.average = cut.average;
-  apply(cut, read_prompt(fields, *plan.model), inputs.requests);
+  plan.shared.prompt = read_prompt(fields, *plan.model).text;
+  apply(cut, {}, inputs.requests);
   plan.batch = !inputs.single;
   plan.item = inputs.items("inputs");
   plan.requests = std::move(inputs.requests);
@@ -227,7 +228,8 @@ Plan plan_tei_similarity(const PlanContext& context) {
   const Fields options = fields.with("parameters");
   const Cut cut = read_cut(options, context.rules, true);
   plan.average = cut.average;
-  apply(cut, read_prompt(options, *plan.model), plan.requests);
+  plan.shared.prompt = read_prompt(options, *plan.model).text;
+  apply(cut, {}, plan.requests);
   for (Request& request : plan.requests) request.normalize = true;
   plan.batch = true;
   plan.item = [](size_t i) {

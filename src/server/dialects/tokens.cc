@@ -12,12 +12,6 @@ namespace {
 
 using Type = JsonValue::Type;
 
-// The text of a request as it was tokenized.
-std::string prompted(const Request& request) {
-  const auto* text = std::get_if<std::string>(&request.input);
-  return request.prompt.value_or("") + (text != nullptr ? *text : std::string());
-}
-
 // Characters of a text up to a byte, for bytes that mostly grow.
 class Characters {
  public:
@@ -121,22 +115,24 @@ Plan plan_tokenize(const PlanContext& context) {
     return plan;
   }
   Inputs inputs = read_inputs(fields, "inputs", IdRule::kNative, context.rules);
-  const PromptChoice prompt = read_prompt(fields, *plan.model);
+  plan.shared.prompt = read_prompt(fields, *plan.model).text.value_or("");
   std::vector<std::string> texts;
   for (Request& request : inputs.requests) {
     if (std::holds_alternative<TokenIds>(request.input))
       invalid(fields, "inputs", "must be a text or an array of texts");
-    request.prompt = prompt.text.value_or("");
-    texts.push_back(prompted(request));
+    const auto* text = std::get_if<std::string>(&request.input);
+    texts.push_back(text != nullptr ? *text : "");
   }
   plan.batch = !inputs.single;
   plan.item = inputs.items("inputs");
   plan.requests = std::move(inputs.requests);
   const bool bytes = context.dialect == Dialect::kTei;
-  plan.write = [texts = std::move(texts), specials, bytes](Answer& answer, HttpResponse& response) {
+  plan.write = [texts = std::move(texts), prompt = *plan.shared.prompt, specials, bytes](Answer& answer,
+                                                                                         HttpResponse& response) {
     JsonOut out;
     out.open('[');
-    for (size_t i = 0; i < texts.size(); ++i) write_tei_tokens(out, answer.responses[i], texts[i], specials, bytes);
+    for (size_t i = 0; i < texts.size(); ++i)
+      write_tei_tokens(out, answer.responses[i], prompt + texts[i], specials, bytes);
     out.close(']');
     response.body = out.take();
   };

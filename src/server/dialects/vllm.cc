@@ -100,15 +100,11 @@ Plan plan_pooling(const PlanContext& context) {
   if (!chat && !fields.has("input")) invalid(fields, "input", "is missing");
   Inputs inputs =
       chat ? read_messages(fields, *plan.model) : read_inputs(fields, "input", IdRule::kNative, context.rules);
-  PromptChoice prompt;
-  prompt.text = fields.text("prompt");
+  plan.shared.prompt = fields.text("prompt");
   const Cut cut = read_cut(fields, context.rules, plan.task == task::kEmbed);
   plan.average = cut.average;
-  apply(cut, prompt, inputs.requests);
-  if (plan.task == task::kMultiVector) {
-    const std::optional<std::string> side = read_side_name(fields);
-    for (Request& request : inputs.requests) request.prompt_name = side;
-  }
+  apply(cut, {}, inputs.requests);
+  if (plan.task == task::kMultiVector) plan.shared.prompt_name = read_side_name(fields);
   const bool all = plan.task == task::kAll, embeds = plan.task == task::kEmbed || all;
   const size_t dimensions = embeds ? read_dimensions(fields, *plan.model) : 0;
   std::optional<bool> activation = fields.flag("use_activation");

@@ -1,5 +1,6 @@
-// Admission: how much work may wait. A request is let in whole or not at all, and one that is not is told when to come
-// again, from how fast the work is being done.
+// Admission: how much work may wait, and how much memory its answers may take. A request is let in whole or not at all,
+// and only if it can be done before its deadline: what would be given up half done takes the time of all others. One
+// that is refused is told when to come again, from how fast the work is being done.
 #pragma once
 
 #include <chrono>
@@ -7,9 +8,12 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <unordered_set>
 
 #include "server/dialects/api_error.h"
+#include "server/serving/pace.h"
 
 namespace wde::server {
 
@@ -17,12 +21,24 @@ struct QueueLimits {
   size_t requests = 512;
   size_t tokens = 1 << 19;  // estimated from the texts' sizes
   size_t bytes = 64 << 20;
+  size_t answer_bytes = 256 << 20;  // estimated; also of one request's alone
+};
+
+// What a request asks for.
+struct Demand {
+  size_t tokens = 0;
+  size_t bytes = 0;         // of its body
+  size_t answer_bytes = 0;  // of the results and the body made of them
+  std::string kind = {};    // of work, as Pace knows it
+  double guess = 0;         // seconds a token
+  std::optional<Clock::time_point> deadline = {};
 };
 
 struct QueueShare {
   size_t requests = 0;
   size_t tokens = 0;
   size_t bytes = 0;
+  size_t answer_bytes = 0;
 };
 
 struct QueueUse {
@@ -38,29 +54,39 @@ class Admission {
   // What a request takes of the queue, until it is destroyed.
   class Ticket {
    public:
-    Ticket(Admission& owner, QueueShare& model, const QueueShare& share)
-        : owner_(owner), model_(model), share_(share) {}
-    ~Ticket() { owner_.leave(model_, share_); }
+    Ticket(Admission& owner, QueueShare& model, const Demand& demand, const QueueShare& share)
+        : owner_(owner), model_(model), demand_(demand), share_(share), left_(demand.tokens) {}
+    ~Ticket() { owner_.leave(*this); }
     Ticket(const Ticket&) = delete;
     Ticket& operator=(const Ticket&) = delete;
+    // So many of its tokens have been computed.
+    void done(size_t tokens) { owner_.done(*this, tokens); }
 
    private:
+    friend class Admission;
     Admission& owner_;
     QueueShare& model_;  // entries of `by_model` stay where they are
+    const Demand demand_;
     const QueueShare share_;
+    size_t left_;  // tokens that were not computed yet
   };
 
-  // Throws ApiError (kOverloaded, with the seconds after which it is worth trying again).
-  std::unique_ptr<Ticket> enter(const std::string& model, size_t tokens, size_t bytes);
+  // Throws ApiError: kOverloaded, with the seconds after which it is worth trying again; kTooLarge for what could not
+  // be answered even alone.
+  std::unique_ptr<Ticket> enter(const std::string& model, const Demand& demand);
   QueueUse use() const;
 
  private:
-  void leave(QueueShare& model, const QueueShare& share);
-  int retry_seconds() const;
+  double seconds_before(const Demand& demand) const;
+  void check(const Demand& demand, const QueueShare& share) const;
+  void done(Ticket& ticket, size_t tokens);
+  void leave(Ticket& ticket);
 
   const QueueLimits limits_;
   mutable std::mutex mutex_;
   QueueUse use_;
+  Pace pace_;
+  std::unordered_set<const Ticket*> tickets_;
   size_t measured_tokens_ = 0;
   Clock::time_point measured_since_;
 };

@@ -11,6 +11,7 @@
 
 #include "server/dialects/platforms/kserve.h"
 #include "server/serving/chunks.h"
+#include "server/serving/demand.h"
 #include "server/serving/group.h"
 #include "server/serving/headers.h"
 
@@ -21,39 +22,6 @@ constexpr size_t kShortBody = 8 << 10;
 constexpr double kFlushSeconds = 3;  // for the spans that are left at the end
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-// Nobody's tokens are that long on average. What lies behind cannot matter where a text is cut, and the tokenizer,
-// which would read it all, is shared by all requests.
-constexpr size_t kMaxBytesPerToken = 512;
-
-void clip(std::string& text, size_t limit, Truncation truncation) {
-  if (text.size() <= limit) return;
-  if (truncation == Truncation::kRefuse) {
-    throw ApiError(Fault::kTooLong, fmt::format("a text of {} bytes is too long for this model (about {} tokens)",
-                                                text.size(), limit / kMaxBytesPerToken));
-  }
-  const auto inside = [&](size_t at) {
-    return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80;
-  };
-  size_t at = truncation == Truncation::kLeft ? text.size() - limit : limit;
-  if (truncation == Truncation::kLeft) {
-    while (inside(at)) ++at;
-    text.erase(0, at);
-  } else {
-    while (inside(at)) --at;
-    text.resize(at);
-  }
-}
-
-void clip(Request& request, const EngineInfo& info) {
-  const size_t limit = info.max_length * kMaxBytesPerToken;
-  const Truncation truncation = info.resolve(request.truncation);
-  if (auto* text = std::get_if<std::string>(&request.input)) clip(*text, limit, truncation);
-  if (auto* pair = std::get_if<TextPair>(&request.input)) {
-    clip(pair->query, limit, truncation);
-    clip(pair->document, limit, truncation);
-  }
-}
 
 // The deadline that the client named in milliseconds, or the server's own if that is earlier. None: there is no hurry.
 std::optional<Clock::time_point> deadline_of(const HttpRequest& request, double seconds) {
@@ -188,6 +156,8 @@ void App::make_plan(Call& call) {
   HttpRequest& http = *call.http;
   decode_body(http, options_.max_body_bytes);
   const std::optional<Clock::time_point> deadline = call.deadline = deadline_of(http, options_.request_seconds);
+  if (deadline && Clock::now() >= *deadline)
+    throw ApiError(Fault::kDeadline, "the deadline came before the request's turn");
   const Body body = call.match.route->body;
   const std::string tail = body == Body::kJsonAndBytes ? take_tail(http) : "";
   std::optional<JsonDocument> document;
@@ -208,26 +178,16 @@ void App::make_plan(Call& call) {
   call.plan = server::make_plan(call.match.route->planner, context);
   if (call.plan.undeclared_dimensions) warn_once(call.plan);
   call.model = call.plan.model->name;
-  size_t tokens = call.plan.later_tokens;
   call.group = next_group_.fetch_add(1, std::memory_order_relaxed);
   for (Request& request : call.plan.requests) {
     request.deadline = deadline;
     request.group = call.group;
     call.characters += characters_of(request);
-    const bool whole = call.plan.average || call.plan.task == task::kTokenize;
-    const size_t max_length = whole ? 0 : call.plan.model->info.max_length;
-    tokens += estimated_tokens(request, max_length);
-    if (max_length == 0) continue;
-    try {
-      clip(request, call.plan.model->info);
-    } catch (const ApiError& error) {
-      throw about(error, call.item(static_cast<size_t>(&request - call.plan.requests.data())));
-    }
   }
   call.inputs = call.plan.requests.size();
-  if (deadline && Clock::now() >= *deadline)
-    throw ApiError(Fault::kDeadline, "the deadline came before the request's turn");
-  call.ticket = admission_.enter(call.model, tokens, http.body.size());
+  Demand demand = demand_of(call.plan, options_.rules, http.body.size());
+  demand.deadline = deadline;
+  call.ticket = admission_.enter(call.model, demand);
   http.body = {};
 }
 
@@ -270,7 +230,7 @@ void App::run_in_pieces(const std::shared_ptr<Call>& call) {
                      "long_input");
     }
   }
-  auto parts = std::make_shared<TextParts>(split_texts(call->plan.requests, call->plan.model->info.max_length));
+  auto parts = std::make_shared<TextParts>(split_texts(call->plan.requests));
   std::vector<Request> requests = std::move(parts->requests);
   call->pieces = parts->parts;
   compute(
@@ -291,29 +251,51 @@ void App::compute(const std::shared_ptr<Call>& call, const std::string& task, st
                   Then then) {
   auto held = std::make_shared<std::vector<Request>>(std::move(requests));
   models_.with_engine(call->model, task,
-                      [this, call, held, then](std::shared_ptr<Engine> engine, const ApiError* error) {
+                      [this, call, task, held, then](std::shared_ptr<Engine> engine, const ApiError* error) {
                         if (error != nullptr) return fail(*call, *error);
-                        guarded(*call, [&] { start_group(call, engine, std::move(*held), then); });
+                        guarded(*call, [&] { start_group(call, task, engine, std::move(*held), then); });
                       });
 }
 
-void App::start_group(const std::shared_ptr<Call>& call, const std::shared_ptr<Engine>& engine,
+void App::start_group(const std::shared_ptr<Call>& call, const std::string& task, const std::shared_ptr<Engine>& engine,
                       std::vector<Request> requests, const Then& then) {
-  auto done = [this, call, engine, then](std::vector<Response> responses, std::optional<Error> failure, size_t index) {
+  const size_t limit = options_.queue.answer_bytes;
+  auto used = std::make_shared<std::atomic<size_t>>(0);
+  auto done = [this, call, engine, then, used, limit](std::vector<Response> responses, std::optional<Error> failure,
+                                                      size_t index) {
     // The same for a short answer; others would keep the engine's thread from its work.
     if (!failure && is_short(responses)) {
       return guarded(*call, [&] { then(std::move(responses), engine); });
     }
     auto answers = std::make_shared<std::vector<Response>>(std::move(responses));
-    const bool posted = pool_.post([this, call, engine, answers, failure, index, then] {
+    const bool posted = pool_.post([this, call, engine, answers, failure, index, then, used, limit] {
       guarded(*call, [&] {
+        if (*used > limit) throw answer_too_large(*used, limit);
         if (failure) throw from_engine(*failure, call->item(index));
         then(std::move(*answers), engine);
       });
     });
     if (!posted) fail(*call, ApiError(Fault::kUnavailable, "the server is shutting down"));
   };
-  auto group = std::make_shared<Group>(engine, std::move(requests), std::move(done));
+  // Of parts that are tokenized to be put together, no more than ids is needed.
+  const bool ids_only = task != call->plan.task;
+  const bool computes = task != task::kTokenize;
+  const size_t shared = call->plan.shared.bytes();
+  std::vector<size_t> tokens;
+  for (const Request& request : requests)
+    tokens.push_back(ids_only ? 0 : estimated_tokens(request, shared, call->plan.model->info.max_length));
+  auto watch = [call, used, limit, ids_only, computes, tokens = std::move(tokens)](size_t index, Response& response) {
+    if (ids_only) {
+      response.details.tokens = {};
+      response.details.offsets = {};
+      response.details.type_ids = {};
+      return true;
+    }
+    if (computes) call->ticket->done(tokens[index]);
+    return used->fetch_add(answer_bytes(response), std::memory_order_relaxed) <= limit;
+  };
+  auto group =
+      std::make_shared<Group>(engine, std::move(requests), call->plan.shared, std::move(done), std::move(watch));
   group->start();
   call->http->client->on_cancel([weak = std::weak_ptr(group)] {
     if (const auto running = weak.lock()) running->cancel();

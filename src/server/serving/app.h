@@ -67,7 +67,7 @@ class App final : public HttpHandler {
   using Then = std::function<void(std::vector<Response>, const std::shared_ptr<Engine>&)>;
   // `then` with the answers, on a thread of the pool; if there are none, the call fails.
   void compute(const std::shared_ptr<Call>& call, const std::string& task, std::vector<Request> requests, Then then);
-  void start_group(const std::shared_ptr<Call>& call, const std::shared_ptr<Engine>& engine,
+  void start_group(const std::shared_ptr<Call>& call, const std::string& task, const std::shared_ptr<Engine>& engine,
                    std::vector<Request> requests, const Then& then);
   void run_in_pieces(const std::shared_ptr<Call>& call);
   void write(Call& call, std::vector<Response> responses, const std::shared_ptr<Engine>& engine);

@@ -16,19 +16,21 @@ const std::vector<int32_t>& ids_of(const Response& response) {
   throw ApiError(Fault::kInternal, "the tokenizer gave no ids");
 }
 
-// More than any tokenizer puts around a text.
-constexpr size_t kPartMargin = 16;
-constexpr size_t kSmallestPart = 8;
+// A part is cut inside a word only where so much of a text has no white space: then tokens at the cut are others.
+constexpr size_t kPartBytes = 32 << 10;
+// More tokens than that many bytes can be, even in compatibility forms, where three bytes may become eighteen
+// characters.
+constexpr size_t kPartTokens = 1 << 20;
 
-// The end of the part of `text` that begins at `begin` and has at most `limit` bytes.
-size_t part_end(const std::string& text, size_t begin, size_t limit) {
-  if (text.size() - begin <= limit) return text.size();
-  const size_t end = begin + limit;
-  const size_t space = text.find_last_of(" \t\n\r", end);
-  if (space != std::string::npos && space > begin) return space;
-  size_t at = end;
-  while (at > begin + 1 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) --at;
-  return at;
+// The end of the part of `text` that begins at `begin`.
+size_t part_end(std::string_view text, size_t begin) {
+  text.remove_prefix(begin);
+  if (text.size() <= kPartBytes) return begin + text.size();
+  const size_t space = text.substr(0, kPartBytes + 1).find_last_of(" \t\n\r");
+  if (space != std::string_view::npos && space > 0) return begin + space;
+  size_t at = kPartBytes;
+  while (at > 1 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) --at;
+  return begin + at;
 }
 
 // A text's tokens without the special ones at its ends, and those.
@@ -37,7 +39,6 @@ struct Tokens {
 };
 
 void append_part(Tokens& tokens, const Response& response, bool first) {
-  if (response.truncated) throw ApiError(Fault::kInternal, "a part of the text has more tokens than bytes");
   const std::vector<int32_t>& ids = ids_of(response);
   const std::vector<uint8_t>& special = response.details.special_tokens_mask;
   const auto is_special = [&](size_t i) { return i < special.size() && special[i] != 0; };
@@ -78,20 +79,23 @@ void append_pieces(Chunks& chunks, const Request& text, const Tokens& tokens, si
 
 }  // namespace
 
-TextParts split_texts(const std::vector<Request>& texts, size_t max_length) {
-  const size_t limit = max_length > 2 * kPartMargin ? max_length - kPartMargin : kSmallestPart;
+TextParts split_texts(const std::vector<Request>& texts) {
   TextParts out;
   for (const Request& request : texts) {
     const std::string& text = std::get<std::string>(request.input);
     size_t begin = 0, parts = 0;
     do {
       Request part;
-      // What stands before a text stands before its first part, and takes of its room.
-      const size_t prompt = parts == 0 ? request.prompt.value_or("").size() : 0;
-      const size_t end = part_end(text, begin, limit > prompt + kSmallestPart ? limit - prompt : kSmallestPart);
+      const size_t end = part_end(text, begin);
       part.input = text.substr(begin, end - begin);
       part.deadline = request.deadline;
-      part.prompt = parts == 0 ? request.prompt : std::optional<std::string>("");
+      if (parts == 0) {
+        part.prompt = request.prompt;
+      } else {
+        part.prompt = "";
+      }
+      part.max_length = kPartTokens;
+      part.truncation = Truncation::kRefuse;
       out.requests.push_back(std::move(part));
       begin = end;
       ++parts;

@@ -15,13 +15,14 @@ struct Chunks {
   std::vector<double> weights;    // of each piece: its tokens but for the special ones
 };
 
-// The tokenize task cuts what is longer than the model as well, so texts come to it in parts that never are: a token
-// has a byte at least. Parts begin at white space where there is any, which is where tokenizers begin anew as well.
+// Texts come to the tokenize task in parts, so that others have their turn in between and a client that leaves is
+// noticed. Parts begin at white space where there is any, which is where tokenizers begin anew as well.
 struct TextParts {
   std::vector<Request> requests;  // of all texts, in order
   std::vector<size_t> parts;      // of each text
 };
-TextParts split_texts(const std::vector<Request>& texts, size_t max_length);
+// A prompt that they share is that of their first parts alone, which say nothing of it.
+TextParts split_texts(const std::vector<Request>& texts);
 
 // `texts` as they were asked for, `tokenized` the answers of the tokenize task to their parts. A text that fits is one
 // piece. The special tokens at both ends stand around every piece, and pieces of one text are as good as equal in

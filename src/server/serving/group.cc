@@ -9,10 +9,8 @@ namespace {
 // Of one request's texts: as much as an engine looks ahead to find neighbours in length.
 constexpr size_t kWindowBytes = 128 << 10;
 constexpr size_t kWindowTexts = 1024;
-// Of English text; too low for other scripts, which only makes the queue's limit a little more generous.
-constexpr size_t kBytesPerToken = 4;
-constexpr size_t kSpecialTokens = 2;
-constexpr size_t kImageTokens = 256;  // between those of patches of 32 and of 14 pixels
+// Of what they have in common, which each that is in the engine has for itself.
+constexpr size_t kWindowShared = 16 << 20;
 
 template <class Visit>
 void each_text(const Request& request, Visit visit) {
@@ -33,13 +31,6 @@ size_t bytes_of(const Request& request) {
   return bytes;
 }
 
-size_t estimated_tokens(const Request& request, size_t max_length) {
-  if (std::holds_alternative<Image>(request.input)) return kImageTokens;
-  const auto* ids = std::get_if<TokenIds>(&request.input);
-  const size_t tokens = ids != nullptr ? ids->ids.size() : bytes_of(request) / kBytesPerToken + kSpecialTokens;
-  return max_length > 0 ? std::min(tokens, max_length) : tokens;
-}
-
 size_t characters_of(const Request& request) {
   size_t count = 0;
   each_text(request, [&](const std::string& text) {
@@ -56,8 +47,13 @@ bool is_short(const std::vector<Response>& responses) {
   return values <= kShortAnswer;
 }
 
-Group::Group(std::shared_ptr<Engine> engine, std::vector<Request> requests, Done done)
-    : engine_(std::move(engine)), done_(std::move(done)), responses_(requests.size()) {
+Group::Group(std::shared_ptr<Engine> engine, std::vector<Request> requests, Shared shared, Done done, Watch watch)
+    : engine_(std::move(engine)),
+      shared_(std::move(shared)),
+      shared_bytes_(shared_.bytes()),
+      done_(std::move(done)),
+      watch_(std::move(watch)),
+      responses_(requests.size()) {
   slots_.reserve(requests.size());
   for (Request& request : requests) {
     const size_t bytes = bytes_of(request);
@@ -81,7 +77,8 @@ void Group::submit_more() {
     {
       std::scoped_lock lock(mutex_);
       if (error_ || next_ == slots_.size()) return;
-      if (in_flight_ > 0 && (in_flight_ >= kWindowTexts || in_flight_bytes_ + slots_[next_].bytes > kWindowBytes))
+      if (in_flight_ > 0 && (in_flight_ >= kWindowTexts || in_flight_bytes_ + slots_[next_].bytes > kWindowBytes ||
+                             (in_flight_ + 1) * shared_bytes_ > kWindowShared))
         return;
       index = next_++;
       Slot& slot = slots_[index];
@@ -90,6 +87,7 @@ void Group::submit_more() {
       ++in_flight_;
       in_flight_bytes_ += slot.bytes;
     }
+    shared_.fill_in(request);
     const RequestId id = engine_->submit(
         std::move(request),
         [self = shared_from_this(), index](Result<Response> result) { self->answered(index, std::move(result)); });
@@ -109,7 +107,11 @@ void Group::answered(size_t index, Result<Response> result) {
     std::scoped_lock lock(mutex_);
     slots_[index].state = Slot::State::kAnswered;
   }
-  if (!result.ok()) fail(result.error(), index);
+  if (!result.ok()) {
+    fail(result.error(), index);
+  } else if (watch_ && !watch_(index, result.value())) {
+    fail({ErrorCode::kCancelled, "the answers are more than was allowed"}, index);
+  }
   bool last = false;
   {
     std::scoped_lock lock(mutex_);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "server/dialects/plan.h"
 #include "wde/engine.h"
 
 namespace wde::server {
@@ -18,7 +19,11 @@ class Group : public std::enable_shared_from_this<Group> {
   // start() if there are no requests.
   using Done = std::function<void(std::vector<Response>, std::optional<Error>, size_t)>;
 
-  Group(std::shared_ptr<Engine> engine, std::vector<Request> requests, Done done);
+  // Sees each answer as it comes, from any thread, and may drop parts of it. False: no more of them, kCancelled.
+  using Watch = std::function<bool(size_t index, Response& response)>;
+
+  // `shared` is put into each request when it is submitted.
+  Group(std::shared_ptr<Engine> engine, std::vector<Request> requests, Shared shared, Done done, Watch watch = {});
   void start();
   // What has not begun will not; `done` comes with kCancelled when the rest is through.
   void cancel();
@@ -37,7 +42,10 @@ class Group : public std::enable_shared_from_this<Group> {
   void fail(Error error, size_t index);
 
   std::shared_ptr<Engine> engine_;
+  const Shared shared_;
+  const size_t shared_bytes_;
   Done done_;
+  Watch watch_;
   std::mutex mutex_;
   std::vector<Slot> slots_;
   std::vector<Response> responses_;
@@ -50,8 +58,6 @@ class Group : public std::enable_shared_from_this<Group> {
 };
 
 size_t bytes_of(const Request& request);
-// How many tokens a text may have, before anybody has counted.
-size_t estimated_tokens(const Request& request, size_t max_length);
 size_t characters_of(const Request& request);
 
 constexpr size_t kShortAnswer = 4096;  // numbers

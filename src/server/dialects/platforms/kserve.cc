@@ -314,7 +314,8 @@ Plan plan_kserve_infer(const PlanContext& context) {
       if (embeds) request.normalize = options.flag("normalize");
     }
     plan.average = cut.average;
-    apply(cut, embeds ? read_prompt(options, *plan.model) : PromptChoice{}, plan.requests);
+    if (embeds) plan.shared.prompt = read_prompt(options, *plan.model).text;
+    apply(cut, {}, plan.requests);
   }
   plan.batch = count > 1;
   plan.write = [wanted = std::move(wanted), scoring, count, id = fields.text("id")](Answer& answer,

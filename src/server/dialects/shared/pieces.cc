@@ -7,7 +7,7 @@
 
 #include "server/dialects/shared/scoring.h"
 #include "server/serving/chunks.h"
-#include "server/serving/group.h"
+#include "server/serving/demand.h"
 
 namespace wde::server {
 namespace {
@@ -40,7 +40,6 @@ std::vector<std::vector<TokenSpan>> spans_of(const TextParts& parts, const std::
     std::vector<TokenSpan>& spans = documents.emplace_back();
     size_t base = 0;
     for (size_t part = 0; part < count; ++part, ++at) {
-      if (tokenized.at(at).truncated) throw ApiError(Fault::kInternal, "a part of the text has more tokens than bytes");
       const TokenDetails& details = tokenized.at(at).details;
       for (size_t i = 0; i < details.offsets.size(); ++i) {
         if (i < details.special_tokens_mask.size() && details.special_tokens_mask[i] != 0) continue;
@@ -133,7 +132,7 @@ Plan plan_in_pieces(RankedTexts given, PieceRule rule, std::function<void(PieceS
       request.input = document;
       request.prompt = "";
     }
-    TextParts parts = split_texts(plan.requests, texts->model->info.max_length);
+    TextParts parts = split_texts(plan.requests);
     plan.requests = std::move(parts.requests);
     plan.item = items_of_counts(texts->name, parts.parts, 0);
     std::vector<size_t> bytes;
@@ -158,7 +157,7 @@ Plan plan_in_pieces(RankedTexts given, PieceRule rule, std::function<void(PieceS
     plan_scores(plan, texts->instruction, {texts->query}, {kProbe}, texts->cut);
   }
   for (const std::string& document : texts->documents) {
-    plan.later_tokens += estimated_tokens({document, {}}, 0) + estimated_tokens({texts->query, {}}, 0);
+    plan.later_tokens += estimated_tokens({document, {}}, texts->query.size(), 0);
   }
   plan.next = [texts, tokenize](Answer& answer) { return tokenize(room_beside(*texts, answer)); };
   return plan;

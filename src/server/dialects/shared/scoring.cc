@@ -9,8 +9,8 @@
 namespace wde::server {
 namespace {
 
-// A query stands before each of its documents; a long one with many must not fill the memory.
-constexpr size_t kMaxCopiedBytes = 64 << 20;
+// A query is read with each of its documents, before anything is cut.
+constexpr size_t kMaxReadBytes = 64 << 20;
 
 Request request_of(std::string text) {
   Request request;
@@ -39,20 +39,22 @@ Scoring plan_scores(Plan& plan, const PromptChoice& instruction, const std::vect
                     std::vector<std::string> right, const Cut& cut) {
   Scoring scoring;
   const size_t count = right.size();
-  size_t copied = 0;
-  for (const std::string& text : left) copied += text.size() * (left.size() == 1 ? count : 1);
-  if (copied > kMaxCopiedBytes) {
+  size_t read = 0;
+  for (const std::string& text : left) read += text.size() * (left.size() == 1 ? count : 1);
+  if (read > kMaxReadBytes) {
     throw ApiError(Fault::kInvalid, "the query is too long to be compared with so many documents", "query");
   }
   if (plan.model->can(task::kScore)) {
     plan.task = task::kScore;
     scoring.pairs = true;
+    if (left.size() == 1) plan.shared.query = left[0];
     for (size_t i = 0; i < count; ++i) {
       Request request;
-      request.input = TextPair{left.size() == 1 ? left[0] : left[i], std::move(right[i])};
+      request.input = TextPair{left.size() == 1 ? "" : left[i], std::move(right[i])};
       plan.requests.push_back(std::move(request));
     }
-    apply(cut, instruction, plan.requests);
+    plan.shared.prompt = instruction.text;
+    apply(cut, {}, plan.requests);
     return scoring;
   }
   const bool sparse = !plan.model->can(task::kEmbed) && plan.model->can(task::kSparse);
