@@ -458,6 +458,11 @@ std::unique_ptr<Modules> load_modules(const EngineArgs& args, std::shared_ptr<Lo
     positions = m->model->shape().positions;
   }
   load_max_length(*m, args, positions);
+  if (m->info.architecture == "StaticModel" && m->model &&
+      m->model->shape().vocab_size < m->tokenizer->vocabulary_size()) {
+    throw LoadError(fmt::format("{}: the table of static embeddings has rows for {} tokens, but the tokenizer has {}",
+                                files.directory, m->model->shape().vocab_size, m->tokenizer->vocabulary_size()));
+  }
 
   OutputConfig output;
   output.spec = &m->spec;

@@ -107,6 +107,18 @@ class BadModel(Case):
         self.edit_header(lie)
         self.check("model.safetensors", "word_embeddings.weight")
 
+    def test_a_static_table_of_fewer_rows_than_tokens(self):
+        """The number of rows and columns exchanged: model2vec refuses it, and so do we."""
+        shutil.rmtree(self.model)
+        shutil.copytree(pathlib.Path(MODEL).parent / "model2vec-int8", self.model)
+        for path in [self.model, *self.model.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+
+        def lie(header):
+            header["embeddings"]["shape"].reverse()
+        self.edit_header(lie)
+        self.check("the table of static embeddings has rows for", "tokens, but the tokenizer has")
+
     def test_missing_tensor(self):
         def lose(header):
             name = next(name for name in header if name.endswith("attention.self.query.weight"))

@@ -117,6 +117,8 @@ class Weaviate(Case):
                 self.send(self.open, path, self.single(TEXTS[0], pooling_strategy="masked_mean", task_type="passage")), 200)
             self.assertEqual((found["text"], found["dims"]), (TEXTS[0], len(expected)))
             self.assertClose(found["vector"], expected)
+        answer = self.send(self.open, "/vectors", self.single(TEXTS[0], task_type="passage", colour="red"))
+        self.assertEqual(answer.headers.get_all("x-warning"), ["without effect here: config.colour"])
         found = self.assertStatus(self.send(self.open, "/vectors", {"texts": TEXTS, "config": {"task_type": "passage"}}), 200)
         self.assertEqual((len(found["vectors"]), found["dims"]), (3, len(expected)))
         self.assertClose(found["vectors"][0], expected)
@@ -224,6 +226,14 @@ class Kserve(Case):
         found = self.infer("bert-mean", nested)["outputs"][0]
         self.assertEqual(found["shape"], [2, 16])
         self.assertClose(found["data"][16:], unit(VECTORS[1][:16]))
+
+    def test_what_has_no_effect_is_named(self):
+        body = {"inputs": [tensor("text", TEXTS)], "parameters": {"dimensions": 16, "colour": "red"}, "shape": 3}
+        answer = server.post("/v2/models/bert-mean/infer", body, BEARER)
+        self.assertStatus(answer, 200)
+        self.assertIn("without effect here: parameters.colour, shape", answer.headers.get_all("x-warning"))
+        answer = server.post("/v2/models/bert-mean/infer", {"inputs": [tensor("text", TEXTS)], "id": "1"}, BEARER)
+        self.assertIsNone(answer.headers.get_all("x-warning"))
 
     def test_scores_and_labels(self):
         documents = ["the cat sat", "a dog ran away"]

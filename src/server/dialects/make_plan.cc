@@ -84,8 +84,9 @@ void check_member(std::string_view name, const std::string& path, JsonValue valu
 void check_unread(JsonValue body, const FieldLog& log, Plan& plan) {
   std::vector<std::string> unknown;
   body.each_field([&](std::string_view name, JsonValue value) {
-    const bool joined = (name == "parameters" || name == "options") && value.is(Type::kObject) && log.has(name);
-    if (!joined) return check_member(name, std::string(name), value, log, unknown);
+    const bool options = name == "parameters" || name == "options" || name == "config";
+    if (!options || !value.is(Type::kObject) || !log.has(name))
+      return check_member(name, std::string(name), value, log, unknown);
     value.each_field([&](std::string_view inner, JsonValue member) {
       check_member(inner, fmt::format("{}.{}", name, inner), member, log, unknown);
     });

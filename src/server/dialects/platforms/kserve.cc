@@ -273,7 +273,7 @@ std::string take_tail(HttpRequest& request) {
 }
 
 Plan plan_kserve_infer(const PlanContext& context) {
-  const Fields fields(context.body);
+  const Fields fields = context.fields();
   if (context.path_model.find("/versions/") != std::string_view::npos) {
     throw ApiError(Fault::kNoModel, fmt::format("models here have the version {} alone", kKserveVersion), "model");
   }
@@ -289,7 +289,7 @@ Plan plan_kserve_infer(const PlanContext& context) {
   need_task(*plan.model, signature.task);
   plan.task = signature.task;
   const auto parameters = fields.find("parameters");
-  const Fields options = parameters ? Fields(*parameters, "parameters.") : Fields();
+  const Fields options = parameters ? Fields(*parameters, "parameters.", context.log) : Fields();
   for (const char* name : {"sequence_id", "priority", "timeout"}) {
     if (options.has(name)) invalid(options, name, "is not offered");
   }

@@ -38,7 +38,8 @@ PromptChoice read_task_type(const Fields& config, const ModelFacts& model) {
 // {"text": "…", "config": {…}} or {"texts": ["…", …], "config": {…}}. What else Weaviate sends ("vector", "dims",
 // "error") are the answer's members, empty.
 Plan plan_weaviate_vectors(const PlanContext& context) {
-  const Fields fields(context.body);
+  const Fields fields = context.fields();
+  for (const char* name : {"vector", "dims", "error"}) (void)fields.has(name);  // the answer's members, sent empty
   Plan plan;
   plan.model = choose_model(context, fields, {task::kEmbed});
   need_task(*plan.model, task::kEmbed);
@@ -51,7 +52,7 @@ Plan plan_weaviate_vectors(const PlanContext& context) {
     texts.push_back(read_text(fields, "text"));
   }
   const auto given = fields.find("config");
-  const Fields config = given ? Fields(*given, "config.") : Fields();
+  const Fields config = given ? Fields(*given, "config.", context.log) : Fields();
   check_pooling(config, *plan.model);
   const size_t dimensions = read_dimensions(config, *plan.model);
   for (const std::string& text : texts) {
@@ -85,7 +86,7 @@ Plan plan_weaviate_vectors(const PlanContext& context) {
 
 // {"query", "documents"}, or {"query", "property"} for one text: the model's own scores, in the documents' order.
 Plan plan_weaviate_rerank(const PlanContext& context) {
-  const Fields fields(context.body);
+  const Fields fields = context.fields();
   Plan plan;
   plan.model = choose_model(context, fields, {task::kScore, task::kMultiVector, task::kEmbed});
   const std::string query = read_text(fields, "query");
