@@ -40,6 +40,8 @@ class Others(Case):
         self.assertEqual(len(old["embeddings"]), 3)
         inputs = [{"content": [{"type": "text", "text": "a"}]}]
         self.assertStatus(server.post("/cohere/v2/embed", {"inputs": inputs, "input_type": "search_query"}), 200)
+        found = self.assertStatus(server.post("/cohere/v2/embed", {"inputs": inputs, "input_type": "serach_query"}), 400)
+        self.assertIn('"serach_query" is neither a role (query, document,', found["message"])
         found = self.assertStatus(server.post("/v2/embed", {"texts": ["a"], "embedding_types": ["float64"]}), 400)
         self.assertIn("float64", found["message"])
 

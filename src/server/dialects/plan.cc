@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <ctime>
 #include <limits>
@@ -263,6 +264,13 @@ void check_adapter(const Fields& fields, std::string_view field, const std::stri
                   task, info.adapter.empty() ? "none" : "\"" + info.adapter + "\"", task));
 }
 
+// A role that a model may have no prompt for.
+bool is_role(std::string_view word) {
+  constexpr std::array<std::string_view, 6> kRoles = {"query",      "document",       "similarity",
+                                                      "clustering", "classification", "image"};
+  return std::find(kRoles.begin(), kRoles.end(), word) != kRoles.end();
+}
+
 }  // namespace
 
 PromptChoice read_prompt(const Fields& fields, const ModelFacts& model) {
@@ -291,7 +299,15 @@ PromptChoice read_prompt(const Fields& fields, const ModelFacts& model) {
     if (word == "search_document" || word == "retrieval.passage" || word == "passage") word = "document";
     if (word == "text-matching") word = "similarity";
     if (word == "separation") word = "clustering";
-    if (const std::string* prompt = model.prompt_for(word)) choice.text = *prompt;
+    if (const std::string* prompt = model.prompt_for(word)) {
+      choice.text = *prompt;
+    } else if (std::string_view(field) == "input_type" && !is_role(word)) {
+      invalid(
+          fields, field,
+          fmt::format("\"{}\" is neither a role (query, document, similarity, clustering, classification, image) nor a "
+                      "prompt of the model {}",
+                      *role, model.name));
+    }
     return choice;
   }
   return choice;
