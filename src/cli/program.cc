@@ -88,10 +88,11 @@ int wrong_use(const CLI::App* used, const CLI::ParseError& error) {
   return kWrongUse;
 }
 
-int guarded_run(Command& command) {
-  const std::string who = "wde " + command.name();
+// Errors become sentences, from the first allocation on.
+template <class Call>
+int guarded(const std::string& who, const Call& call) {
   try {
-    return command.run();
+    return call();
   } catch (const ClosedPipe&) {
     return kFailed;  // `| head` has what it wanted: quietly
   } catch (const UsageError& error) {
@@ -105,16 +106,7 @@ int guarded_run(Command& command) {
   return kFailed;
 }
 
-}  // namespace
-
-Clock::time_point program_start() { return started; }
-double seconds_since_start() { return std::chrono::duration<double>(Clock::now() - started).count(); }
-
-int run_program(int argc, char** argv) {
-  started = Clock::now();
-  std::signal(SIGPIPE, SIG_IGN);
-  occupy_standard_descriptors();
-
+int run_words(std::vector<std::string> words) {
   CLI::App app(kDescription, "wde");
   app.formatter(std::make_shared<HelpFormatter>());
   app.footer(kExamples);
@@ -134,7 +126,6 @@ int run_program(int argc, char** argv) {
     parsers.push_back(parser);
   }
 
-  std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   if (words.empty()) {
     (void)write_all(STDERR_FILENO, app.help());
     return kWrongUse;
@@ -166,7 +157,19 @@ int run_program(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return wrong_use(parser, error);
   }
-  return guarded_run(*chosen);
+  return guarded("wde " + chosen->name(), [&] { return chosen->run(); });
+}
+
+}  // namespace
+
+Clock::time_point program_start() { return started; }
+double seconds_since_start() { return std::chrono::duration<double>(Clock::now() - started).count(); }
+
+int run_program(int argc, char** argv) {
+  started = Clock::now();
+  std::signal(SIGPIPE, SIG_IGN);
+  occupy_standard_descriptors();
+  return guarded("wde", [&] { return run_words({argv + std::min(argc, 1), argv + argc}); });
 }
 
 }  // namespace wde::cli

@@ -54,6 +54,7 @@ class Asked:
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer waits 40 ms for an acknowledgement
     cut_at = None  # of the next body
 
     def log_message(self, *arguments):
