@@ -1,4 +1,5 @@
 #include "loader/hub/http.h"
+#include "base/text.h"
 
 #include <curl/curl.h>
 
@@ -29,14 +30,6 @@ void append(HeaderList& list, const std::string& line) {
   list.reset(longer);
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\r' || text.back() == '\n')) text.remove_suffix(1);
@@ -60,7 +53,7 @@ struct Transfer {
     }
     const size_t colon = line.find(':');
     if (colon == std::string_view::npos || response.headers.size() >= kMaxHeaders) return;
-    response.headers[lower(line.substr(0, colon))] = trimmed(line.substr(colon + 1));
+    response.headers[ascii_lower(line.substr(0, colon))] = trimmed(line.substr(colon + 1));
   }
 
   bool body(std::string_view bytes) {
@@ -126,7 +119,7 @@ std::string origin_of(const std::string& url) {
     std::string out;
     if (curl_url_get(parsed.get(), which, &text, CURLU_DEFAULT_PORT) == CURLUE_OK) out = text;
     curl_free(text);
-    return lower(out);
+    return ascii_lower(out);
   };
   const std::string scheme = part(CURLUPART_SCHEME);
   if (scheme != "http" && scheme != "https") return "";

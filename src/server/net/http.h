@@ -42,6 +42,7 @@ struct HttpRequest {
   std::string remote;                        // the peer's address
   const Route* route = nullptr;              // of who knows more than the path says
   Clock::time_point arrival = Clock::now();  // of its first byte
+  double seconds_since_arrival() const { return std::chrono::duration<double>(Clock::now() - arrival).count(); }
   std::shared_ptr<Cancellation> client = std::make_shared<Cancellation>();
   MemoryCharge memory;  // for the body, and what is made of it
 

@@ -21,8 +21,6 @@ namespace {
 constexpr size_t kShortBody = 8 << 10;
 constexpr double kFlushSeconds = 3;  // for the spans that are left at the end
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
 // The deadline that the client named in milliseconds, or the server's own if that is earlier. None: there is no hurry.
 std::optional<Clock::time_point> deadline_of(const HttpRequest& request, double seconds) {
   const std::string_view text = request.header("x-request-timeout-ms");
@@ -212,7 +210,7 @@ void App::run(const std::shared_ptr<Call>& call) {
 }
 
 void App::run_next(const std::shared_ptr<Call>& call, std::vector<Response> responses, const Engine& engine) {
-  Answer answer{*call->plan.model, engine, responses, 0, seconds_since(call->http->arrival), call->id};
+  Answer answer{*call->plan.model, engine, responses, 0, call->http->seconds_since_arrival(), call->id};
   Plan plan = call->plan.next(answer);
   for (Request& request : plan.requests) {
     request.deadline = call->deadline;
@@ -313,7 +311,7 @@ void App::write(Call& call, std::vector<Response> responses, const std::shared_p
   if (truncated > 0) {
     warnings.push_back(fmt::format("{} of {} inputs were cut to the maximum length", truncated, responses.size()));
   }
-  const double seconds = seconds_since(call.http->arrival);
+  const double seconds = call.http->seconds_since_arrival();
   Answer answer{*call.plan.model, *engine, responses, call.tokens, seconds, call.id, warnings};
   HttpResponse response;
   if (call.span) call.stages = stages_of(responses);
@@ -328,7 +326,7 @@ void App::write(Call& call, std::vector<Response> responses, const std::shared_p
 void App::fail(Call& call, const ApiError& error) {
   const bool gone = call.http->client->cancelled();
   metrics_.record({call.model, call.match.route->group, call.plan.batch, gone ? "dropped" : failure_label(error.fault),
-                   seconds_since(call.http->arrival), nullptr});
+                   call.http->seconds_since_arrival(), nullptr});
   HttpResponse response = error_response(error, call.style);
   if (gone) response.status = 499;
   finish(call, std::move(response), error.what());
@@ -355,7 +353,7 @@ void App::finish(Call& call, HttpResponse response, std::string_view error) {
   // Probes come every few seconds and say nothing.
   if (inference || response.status >= 400) {
     log_->write({http.remote, http.method, http.path, call.model, call.id, trace.substr(0, 64), error, response.status,
-                 call.bytes_in, response.body.size(), call.inputs, call.tokens, seconds_since(http.arrival)});
+                 call.bytes_in, response.body.size(), call.inputs, call.tokens, http.seconds_since_arrival()});
   }
   if (call.span) add_span(call, response, error);
   call.respond(std::move(response));

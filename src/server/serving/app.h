@@ -49,6 +49,8 @@ class App final : public HttpHandler {
 
   void set_counts(std::function<HttpCounts()> counts) { counts_ = std::move(counts); }
   Doors& doors() { return doors_; }
+  static HttpResponse json(JsonOut& out);
+
   // After the last request: ends the engines and the threads. Spans that are left are sent only if there is time.
   void shutdown(bool at_once = false);
 

@@ -7,8 +7,6 @@
 namespace wde::server {
 namespace {
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
 // What documented clients say that a body is: Ollama's, Weaviate's and KServe's send anything, or nothing.
 Doors::Media media_of(const RouteMatch& match) {
   if (match.route != nullptr && match.route->body == Body::kMessage) return Doors::Media::kOther;
@@ -46,7 +44,7 @@ HttpResponse App::refusal(int status, const std::string& reason, const HttpReque
   entry.status = status;
   entry.bytes_in = request.body.size();
   entry.bytes_out = response.body.size();
-  entry.seconds = seconds_since(request.arrival);
+  entry.seconds = request.seconds_since_arrival();
   log_->write(entry);
   return response;
 }
@@ -65,7 +63,7 @@ HttpResponse App::turn_away(const HttpRequest& head, const RouteMatch& match, co
   entry.error = error.what();
   entry.status = response.status;
   entry.bytes_out = response.body.size();
-  entry.seconds = seconds_since(head.arrival);
+  entry.seconds = head.seconds_since_arrival();
   log_->write(entry);
   return response;
 }

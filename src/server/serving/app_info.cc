@@ -36,12 +36,6 @@ constexpr std::array<std::string_view, 21> kGetPaths = {"/",
                                                         "/favicon.ico"};
 constexpr std::array<std::string_view, 3> kPostPaths = {"/api/show", "/models/load", "/models/unload"};
 
-HttpResponse json(JsonOut& out) {
-  HttpResponse response;
-  response.body = out.take();
-  return response;
-}
-
 // What config.json calls the family ("bert"), which Ollama's clients look for before ".context_length".
 std::string family_of(const ModelFacts& facts) {
   return facts.model_type.empty() ? facts.architecture : facts.model_type;
@@ -137,6 +131,12 @@ void write_ollama_details(JsonOut& out, const ModelState& state) {
 }
 
 }  // namespace
+
+HttpResponse App::json(JsonOut& out) {
+  HttpResponse response;
+  response.body = out.take();
+  return response;
+}
 
 bool App::is_info_path(std::string_view method, std::string_view path, Dialect dialect) {
   const auto among = [&](const auto& paths) { return std::find(paths.begin(), paths.end(), path) != paths.end(); };

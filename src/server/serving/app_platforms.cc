@@ -11,12 +11,6 @@ constexpr std::string_view kKserve = "/v2", kKserveLive = "/v2/health/live", kKs
 constexpr std::string_view kKserveModels = "/v2/models/";
 constexpr std::string_view kLive = "/.well-known/live", kReady = "/.well-known/ready", kMeta = "/meta";
 
-HttpResponse json(JsonOut& out) {
-  HttpResponse response;
-  response.body = out.take();
-  return response;
-}
-
 HttpResponse no_content() {
   HttpResponse response;
   response.status = 204;
@@ -27,7 +21,7 @@ HttpResponse no_content() {
 HttpResponse ready_json(int status) {
   JsonOut out;
   out.open('{').key("ready").boolean(status == 200).close('}');
-  HttpResponse response = json(out);
+  HttpResponse response = App::json(out);
   response.status = status;
   return response;
 }

@@ -8,17 +8,11 @@
 #include <string>
 #include <utility>
 
+#include "base/text.h"
 #include "wde/result.h"
 
 namespace wde::server {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
 
 std::string_view trimmed(std::string_view text) {
   const size_t begin = text.find_first_not_of(" \t"), end = text.find_last_not_of(" \t");
@@ -27,8 +21,8 @@ std::string_view trimmed(std::string_view text) {
 
 // "a.example:80" -> "a.example"; "[::1]:80" -> "::1".
 std::string host_without_port(std::string_view host) {
-  if (host.starts_with('[')) return lower(host.substr(1, std::min(host.find(']'), host.size()) - 1));
-  return lower(host.substr(0, host.rfind(':')));
+  if (host.starts_with('[')) return ascii_lower(host.substr(1, std::min(host.find(']'), host.size()) - 1));
+  return ascii_lower(host.substr(0, host.rfind(':')));
 }
 
 bool is_address(const std::string& host) {
@@ -46,13 +40,13 @@ std::string without_usual_port(std::string_view host) {
   for (std::string_view port : {":80", ":443"}) {
     if (host.ends_with(port)) host.remove_suffix(port.size());
   }
-  return lower(host);
+  return ascii_lower(host);
 }
 
 // "Application/JSON; charset=utf-8" -> "application/json".
 std::string media_type(const HttpRequest& head) {
   const std::string_view type = head.header("content-type");
-  return lower(trimmed(type.substr(0, type.find(';'))));
+  return ascii_lower(trimmed(type.substr(0, type.find(';'))));
 }
 
 bool is_json(std::string_view type) {
@@ -85,7 +79,7 @@ void check_origin(const std::string& origin) {
       std::all_of(origin.begin(), origin.begin() + static_cast<std::ptrdiff_t>(scheme),
                   [](unsigned char c) { return std::isalnum(c) != 0 || c == '+' || c == '-' || c == '.'; }) &&
       std::all_of(host.begin(), host.end(), is_host_character);
-  if (good && lower(origin) == origin) return;
+  if (good && ascii_lower(origin) == origin) return;
   throw UsageError(
       fmt::format("--cors-allow-origin is \"{}\", expected * or an origin as browsers send it: https://a.example, in "
                   "small letters, "
@@ -123,11 +117,11 @@ std::optional<ApiError> Doors::refuse_host(const HttpRequest& head) const {
   if (named.empty()) return std::nullopt;  // HTTP/1.0: no browser
   const std::string host = host_without_port(named);
   // Who has an address in the place of a name has not been led here by a name.
-  if (host == "localhost" || host.ends_with(".localhost") || host == lower(own_name_) || is_address(host)) {
+  if (host == "localhost" || host.ends_with(".localhost") || host == ascii_lower(own_name_) || is_address(host)) {
     return std::nullopt;
   }
   for (const std::string& allowed : options_.allowed_hosts) {
-    if (allowed == "*" || lower(allowed) == host) return std::nullopt;
+    if (allowed == "*" || ascii_lower(allowed) == host) return std::nullopt;
   }
   return ApiError(Fault::kForbidden,
                   fmt::format("this server is not known as \"{}\"; --allowed-host {} makes it so", host, host));
@@ -166,7 +160,7 @@ std::optional<ApiError> Doors::refuse_page(const HttpRequest& head, bool admin) 
 }
 
 std::optional<ApiError> Doors::refuse_body(const HttpRequest& head, Media media) {
-  const std::string encoding = lower(trimmed(head.header("content-encoding")));
+  const std::string encoding = ascii_lower(trimmed(head.header("content-encoding")));
   if (!encoding.empty() && encoding != "identity" && encoding != "gzip" && encoding != "x-gzip") {
     return ApiError(Fault::kMediaType, fmt::format("the body's Content-Encoding is \"{}\", expected gzip or none",
                                                    encoding.substr(0, 100)));

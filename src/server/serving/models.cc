@@ -8,6 +8,7 @@
 #include <new>
 #include <utility>
 
+#include "base/text.h"
 #include "base/thread_group.h"
 #include "server/dialects/comparison.h"
 
@@ -15,13 +16,6 @@ namespace wde::server {
 namespace {
 
 constexpr int kLoadingRetrySeconds = 2;
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
 
 }  // namespace
 
@@ -97,12 +91,13 @@ Models::~Models() {
 Models::Entry& Models::entry(std::string_view name, bool strict) {
   if (entries_.empty()) throw ApiError(Fault::kNoModel, "no model is served", "model");
   if (name.empty()) return *entries_.front();
-  std::string wanted = lower(name);
+  std::string wanted = ascii_lower(name);
   // Ollama's clients add a tag.
   if (wanted.ends_with(":latest")) wanted.resize(wanted.size() - 7);
   for (const auto& entry : entries_) {
     const std::string& path = entry->served.args.get("model");
-    if (lower(entry->served.name) == wanted || lower(path) == wanted || lower(default_model_name(path)) == wanted) {
+    if (ascii_lower(entry->served.name) == wanted || ascii_lower(path) == wanted ||
+        ascii_lower(default_model_name(path)) == wanted) {
       return *entry;
     }
   }
