@@ -10,7 +10,7 @@
 
 #include "base/thread_group.h"
 #include "cli/command.h"
-#include "cli/error_run.h"
+#include "cli/error_tally.h"
 #include "cli/interrupt.h"
 #include "cli/ordered_window.h"
 
@@ -67,13 +67,14 @@ class Writer {
       flushed = false;
     }
     rows_.finish();
-    end_errors();
+    count_errors();
     progress_.finish();
   }
 
   [[noreturn]] void stop_for(int signal) {
     rows_.flush();
     const uint64_t written = rows_.usable_in_part() ? counts_.texts : 0;
+    count_errors();
     const std::optional<uint64_t> all = counts_.texts > 0 ? source_.total_items() : std::nullopt;
     progress_.message(fmt::format("ended by {}: {} of {} texts written", Interrupt::name(signal), written,
                                   all ? fmt::format("{}", *all) : "an unknown number of"));
@@ -82,24 +83,19 @@ class Writer {
 
   // The sentence of a text that failed; of many of one kind the first ones.
   void complain(const Row& row, const std::string& problem) {
-    const uint64_t in_a_row = errors_.add(problem);
-    if (in_a_row == 1) end_errors();
-    if (in_a_row > ErrorRun::kShown) {
-      ++unsaid_;
-      return;
-    }
-    progress_.message(source_.where(row.line) + ": " + problem);
-    if (in_a_row < ErrorRun::kShown || (row.understood && counts_.failed < counts_.texts)) return;
+    const std::string where = source_.where(row.line);
+    if (errors_.add(problem, where)) progress_.message(where + ": " + problem);
+    if (errors_.in_a_row() < ErrorTally::kShown || (row.understood && counts_.failed < counts_.texts)) return;
     rows_.finish();
+    count_errors();
     progress_.message(
-        fmt::format("stopped: {} in a row failed in the same way; {}", ErrorRun::kShown,
+        fmt::format("stopped: {} in a row failed in the same way; {}", ErrorTally::kShown,
                     row.understood ? "no text has succeeded" : "is the input what --input-format says (see --help)?"));
     std::_Exit(kFailed);
   }
 
-  void end_errors() {
-    if (unsaid_ > 0) progress_.message(fmt::format("{} more failed in the same way", unsaid_));
-    unsaid_ = 0;
+  void count_errors() {
+    for (const std::string& sentence : errors_.not_shown()) progress_.message(sentence);
   }
 
   void write_row(uint64_t index, const Row& row) {
@@ -117,7 +113,7 @@ class Writer {
       complain(row, *problem);
     } else {
       if (row.result.value().truncated) ++counts_.truncated;
-      errors_.end();
+      errors_.success();
     }
     progress_.row(tokens, problem.has_value(), row.consumed);
   }
@@ -127,8 +123,7 @@ class Writer {
   RowWriter& rows_;
   Progress& progress_;
   PipelineCounts counts_;
-  ErrorRun errors_;
-  uint64_t unsaid_ = 0;  // errors of this kind that were not shown
+  ErrorTally errors_;
 };
 
 // Joins the writer on every way out. The engine answers what was submitted, so it comes to an end.

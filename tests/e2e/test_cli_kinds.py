@@ -121,8 +121,17 @@ class Kinds(cli.Case):
         self.assertIn("stopped: 20 in a row failed in the same way", words[20])
         self.assertEqual([row["index"] for row in cli.rows(done)], list(range(20)))
         # Some among good ones stop nothing, and those of one kind are shown 20 times.
-        good = self.embed("a.jsonl", b'"a text"\n' + b'{"no": 1}\n' * 19 + b'"another"\n' + b'{"no": 1}\n' * 19 + b'"a text"\n')
-        self.assertEqual((good.returncode, len(cli.rows(good)), good.stderr.count(b"\n")), (1, 41, 38))
+        good = self.embed("a.jsonl", b'"a text"\n' + (b'{"nope": 1}\n' * 15 + b'"another"\n') * 200 + b"[]\n")
+        self.assertEqual(good.returncode, 1)
+        words = good.stderr.decode().splitlines()
+        self.assertEqual(len(words), 22, words[-3:])
+        for word, line in zip(words, [*range(2, 17), *range(18, 23)]):
+            self.assertIn(f"a.jsonl, line {line}: ", word)
+        self.assertIn("a.jsonl, line 3202: ", words[20])
+        self.assertEqual(words[21], f"wde embed: ... and 2,980 more like {self.root / 'a.jsonl'}, line 2")
+        rows = cli.rows(good)
+        self.assertEqual([row["index"] for row in rows], list(range(3202)))
+        self.assertEqual([i for i, row in enumerate(rows) if "error" not in row], [0, *range(16, 3202, 16)])
 
     def test_the_array_says_how_many_rows_it_has_when_it_stops(self):
         output = self.root / "v.npy"
