@@ -6,12 +6,11 @@
 
 #include <atomic>
 #include <condition_variable>
-#include <fstream>
 #include <mutex>
 #include <set>
-#include <sstream>
 
 #include "grpc/call.h"
+#include "server/net/flag_file.h"
 #include "server/serving/app.h"
 #include "server/serving/side_door.h"
 #include "wde/server_abi.h"
@@ -24,19 +23,11 @@ constexpr int kMaxStreams = 256;
 constexpr int kIdleMilliseconds = 75'000;
 constexpr int kMaxHeaderBytes = 16 << 10;
 
-std::string read_file(const char* flag, const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file || text.str().empty()) throw UsageError(fmt::format("{} {}: cannot be read", flag, path));
-  return text.str();
-}
-
 std::shared_ptr<grpc::ServerCredentials> credentials_of(const server::SideDoorOptions& options) {
   if (options.tls_cert.empty()) return grpc::InsecureServerCredentials();
   grpc::SslServerCredentialsOptions tls;
-  tls.pem_key_cert_pairs.push_back(
-      {read_file("--tls-key", options.tls_key), read_file("--tls-cert", options.tls_cert)});
+  tls.pem_key_cert_pairs.push_back({server::read_flag_file("--tls-key", options.tls_key, server::kMaxPemBytes),
+                                    server::read_flag_file("--tls-cert", options.tls_cert, server::kMaxPemBytes)});
   return grpc::SslServerCredentials(tls);
 }
 

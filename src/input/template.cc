@@ -1,7 +1,6 @@
 // template: pairs for rerankers that are language models, put into the words that they were trained with.
 // Cross-encoders and unknown ones get plain pairs.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <array>
 #include <nlohmann/json.hpp>
@@ -11,6 +10,8 @@
 
 namespace wde {
 namespace {
+
+constexpr size_t kMaxTemplateBytes = size_t{1} << 20;
 
 // {query} and {document} stand for the pair, {instruction} for the prompt or its default. `cut` is the piece that is
 // shortened if all are too long.
@@ -66,27 +67,13 @@ TemplatePiece filled(std::string_view piece, const std::string& instruction, con
   return made;
 }
 
-std::string read_text(const std::string& file) {
-  constexpr size_t kMost = size_t{1} << 20;
-  const FileHandle handle(file);
-  if (handle.bytes() > kMost)
-    throw LoadError(fmt::format("{}: expected at most {} bytes, found {}", file, kMost, handle.bytes()));
-  std::string text(handle.bytes(), '\0');
-  for (size_t at = 0; at < text.size();) {
-    const ssize_t got = ::pread(handle.descriptor(), text.data() + at, text.size() - at, static_cast<off_t>(at));
-    if (got <= 0) throw LoadError(file + ": it cannot be read");
-    at += static_cast<size_t>(got);
-  }
-  return text;
-}
-
 // By which sentence-transformers puts pairs into words where a LogitScore module reads the score; "": by none.
 std::string chat_template(const std::string& directory, std::string& file) {
   const auto transformer = ConfigView::read_if_exists(join_path(directory, "sentence_bert_config.json"));
   const auto modalities = transformer ? transformer->object_if_exists("modality_config") : std::nullopt;
   if (modalities && !modalities->has("message")) return "";
   file = join_path(directory, "chat_template.jinja");
-  if (file_exists(file)) return read_text(file);
+  if (file_exists(file)) return read_regular_file(file, kMaxTemplateBytes);
   file = join_path(directory, "tokenizer_config.json");
   const auto tokenizer = ConfigView::read_if_exists(file);
   constexpr const char* kKey = "chat_template";

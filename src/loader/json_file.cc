@@ -1,11 +1,6 @@
 #include "loader/json_file.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
 #include <system_error>
 
@@ -37,36 +32,7 @@ std::string escaped(std::string_view text) {
   return result;
 }
 
-std::string system_message(int error) { return std::generic_category().message(error); }
-
 }  // namespace
-
-FileHandle::FileHandle(const std::string& file) {
-  if (file.find('\0') != std::string::npos) throw LoadError(fmt::format("{}: not a file name", quote(file)));
-  // Not blocking: opening a pipe would wait for its writer.
-  descriptor_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor_ < 0) {
-    const int error = errno;
-    throw LoadError(
-        fmt::format("{}: expected a readable file, but it cannot be opened: {}", file, system_message(error)));
-  }
-  struct stat status {};
-  std::string found;
-  if (::fstat(descriptor_, &status) != 0) {
-    found = system_message(errno);
-  } else if (S_ISDIR(status.st_mode)) {
-    found = "a directory";
-  } else if (!S_ISREG(status.st_mode)) {
-    found = "a pipe, socket or device";
-  }
-  if (!found.empty()) {
-    ::close(descriptor_);
-    throw LoadError(fmt::format("{}: expected a regular file, found {}", file, found));
-  }
-  bytes_ = static_cast<size_t>(status.st_size);
-}
-
-FileHandle::~FileHandle() { ::close(descriptor_); }
 
 std::string join_path(const std::string& directory, std::string_view name) {
   return name.empty() ? directory : (std::filesystem::path(directory) / name).string();
@@ -136,21 +102,7 @@ nlohmann::json parse_json(std::string_view text, const std::string& file) {
 }
 
 nlohmann::json read_json_file(const std::string& file) {
-  const FileHandle handle(file);
-  if (handle.bytes() > kMaxJsonBytes) {
-    throw LoadError(fmt::format("{}: expected a JSON file of at most {} bytes, found {} bytes", file, kMaxJsonBytes,
-                                handle.bytes()));
-  }
-  std::string text(handle.bytes(), '\0');
-  size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t count = ::read(handle.descriptor(), text.data() + done, text.size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw LoadError(fmt::format("{}: reading failed: {}", file, system_message(errno)));
-    if (count == 0) break;
-    done += static_cast<size_t>(count);
-  }
-  text.resize(done);
+  const std::string text = read_regular_file(file, kMaxJsonBytes);
   if (text.empty()) throw LoadError(fmt::format("{}: expected JSON, found an empty file", file));
   refuse_lfs_pointer(text, file);
   return parse_json(text, file);

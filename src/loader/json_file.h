@@ -1,4 +1,4 @@
-// What the readers of this folder share: opening files that may be anything, JSON with bounded depth, and texts from
+// What the readers of this folder share: JSON with bounded depth, and texts from
 // hostile files made fit for messages. Private to src/loader.
 #pragma once
 
@@ -9,23 +9,9 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "base/regular_file.h"
+
 namespace wde {
-
-// A file descriptor that closes itself.
-class FileHandle {
- public:
-  // Opens a regular file for reading. Throws LoadError: missing, a directory, a pipe or a device, not readable.
-  explicit FileHandle(const std::string& file);
-  ~FileHandle();
-  FileHandle(const FileHandle&) = delete;
-  FileHandle& operator=(const FileHandle&) = delete;
-  int descriptor() const { return descriptor_; }
-  size_t bytes() const { return bytes_; }  // when it was opened
-
- private:
-  int descriptor_ = -1;
-  size_t bytes_ = 0;
-};
 
 std::string join_path(const std::string& directory, std::string_view name);
 // True also for a symbolic link that leads nowhere, so that a broken download is an error and not an absent file.

@@ -71,6 +71,36 @@ class RefusedFiles(Case):
         home = {"HF_HOME": str(self.directory), "HF_HUB_OFFLINE": "1"}
         self.assertFailed(run("embed", "--model", "no/such", "text", env=home), "no/such", status=1)
 
+    def test_certificates_of_the_hub_that_are_pipes(self):
+        os.mkfifo(self.directory / "pipe")
+        names = ("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+        for variable in names:
+            for path in (self.directory / "pipe", "/dev/zero", self.directory):
+                with self.subTest(variable, path=path):
+                    env = {"HF_HOME": str(self.directory), "HF_ENDPOINT": "https://127.0.0.1:9"} | dict.fromkeys(names, "") | {variable: str(path)}
+                    done = run("pull", "no/such", env=env)
+                    self.assertFailed(done, f"{path}: expected a regular file, found a", variable, status=1)
+
+    def test_adapters_and_templates(self):
+        for model, name in (("lora-bert", "adapter_config.json"), ("lora-bert", "adapter_model.safetensors"), ("qwen3-reranker", "chat_template.jinja")):
+            for make in (os.mkfifo, lambda path: os.symlink("/dev/zero", path), os.mkdir):
+                with self.subTest(name, make=make):
+                    directory = self.copy(model)
+                    (directory / name).unlink(missing_ok=True)
+                    make(directory / name)
+                    command = ("rerank", "--query", "a") if "reranker" in model else ("embed",)
+                    done = run(*command, "--model", str(directory), "text", env={"HF_HUB_OFFLINE": "1"})
+                    self.assertFailed(done, name, "expected a regular file, found a")
+
+    def test_images_and_inputs(self):
+        os.mkfifo(self.directory / "pipe")
+        for path in (self.directory / "pipe", "/dev/zero", self.directory):
+            with self.subTest(path=path):
+                done = wde("embed", "--image", str(path), model=DATA / "clip")
+                self.assertEqual((done.returncode, "error" in rows(done)[0]), (1, True), done.stderr)
+                self.assertIn(f"cannot read the image {path}: expected a file", done.stderr.decode())
+        self.assertFailed(wde("embed", "--input", str(self.directory)), "it is a directory, expected a file of lines")
+
     # ---- files of other programs
 
     def test_a_tokenizer_that_must_be_converted(self):

@@ -99,6 +99,39 @@ class Settings(unittest.TestCase):
                     self.assertEqual(server.get("/v1/models", {"X-API-Key": key.strip() if status == 200 else "x"}).status, status)
 
 
+    def test_files_that_are_pipes_folders_or_devices(self):
+        with tempfile.TemporaryDirectory() as directory:
+            pipe, right = os.path.join(directory, "pipe"), os.path.join(directory, "right")
+            os.mkfifo(pipe)
+            with open(right, "w") as out:
+                out.write("x")
+            for path, found in [(pipe, "a pipe, socket or device"), ("/dev/zero", "a pipe, socket or device"), (directory, "a directory")]:
+                for flags in [["--api-key-file"], ["--admin-key-file"], ["--tls-key", right, "--tls-cert"]]:
+                    with self.subTest(flags=flags, path=path):
+                        status, said = refused(*flags, path)
+                        self.assertEqual(status, 2, said)
+                        self.assertIn(f"{flags[-1]} {path}: expected a regular file, found {found}\n", said)
+            os.truncate(right, 1 << 40)  # sparse
+            for flags in [["--api-key-file"], ["--tls-key", right, "--tls-cert"]]:
+                status, said = refused(*flags, right)
+                self.assertEqual(status, 2, said)
+                self.assertRegex(said, f"{flags[-1]} {right}: expected a file of at most [0-9]+ bytes, it has 1099511627776 bytes\n")
+
+    def test_a_key_of_tls_that_is_a_pipe(self):
+        with tempfile.TemporaryDirectory() as directory:
+            cert, key, pipe = (os.path.join(directory, name) for name in ["cert", "key", "pipe"])
+            os.mkfifo(pipe)
+            try:
+                subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                                "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=a"], check=True, capture_output=True)
+            except FileNotFoundError:
+                self.skipTest("no openssl program here")
+            for path in [pipe, "/dev/zero"]:
+                status, said = refused("--tls-cert", cert, "--tls-key", path)
+                self.assertEqual(status, 2, said)
+                self.assertIn(f"--tls-key {path}: expected a regular file, found a pipe, socket or device\n", said)
+
+
 class Doors(Case):
     def setUp(self):
         self.server = Server(flags=["--cors-allow-origin", "https://good.example", "--allowed-host", "known.example"])

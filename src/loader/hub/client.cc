@@ -215,7 +215,19 @@ HttpResponse HubClient::ask(const HttpRequest& request, const std::string& what,
   }
 }
 
+// libcurl would wait for a pipe.
+void HubClient::check_certificates() const {
+  if (settings_.certificates.empty() || !settings_.endpoint.starts_with("https://")) return;
+  try {
+    const FileHandle regular(settings_.certificates);
+  } catch (const LoadError& error) {
+    throw HubError(fmt::format("{} (the certificates that CURL_CA_BUNDLE, REQUESTS_CA_BUNDLE or SSL_CERT_FILE names)",
+                               error.what()));
+  }
+}
+
 Listing HubClient::list(bool patient) {
+  check_certificates();
   HttpRequest request;
   // blobs: sizes and hashes too, so that the list serves the Python tools as theirs would.
   request.url =

@@ -56,6 +56,7 @@ class HubClient {
  private:
   // Sends until an answer comes that is worth an end: 2xx, 3xx, or a refusal that no repetition mends (a HubError).
   HttpResponse ask(const HttpRequest& request, const std::string& what, int attempts);
+  void check_certificates() const;
   void pause(int attempt, const std::optional<long>& wanted);
   std::string file_url(const std::string& commit, const std::string& path) const;
   [[noreturn]] void refuse(const HttpResponse& response, const std::string& what) const;

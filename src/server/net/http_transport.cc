@@ -2,14 +2,12 @@
 
 #include <fmt/format.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <array>
 #include <boost/asio/ssl.hpp>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
+#include "server/net/flag_file.h"
 #include "wde/result.h"
 
 namespace wde::server {
@@ -74,10 +72,12 @@ class TlsContextImpl final : public TlsContext, public std::enable_shared_from_t
     SystemError error;
     // OpenSSL would ask the terminal for it.
     context_.set_password_callback([](size_t, asio::ssl::context::password_purpose) { return std::string(); }, error);
-    context_.use_certificate_chain_file(cert_file, error);
-    if (error) throw UsageError(fmt::format("--tls-cert {}: {}", cert_file, reason(cert_file, error)));
-    context_.use_private_key_file(key_file, asio::ssl::context::pem, error);
-    if (error) throw UsageError(fmt::format("--tls-key {}: {}", key_file, reason(key_file, error)));
+    // Read here: OpenSSL would wait for a pipe.
+    context_.use_certificate_chain(asio::buffer(read_flag_file("--tls-cert", cert_file, kMaxPemBytes)), error);
+    if (error) throw UsageError(fmt::format("--tls-cert {}: {}", cert_file, reason(error)));
+    context_.use_private_key(asio::buffer(read_flag_file("--tls-key", key_file, kMaxPemBytes)), asio::ssl::context::pem,
+                             error);
+    if (error) throw UsageError(fmt::format("--tls-key {}: {}", key_file, reason(error)));
     if (::SSL_CTX_check_private_key(context_.native_handle()) != 1) {
       throw UsageError(fmt::format("--tls-key {} is not the key of --tls-cert {}", key_file, cert_file));
     }
@@ -87,8 +87,7 @@ class TlsContextImpl final : public TlsContext, public std::enable_shared_from_t
   }
 
  private:
-  static std::string reason(const std::string& file, const SystemError& error) {
-    if (::access(file.c_str(), R_OK) != 0) return std::strerror(errno);
+  static std::string reason(const SystemError& error) {
     return error.message() + " (expected a PEM file; a key without a passphrase)";
   }
 

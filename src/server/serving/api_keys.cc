@@ -5,16 +5,17 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
+#include <sstream>
 #include <utility>
 
+#include "server/net/flag_file.h"
 #include "wde/result.h"
 
 namespace wde::server {
 namespace {
 
 constexpr size_t kMaxKeys = 10'000;
+constexpr size_t kMaxKeyFileBytes = size_t{16} << 20;
 
 // Takes as long for every key that is asked about, whatever the known one is: how much of it is right cannot be timed.
 bool equal_in_constant_time(std::string_view asked, std::string_view known) {
@@ -54,20 +55,13 @@ void ApiKeys::add_file(const std::string& path, std::string_view where) {
 
 void ApiKeys::reload() {
   std::vector<File> fresh = files_;
-  for (File& file : fresh) {
-    // A pipe is empty the second time, or would be waited for.
-    if (!std::filesystem::is_regular_file(file.path)) {
-      throw UsageError(fmt::format("{} {}: this is no regular file and cannot be read again", file.where, file.path));
-    }
-    file.keys = read_file(file.path, file.where);
-  }
+  for (File& file : fresh) file.keys = read_file(file.path, file.where);
   files_ = std::move(fresh);
 }
 
 std::vector<std::string> ApiKeys::read_file(const std::string& path, std::string_view where) {
   const std::string name = fmt::format("{} {}", where, path);
-  std::ifstream file(path);
-  if (!file || std::filesystem::is_directory(path)) throw UsageError(name + ": cannot be read");
+  std::istringstream file(read_flag_file(where, path, kMaxKeyFileBytes));
   std::vector<std::string> keys;
   std::string line;
   for (bool first = true; std::getline(file, line); first = false) {
