@@ -1,4 +1,5 @@
 """Starts `wde serve` for a test, speaks HTTP to it and looks at its answers. Standard library only."""
+import contextlib
 import http.client
 import json
 import math
@@ -125,6 +126,41 @@ class Server:
             if close_sending:
                 s.shutdown(socket.SHUT_WR)
             return receive_all(s)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class UnreadServer(Server):
+    """A server whose standard error is not this test's to read."""
+
+    def __init__(self, stderr, front=(), env=None):
+        self.host, self.port, self.path = "127.0.0.1", free_port(), None
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("WDE_")} | (env or {})
+        command = [*front, BINARY, "serve", "--port", str(self.port), "--model", str(MODEL)]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=stderr, env=environment)
+        deadline = time.monotonic() + 60 * SLOW
+        while True:
+            with contextlib.suppress(OSError):
+                if self.get("/health").status == 200:
+                    return
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.kill()
+                raise RuntimeError("the server did not start")
+            time.sleep(0.05)
+
+    def dropped(self):
+        found = re.search(r'wde_log_lines_dropped_total\{reason="unread"\} (\d+)', self.get("/metrics").body.decode())
+        return int(found[1])
+
+    def end(self, *signals):
+        for one in signals:
+            self.process.send_signal(one)
+            time.sleep(0.05)
+        return self.process.wait(timeout=30 * SLOW)
 
 
 def receive_all(s):

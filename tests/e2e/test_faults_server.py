@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
-"""Sockets of a server whose reads and writes fail or are short: that connection may end, the server and the answers do not.
+"""A server whose sockets or whose standard error fail, are short or slow: a connection may end, a line be lost; the server and the answers are not.
 
 Needs WDE_BINARY, WDE_TEST_DATA and WDE_BUILD_DIR. Standard library only.
 """
 import http.client
 import json
+import os
+import pathlib
+import re
+import signal
+import tempfile
 import time
 import unittest
 
 import cli
 import faults
-from serving import Server
+from serving import Server, UnreadServer
 
 
 def setUpModule():
@@ -63,6 +68,69 @@ class Sockets(cli.Case):
             with self.subTest(rule=rule), faults.Faults(rule) as struck:
                 with Server(env=struck.environment) as server:
                     self.assertEqual(self.ask(server, "a text"), right)
+
+
+class StandardError(cli.Case):
+    """The log's writes, by rule: all requests get their answers, lines are counted that are lost, and SIGTERM ends the server."""
+
+    def run_server(self, rule, requests=20):
+        """(lines of requests that were written, lines counted as lost, its seconds of CPU in 0.3 s without requests)"""
+        with tempfile.TemporaryFile() as log, faults.Faults(rule) as struck:
+            server = UnreadServer(log, env=struck.environment)
+            self.addCleanup(server.process.kill)
+            begin = time.monotonic()
+            for _ in range(requests):
+                answer = server.post("/embed", {"inputs": "a text"})
+                self.assertEqual((answer.status, answer.json), (200, self.right))
+            self.assertLess(time.monotonic() - begin, 5)
+            busy = self.cpu_seconds(server)
+            time.sleep(0.3)
+            busy = self.cpu_seconds(server) - busy
+            lost = server.dropped()
+            begin = time.monotonic()
+            self.assertEqual(server.end(signal.SIGTERM), 0)
+            self.assertLess(time.monotonic() - begin, 5)
+            self.assertGreater(struck.struck(), 0)
+            log.seek(0)
+            return len(re.findall(rb"POST /embed 200 [^\n]*\n", log.read())), lost, busy
+
+    @staticmethod
+    def cpu_seconds(server):
+        fields = pathlib.Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @classmethod
+    def setUpClass(cls):
+        with Server() as server:
+            cls.right = server.post("/embed", {"inputs": "a text"}).json
+
+    def test_nothing_is_taken(self):
+        for error in ("EIO", "ENOSPC"):
+            with self.subTest(error=error):
+                written, lost, _ = self.run_server(f"write fd=2 error={error}")
+                self.assertEqual(written, 0)
+                self.assertGreaterEqual(lost, 20)
+
+    def test_some_are_not_taken(self):
+        written, lost, _ = self.run_server("write fd=2 nth=4 error=ENOSPC; write fd=2 nth=9 error=EIO")
+        self.assertLess(written, 21)
+        self.assertGreaterEqual(written + lost, 20)
+        self.assertGreater(lost, 0)
+
+    def test_not_now(self):
+        rules = "; ".join(f"write fd=2 nth={number} error={error}" for number, error in enumerate(["EAGAIN", "EINTR"] * 4, 1))
+        self.assertEqual(self.run_server(rules)[:2], (20, 0))
+        # Never: nobody waits, and the waiting does not keep a core busy.
+        _, lost, busy = self.run_server("write fd=2 error=EAGAIN")
+        self.assertEqual(lost, 0)
+        self.assertLess(busy, 0.15)
+
+    def test_short(self):
+        self.assertEqual(self.run_server("write fd=2 short=7")[:2], (20, 0))
+
+    def test_slow(self):
+        self.assertEqual(self.run_server("write fd=2 delay=100")[:2], (20, 0))
+        self.assertEqual(self.run_server("write fd=2 delay=60000")[:2], (0, 0))
 
 
 if __name__ == "__main__":

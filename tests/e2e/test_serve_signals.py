@@ -10,18 +10,11 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import tempfile
 import time
 import unittest
 
-from serving import BINARY, MODEL, SLOW, Case, Server, in_threads, receive_all
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+from serving import SLOW, Case, Server, UnreadServer, in_threads, receive_all
 
 
 class Draining(Case):
@@ -62,35 +55,6 @@ class Draining(Case):
             self.assertLess(time.monotonic() - start, 3 * SLOW)
 
 
-class Client(Server):
-    """A server whose standard error is not this test's to read."""
-
-    def __init__(self, stderr, front=()):
-        self.host, self.port, self.path = "127.0.0.1", free_port(), None
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("WDE_")}
-        command = [*front, BINARY, "serve", "--port", str(self.port), "--model", str(MODEL)]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=stderr, env=environment)
-        deadline = time.monotonic() + 60 * SLOW
-        while True:
-            with contextlib.suppress(OSError):
-                if self.get("/health").status == 200:
-                    return
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.process.kill()
-                raise RuntimeError("the server did not start")
-            time.sleep(0.05)
-
-    def dropped(self):
-        found = re.search(r'wde_log_lines_dropped_total\{reason="unread"\} (\d+)', self.get("/metrics").body.decode())
-        return int(found[1])
-
-    def end(self, *signals):
-        for one in signals:
-            self.process.send_signal(one)
-            time.sleep(0.05)
-        return self.process.wait(timeout=30 * SLOW)
-
-
 class Hanging(Case):
     def test_the_second_signal_ends_it_all_the_same(self):
         with tempfile.TemporaryDirectory() as directory:
@@ -113,7 +77,7 @@ class StandardError(Case):
         closed = ["/bin/sh", "-c", 'exec "$@" 2>&-', "sh"]
         for name, stderr, front in [("closed", None, closed), ("full", full, ()), ("broken", broken, ())]:
             with self.subTest(name):
-                server = Client(stderr, front)
+                server = UnreadServer(stderr, front)
                 for _ in range(20):
                     self.assertEqual(server.post("/embed", {"inputs": "a"}).status, 200)
                 time.sleep(0.2)
@@ -130,7 +94,7 @@ class StandardError(Case):
                 while True:
                     os.write(write, b"x" * 4096)
             os.set_blocking(write, True)
-            server = Client(write)
+            server = UnreadServer(write)
             os.close(write)
             for _ in range(50):
                 self.assertEqual(server.post("/embed", {"inputs": "a"}).status, 200)

@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "base/thread_group.h"
@@ -18,20 +19,25 @@ namespace {
 
 constexpr size_t kMaxWaitingBytes = 4 << 20;
 constexpr auto kTick = std::chrono::seconds(1);
+constexpr auto kPause = std::chrono::milliseconds(20);
 // How long the end of the program waits for a reader.
 constexpr auto kLastWait = std::chrono::seconds(1);
 
 // The bytes that standard error took.
 size_t write_all(std::string_view text) {
   size_t taken = 0;
+  bool again = false;
   while (taken < text.size()) {
     const ssize_t n = ::write(STDERR_FILENO, text.data() + taken, text.size() - taken);
     if (n > 0) {
       taken += static_cast<size_t>(n);
+      again = false;
     } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
       // Somebody else, who has the same pipe or terminal, does not want to wait for it.
       pollfd ready{STDERR_FILENO, POLLOUT, 0};
       (void)::poll(&ready, 1, -1);
+      // "Ready", and yet it takes nothing: asking without a pause would keep a core busy.
+      if (std::exchange(again, true)) std::this_thread::sleep_for(kPause);
     } else if (n == 0 || errno != EINTR) {
       break;
     }
