@@ -138,6 +138,10 @@ inline std::unique_ptr<Engine> make_engine(const std::filesystem::path& model, c
   EngineArgs args;
   args.set("model", model.string());
   for (const auto& [name, value] : settings) args.set(name, value);
+  // Of a model that was made for something else the mean of its rows: its layers are tested, not its pooling.
+  const std::vector<std::string> tasks = inspect_model(args).tasks;
+  const bool embeds = std::find(tasks.begin(), tasks.end(), "embed") != tasks.end();
+  if (args.get("task") == "embed" && !embeds) args.set("pooling", "mean");
   return Engine::create(args);
 }
 

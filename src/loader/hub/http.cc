@@ -30,12 +30,6 @@ void append(HeaderList& list, const std::string& line) {
   list.reset(longer);
 }
 
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\r' || text.back() == '\n')) text.remove_suffix(1);
-  return text;
-}
-
 // One transfer: what libcurl's callbacks fill. An exception must not pass through libcurl, so it waits in `error`.
 struct Transfer {
   const HttpRequest* request = nullptr;

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <utility>
 
+#include "base/text.h"
 #include "server/net/flag_file.h"
 #include "wde/result.h"
 
@@ -25,12 +26,6 @@ bool equal_in_constant_time(std::string_view asked, std::string_view known) {
     difference = static_cast<uint8_t>(difference | (asked[i] ^ other));
   }
   return difference == 0;
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.remove_suffix(1);
-  return text;
 }
 
 // Keys travel in headers: servers trim these, and clients refuse to send other characters.

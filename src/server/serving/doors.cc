@@ -14,11 +14,6 @@
 namespace wde::server {
 namespace {
 
-std::string_view trimmed(std::string_view text) {
-  const size_t begin = text.find_first_not_of(" \t"), end = text.find_last_not_of(" \t");
-  return begin == std::string_view::npos ? std::string_view() : text.substr(begin, end - begin + 1);
-}
-
 // "a.example:80" -> "a.example"; "[::1]:80" -> "::1".
 std::string host_without_port(std::string_view host) {
   if (host.starts_with('[')) return ascii_lower(host.substr(1, std::min(host.find(']'), host.size()) - 1));
