@@ -17,10 +17,11 @@ using BatchHandle = std::unique_ptr<wde_tokenizer_batch, Free>;
 
 Error invalid(std::string message) { return Error{ErrorCode::kInvalidInput, std::move(message)}; }
 
-// What a text alone may have, beside its marker; 0: any number.
+// What a text alone may have, beside its marker; 0: any number. More than the model reads is asked for only by who
+// wants to see all of a text's tokens (the engine refuses it where the model computes): then no side has a limit.
 size_t limit_of(const TokenizeJob& job, size_t max_length) {
   size_t limit = job.options.max_length == 0 ? max_length : job.options.max_length;
-  if (!job.frame) return limit;
+  if (!job.frame || job.options.max_length > max_length) return limit;
   if (job.frame->max_length != 0 && (limit == 0 || job.frame->max_length < limit)) limit = job.frame->max_length;
   return job.frame->marker && limit > 1 ? limit - 1 : limit;
 }

@@ -58,9 +58,11 @@ class Answers(Case):
         self.assertTrue(error.startswith("`inputs[1]`: "), error)
         error = self.assertStatus(server.post("/api/embed", {"model": "bert-mean", "input": ["a", long], "truncate": False}), 400)["error"]
         self.assertIn("`input[1]`", error)
-        # Larger than what is even tokenized.
-        error = self.assertStatus(server.post("/v1/embeddings", {"input": ["a", "ab" * 400000], "long_input": "error"}), 400)["error"]
-        self.assertEqual(error["param"], "input[1]")
+        # More tokens than are even counted.
+        error = self.assertStatus(server.post("/v1/embeddings", {"input": ["a", "ab " * 300000], "long_input": "error"}), 400)["error"]
+        self.assertEqual([error["param"], error["code"]], ["input[1]", "context_length_exceeded"])
+        # One unknown word is one token, however long it is.
+        self.assertStatus(server.post("/v1/embeddings", {"input": ["a", "ab" * 400000], "long_input": "error"}), 200)
 
     def test_what_was_cut(self):
         long = "word " * 600
