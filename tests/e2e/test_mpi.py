@@ -22,7 +22,7 @@ DATA = pathlib.Path(os.environ.get("WDE_TEST_DATA", "."))
 PLUGINS = pathlib.Path(os.environ.get("WDE_BUILD_DIR", ".")) / "plugins"
 MPI = str(PLUGINS / "mpi.so")
 BOTH = ("mpi_pipeline", "mpi_tensor")
-TEXTS = ["a first text", "another", "the third one is longer than the others: " + "word " * 100, "naïve café", "x"] * 20
+TEXTS = ["a first text", "another", "the third one is longer than the others: " + "word " * 30, "naïve café", "x"] * 20
 LINES = "".join(json.dumps(text) + "\n" for text in TEXTS).encode()
 
 

@@ -102,7 +102,7 @@ TEST_F(ConfigTest, DepthAndSizeAreBounded) {
   expect_contains(read_error("{\"a\":" + std::string(1'000'000, '[')), {"deeper than 64"});
   const std::string file = directory_.write("large.json", "{}");
   std::filesystem::resize_file(file, (size_t{64} << 20) + 1);
-  expect_contains(load_error([&] { (void)ConfigView::read(file); }), {"67108864 bytes", "found 67108865"});
+  expect_contains(load_error([&] { (void)ConfigView::read(file); }), {"67108864 bytes", "it has 67108865"});
 }
 
 TEST_F(ConfigTest, NoFile) {

@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "loader/json_file.h"
 #include "wde/result.h"
 
@@ -60,13 +61,6 @@ std::string home_directory() {
 std::string expanded(std::string path) {
   if (path == "~" || path.starts_with("~/")) path.replace(0, 1, home_directory());
   return path;
-}
-
-std::string trimmed(std::string text) {
-  const auto is_space = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
-  text.erase(text.begin(), std::find_if_not(text.begin(), text.end(), is_space));
-  text.erase(std::find_if_not(text.rbegin(), text.rend(), is_space).base(), text.end());
-  return text;
 }
 
 void read_token(Settings& settings, const std::string& home) {

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "base/text.h"
 #include "server/observe/trace_exporter.h"
 #include "wde/engine_args.h"
 #include "wde/result.h"
@@ -34,11 +35,6 @@ void read_milliseconds(const char* name, double& seconds) {
   seconds = static_cast<double>(value) / 1000;
 }
 
-std::string trimmed(std::string_view text) {
-  const auto begin = text.find_first_not_of(" \t"), end = text.find_last_not_of(" \t");
-  return begin == std::string_view::npos ? "" : std::string(text.substr(begin, end - begin + 1));
-}
-
 std::string percent_decoded(std::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -56,11 +52,11 @@ std::vector<std::pair<std::string, std::string>> parse_headers(const char* name)
   const std::string text = variable(name);
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find(',', begin), text.size());
-    const std::string item = trimmed(std::string_view(text).substr(begin, end - begin));
+    const std::string item(trimmed(std::string_view(text).substr(begin, end - begin)));
     begin = end + 1;
     if (item.empty()) continue;
     const size_t equals = item.find('=');
-    const std::string key = trimmed(std::string_view(item).substr(0, equals));
+    const std::string key(trimmed(std::string_view(item).substr(0, equals)));
     const std::string value =
         equals == std::string::npos ? "" : percent_decoded(trimmed(std::string_view(item).substr(equals + 1)));
     const auto fit = [](const std::string& part, char least) {
