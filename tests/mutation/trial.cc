@@ -16,10 +16,11 @@ namespace fs = std::filesystem;
 std::vector<Request> inputs(bool images, const fs::path& folder) {
   std::string many;
   for (size_t i = 0; i < 1500; ++i) many += i % 7 == 0 ? "Überwachung, " : "panda 12 ";
+  using namespace std::string_literals;
   std::vector<Request> out = {{std::string("What is the capital of France?")},
                               {std::string()},
                               {many},
-                              {std::string("a\0b \xF0\x9F\x8E\x89 <mask> [SEP] </s>\n\t", 30)},
+                              {"a\0b \xF0\x9F\x8E\x89 <mask> [SEP] </s>\n\t"s},
                               {TextPair{"what is a panda?", "The giant panda is a bear."}},
                               {TextPair{"", many}},
                               {TokenIds{{0, 1, 2, 3}}},
