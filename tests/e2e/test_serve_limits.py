@@ -113,6 +113,23 @@ class Connections(Case):
             other.sendall(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             self.assertIn(b" 200 ", receive_all(other))
 
+    def test_requests_that_have_begun_keep_their_places(self):
+        # However fast connections follow each other, and though a request is not handled yet when the next one comes.
+        with Server(flags=["--max-connections-per-address", "10"]) as server, contextlib.ExitStack() as clients:
+            def connect(address):
+                s = clients.enter_context(socket.socket())
+                s.settimeout(60 * SLOW)
+                s.bind((address, 0))
+                s.connect((server.host, server.port))
+                return s
+
+            for address in [f"127.0.0.{n}" for n in range(10, 30)]:
+                for _ in range(10):
+                    connect(address).sendall(head(100) + b" ")
+                late = connect(address)
+                late.sendall(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                self.assertIn(b" 503 ", receive_all(late), address)
+
 
 class Deadlines(Case):
     def test_none_and_the_operators(self):

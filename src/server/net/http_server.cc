@@ -170,18 +170,21 @@ class HttpServerImpl final : public HttpServer {
   void accept() {
     if (options_.unix_socket.empty()) {
       tcp_acceptor_.async_accept([this](SystemError error, tcp::socket socket) {
-        if (proceed_after(error)) welcome(std::move(socket));
+        if (!error && !host_.closing) welcome(std::move(socket));
+        await_next(error);
       });
     } else {
       local_acceptor_.async_accept([this](SystemError error, stream_protocol::socket socket) {
-        if (proceed_after(error)) start(Socket(std::move(socket)), "unix", "unix");
+        if (!error && !host_.closing) start(Socket(std::move(socket)), "unix", "unix");
+        await_next(error);
       });
     }
   }
 
-  // Whether a socket was accepted; in any case the next one is awaited.
-  bool proceed_after(SystemError error) {
-    if (error == asio::error::operation_aborted || host_.closing) return false;
+  // After what came with the last connection has its handler in the queue: the next one may have connections given up
+  // that seem idle, and bytes that are read already do not show in them.
+  void await_next(SystemError error) {
+    if (error == asio::error::operation_aborted || host_.closing) return;
     const bool no_descriptors =
         error == asio::error::no_descriptors || error == boost::system::errc::too_many_files_open_in_system;
     if (!no_descriptors || connections_.give_up()) {
@@ -193,7 +196,6 @@ class HttpServerImpl final : public HttpServer {
         if (!stopped) accept();
       });
     }
-    return !error;
   }
 
   void welcome(tcp::socket socket) {
