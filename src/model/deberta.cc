@@ -198,7 +198,8 @@ class DebertaModel final : public TransformerModel {
   // computes it: with odd numbers of buckets and positions the distances may fall, and what is not finite is the
   // lowest integer to torch, and so row 0.
   int32_t position_of(int64_t distance) const {
-    const auto span = static_cast<float>(span_), middle = static_cast<float>(buckets_ / 2);
+    const auto half = buckets_ / 2;
+    const auto span = static_cast<float>(span_), middle = static_cast<float>(half);
     auto bucket = static_cast<float>(distance);
     if (buckets_ > 0 && std::abs(bucket) > middle) {
       const float position = std::log(std::abs(bucket) / middle) /
