@@ -3,6 +3,7 @@
 #include <atomic>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -39,6 +40,7 @@ void reload(HttpServer& server, App& app, AccessLog& log) {
 }  // namespace
 
 ServerEnd run_server(ServerOptions options) {
+  std::optional<HeldSignals> held(std::in_place);
   // The handler must exist before the server, which listens first: a port in use is known before a model is loaded.
   struct Relay final : HttpHandler {
     App* app = nullptr;
@@ -76,6 +78,7 @@ ServerEnd run_server(ServerOptions options) {
   {
     // Until the very end: whatever hangs on the way there, a second signal ends it.
     const Signals signals({[&] { server->drain(); }, [&] { server->stop(); }, [&] { reload(*server, app, *log); }});
+    held.reset();
     all_answered = server->run();
     if (grpc) all_answered = grpc->stop(all_answered ? options.http.drain_seconds : 0) && all_answered;
     app.shutdown(!all_answered);

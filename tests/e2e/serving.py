@@ -69,6 +69,13 @@ class Server:
         self.stderr.seek(0)
         return self.stderr.read().decode(errors="replace")
 
+    def log_with(self, words, seconds=10):
+        """The log as soon as it has these words: a thread of its own writes it."""
+        end = time.monotonic() + seconds * SLOW
+        while words not in self.log() and time.monotonic() < end:
+            time.sleep(0.02)
+        return self.log()
+
     def __enter__(self):
         return self
 

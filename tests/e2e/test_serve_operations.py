@@ -69,7 +69,7 @@ class Operations(Case):
             os.symlink(MODEL, os.path.join(cache, "wde", "all-MiniLM-L6-v2"))
             default = Server(named=False, env={"XDG_CACHE_HOME": cache})
             self.assertEqual(default.get("/v1/models").json["data"][0]["id"], "all-MiniLM-L6-v2")
-            log = default.log()
+            log = default.log_with("/v1/rerank")
             self.assertIn(f"playground http://127.0.0.1:{default.port}/", log)
             lines = re.findall(r"curl http://[^/]+(\S+) -H 'content-type: application/json' -d '(.*)'\n", log)
             self.assertEqual([path for path, _ in lines], ["/v1/embeddings", "/embed", "/v1/rerank"])

@@ -37,6 +37,15 @@ void set_handlers(void (*handler)(int)) {
 
 }  // namespace
 
+HeldSignals::HeldSignals() {
+  sigset_t held;
+  ::sigemptyset(&held);
+  for (int signal : kSignals) ::sigaddset(&held, signal);
+  (void)::pthread_sigmask(SIG_BLOCK, &held, &before_);
+}
+
+HeldSignals::~HeldSignals() { (void)::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
 Signals::Signals(Actions actions) : actions_(std::move(actions)) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("there is no file descriptor left for signals");

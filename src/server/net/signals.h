@@ -1,11 +1,24 @@
 // Signals: hears SIGTERM, SIGINT and SIGHUP on a thread of its own, so that they are heard whatever the others hang in.
 #pragma once
 
+#include <csignal>
 #include <functional>
 
 #include "base/thread_group.h"
 
 namespace wde::server {
+
+// While it lives, these signals wait. Without it one that comes before Signals exists ends the process unheard.
+class HeldSignals {
+ public:
+  HeldSignals();
+  ~HeldSignals();
+  HeldSignals(const HeldSignals&) = delete;
+  HeldSignals& operator=(const HeldSignals&) = delete;
+
+ private:
+  sigset_t before_{};
+};
 
 // One at a time: signals belong to the process.
 class Signals {
