@@ -48,7 +48,7 @@ CLI::Validator not_empty() {
   return {check, ""};
 }
 
-// A number from `least` to `most`; besides, 0 where that means none.
+// A number from `least` to `most`, or 0 where that means none.
 template <class Value>
 CLI::Validator between(Value least, Value most, bool or_none) {
   const auto check = [=](const std::string& text) {

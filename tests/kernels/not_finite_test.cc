@@ -38,7 +38,7 @@ TEST_P(NotFinite, MaximumKeepsIt) {
         std::vector<float> x = number, y(n, 0.5f);
         x[at] = bad;
         maximum(x.data(), y.data(), n);
-        maximum(number.data(), y.data(), n);  // and what comes behind does not hide it
+        maximum(number.data(), y.data(), n);  // and the values after it do not hide it
         for (size_t i = 0; i < n; ++i) EXPECT_EQ(std::isnan(y[i]), i == at) << bad << " at " << at << " of " << n;
       }
     }

@@ -77,7 +77,7 @@ App::App(AppOptions options, std::vector<ServedModel> models, std::function<void
                 metrics_.set_model(state.name, state.phase == ModelState::Phase::kReady);
                 if (on_model) on_model(state);
               }),
-      pool_(std::max<size_t>(1, options_.threads)) {
+      pool_({"wde-http-work", "--http-threads"}, std::max<size_t>(1, options_.threads)) {
   if (options_.traces.url.empty()) return;
   traces_ = std::make_unique<TraceExporter>(options_.traces, [this](std::string_view said) { log_->event(said); });
 }

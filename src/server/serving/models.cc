@@ -19,61 +19,12 @@ constexpr int kLoadingRetrySeconds = 2;
 
 }  // namespace
 
-// One thread that does what takes long, in order; and ends engines, which must not end on a thread of their own.
-class Models::Background {
- public:
-  Background() {
-    thread_.start("wde-loader", [this] { run(); });
-  }
-  ~Background() { stop(); }
-
-  // False: stopped already.
-  bool post(std::function<void()> job) {
-    std::scoped_lock lock(mutex_);
-    if (stopping_) return false;
-    jobs_.push_back(std::move(job));
-    wake_.notify_one();
-    return true;
-  }
-
-  // Does what was posted, then ends.
-  void stop() {
-    {
-      std::scoped_lock lock(mutex_);
-      stopping_ = true;
-      wake_.notify_one();
-    }
-    thread_.join();
-  }
-
- private:
-  void run() {
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
-      if (jobs_.empty()) return;
-      auto job = std::move(jobs_.front());
-      jobs_.pop_front();
-      lock.unlock();
-      job();
-      job = nullptr;
-      lock.lock();
-    }
-  }
-
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::function<void()>> jobs_;
-  bool stopping_ = false;
-  ThreadGroup thread_;
-};
-
 bool ModelFacts::can(std::string_view task) const { return std::find(tasks.begin(), tasks.end(), task) != tasks.end(); }
 
 const std::string* ModelFacts::prompt_for(std::string_view role) const { return prompt_for_role(info.prompts, role); }
 
 Models::Models(std::vector<ServedModel> served, std::function<void(const ModelState&)> changed)
-    : changed_(std::move(changed)), background_(std::make_shared<Background>()) {
+    : changed_(std::move(changed)), background_(std::make_shared<WorkPool>(ThreadGroup::Label{"wde-loader"}, 1)) {
   for (ServedModel& model : served) {
     entries_.push_back(std::make_unique<Entry>());
     entries_.back()->served = std::move(model);

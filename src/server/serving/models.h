@@ -16,6 +16,7 @@
 
 #include "server/dialects/api_error.h"
 #include "server/observe/ledger.h"
+#include "server/serving/work_pool.h"
 #include "wde/engine.h"
 
 namespace wde::server {
@@ -91,7 +92,6 @@ class Models {
     std::map<std::string, std::shared_ptr<Engine>> engines;
     std::map<std::string, std::vector<EngineReady>> waiting;
   };
-  class Background;
 
   Entry& entry(std::string_view name, bool strict = false);
   Entry& entry_for(TaskList tasks);
@@ -106,7 +106,8 @@ class Models {
   std::function<void(const ModelState&)> changed_;
   mutable std::mutex mutex_;
   bool stopping_ = false;
-  std::shared_ptr<Background> background_;
+  // One thread that does what takes long, in order; and ends engines, which must not end on a thread of their own.
+  std::shared_ptr<WorkPool> background_;
   std::shared_ptr<Ledger> ledger_ = std::make_shared<Ledger>();
 };
 

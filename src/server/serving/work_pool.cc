@@ -4,8 +4,8 @@
 
 namespace wde::server {
 
-WorkPool::WorkPool(size_t threads) {
-  threads_.start({"wde-http-work", "--http-threads"}, threads, [this](size_t) { run(); });
+WorkPool::WorkPool(const ThreadGroup::Label& label, size_t threads) {
+  threads_.start(label, threads, [this](size_t) { run(); });
 }
 
 bool WorkPool::post(std::function<void()> job) {

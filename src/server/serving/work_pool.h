@@ -1,4 +1,4 @@
-// WorkPool: a few threads for what is too long for the network's thread and not the engine's: reading and writing JSON.
+// WorkPool: a few threads for what is too long for the network's thread and not the engine's: JSON, loading models.
 #pragma once
 
 #include <condition_variable>
@@ -12,7 +12,7 @@ namespace wde::server {
 
 class WorkPool {
  public:
-  explicit WorkPool(size_t threads);
+  WorkPool(const ThreadGroup::Label& label, size_t threads);
   ~WorkPool() { stop(); }
 
   // False: stopped already; the job will not run.
