@@ -42,6 +42,7 @@ struct EngineInfo {
   std::vector<std::string> unused_tensors;                 // in the checkpoint, but not part of the model
   std::vector<std::string> warnings;                       // sentences that a user should see once
   size_t max_length = 0;                                   // tokens, special ones included
+  size_t document_length = 0;                              // of them, what a document of late interaction may have
   size_t dimensions = 0;                                   // of an embedding or hidden row; 0 where the task has none
   size_t workers = 0;
   size_t weight_bytes = 0;                     // packed, shared by all workers

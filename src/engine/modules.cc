@@ -317,6 +317,9 @@ void load_max_length(Modules& m, const EngineArgs& args, size_t positions) {
     m.info.max_length = std::min(m.info.max_length, m.loaded->reserved);
   }
   m.info.facts.emplace_back("max_length", fmt::format("{} ({})", m.info.max_length, source));
+  m.info.document_length = m.info.max_length;
+  if (m.spec.late_interaction && m.spec.late_interaction->document.max_length > 0)
+    m.info.document_length = std::min(m.info.max_length, m.spec.late_interaction->document.max_length);
 }
 
 // Packs what sequences begin with alike once, where that gives the same bits.

@@ -73,6 +73,7 @@ class TextInput final : public InputProcessor {
         job.text.insert(0, rules.marker);
         job.prompt.insert(0, rules.marker);
         job.frame = rules.frame;
+        job.frame->marker_bytes = rules.marker.size();
       }
     }
     return job;

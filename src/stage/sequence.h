@@ -32,6 +32,7 @@ enum class Side { kDocument, kQuery };
 struct TokenFrame {
   size_t max_length = 0;          // of all; 0: the model's
   std::optional<int32_t> marker;  // put behind the first token
+  size_t marker_bytes = 0;        // instead, the text begins with it: as special as a token that is put in
   size_t fill_to = 0;             // filled up to so many tokens ...
   int32_t fill_id = 0;            // ... with this one
   bool fill_is_seen = true;       // the others attend to them

@@ -26,6 +26,21 @@ size_t limit_of(const TokenizeJob& job, size_t max_length) {
   return job.frame->marker && limit > 1 ? limit - 1 : limit;
 }
 
+// Tokens of a marker that is text are special ones, and places are counted from its end.
+void take_marker_off(uint32_t bytes, Sequence& sequence) {
+  for (size_t i = 0; i < sequence.offsets.size(); ++i) {
+    Offset& offset = sequence.offsets[i];
+    if (sequence.special_tokens_mask[i] != 0) continue;
+    if (offset.end <= bytes) {
+      sequence.special_tokens_mask[i] = 1;
+      offset = {};
+    } else {
+      offset = {std::max(offset.begin, bytes) - bytes, offset.end - bytes};
+    }
+  }
+  sequence.text.erase(0, bytes);
+}
+
 void add_frame(const TokenFrame& frame, size_t max_length, Sequence& sequence) {
   const auto insert = [&](size_t at, size_t count, int32_t id) {
     const auto put = [&](auto& to, auto value) {
@@ -36,6 +51,8 @@ void add_frame(const TokenFrame& frame, size_t max_length, Sequence& sequence) {
     put(sequence.special_tokens_mask, uint8_t{1});
     if (!sequence.offsets.empty()) put(sequence.offsets, Offset{});
   };
+  if (frame.marker_bytes > 0 && !sequence.offsets.empty())
+    take_marker_off(static_cast<uint32_t>(frame.marker_bytes), sequence);
   if (frame.marker) insert(std::min<size_t>(1, sequence.size()), 1, *frame.marker);
   const size_t fill_to = max_length == 0 ? frame.fill_to : std::min(frame.fill_to, max_length);
   if (sequence.size() >= fill_to) return;

@@ -19,7 +19,8 @@ constexpr const char* kProbe = ".";
 using PieceCounts = std::vector<size_t>;
 
 size_t room_beside(const RankedTexts& texts, const Answer& answer) {
-  size_t most = texts.model->info.max_length;
+  const EngineInfo& info = texts.model->info;
+  size_t most = texts.model->can(task::kMultiVector) ? info.document_length : info.max_length;
   if (texts.cut.max_length > 0) most = std::min(most, texts.cut.max_length);
   const Response& probe = answer.responses.back();
   if (probe.truncated || probe.tokens >= most) {
@@ -151,7 +152,9 @@ Plan plan_in_pieces(RankedTexts given, PieceRule rule, std::function<void(PieceS
   plan.item = [](size_t) { return std::string("query"); };
   if (texts->model->can(task::kMultiVector)) {  // late interaction reads a document without the query
     plan.task = task::kMultiVector;
-    plan.requests.emplace_back().input = kProbe;
+    Request& probe = plan.requests.emplace_back();
+    probe.input = kProbe;
+    probe.prompt_name = "document";
     apply(texts->cut, {}, plan.requests);
   } else {
     plan_scores(plan, texts->instruction, {texts->query}, {kProbe}, texts->cut);
