@@ -98,6 +98,10 @@ class Engine {
   virtual const EngineInfo& info() const = 0;
   virtual EngineStatistics statistics() const = 0;
 
+  // By the cost model: seconds that all workers together take for an input of so many tokens among others, or, where
+  // there are fewer inputs than workers, that it takes of their time.
+  virtual double seconds(size_t tokens) const = 0;
+
   // The text of token ids, special ones left out unless asked for. kInvalidInput for an id outside the vocabulary.
   virtual Result<std::string> decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const = 0;
 };

@@ -34,6 +34,14 @@ enum class Truncation {
   kModel,   // as tokenizer_config.json's truncation_side says, else kRight. The default
 };
 
+// Who asks, for a scheduler that shares the workers among its callers (fair).
+struct Sharing {
+  uint64_t flow = 0;    // a number for every caller; callers get equal shares of the workers ...
+  double weight = 1.0;  // ... times this. Above 0; what the flow's latest request says holds for all of it
+  int priority = 0;     // as in vLLM: lower is earlier. Within kMinPriority and kMaxPriority
+};
+constexpr int kMinPriority = -100, kMaxPriority = 100;
+
 struct Request {
   std::variant<std::string, TextPair, TokenIds, Image> input;  // texts are UTF-8; NUL bytes are allowed
   // Text put before the input (not allowed for TokenIds; of no meaning for an Image). Unset: the engine's --prompt /
@@ -50,8 +58,9 @@ struct Request {
   // Requests that belong together, by a number of the caller's. Late interaction computes a query that stands in many
   // pairs of a group once, and counts its tokens once.
   uint64_t group = 0;
-  // kDeadline if the execution has not begun by then.
+  // kDeadline if no request of its group has begun by then. What has begun is finished.
   std::optional<std::chrono::steady_clock::time_point> deadline = {};
+  Sharing sharing = {};
 };
 
 }  // namespace wde

@@ -1,6 +1,7 @@
 // What an engine has done since it began, in counts that only grow.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -23,6 +24,9 @@ struct EngineStatistics {
   // Seconds that threads were busy with each stage, summed over threads; "output" includes the callbacks.
   std::array<double, kStages.size()> busy_seconds{};
 
+  // By how much estimates of a batch's time were off lately: mean of |estimated / measured - 1|.
+  double cost_error = 0;
+
   // As they are now.
   size_t waiting = 0;  // texts that were submitted and are in no batch yet
   size_t workers = 0;  // threads that execute
@@ -34,6 +38,7 @@ struct EngineStatistics {
     tokens += other.tokens;
     padding_saved += other.padding_saved;
     for (size_t i = 0; i < busy_seconds.size(); ++i) busy_seconds[i] += other.busy_seconds[i];
+    cost_error = std::max(cost_error, other.cost_error);
     waiting += other.waiting;
     workers += other.workers;
     return *this;

@@ -3,41 +3,50 @@
 #include "wde/engine.h"
 
 #include <algorithm>
+#include <array>
 #include <condition_variable>
-#include <deque>
 #include <mutex>
 #include <span>
 #include <unordered_map>
-#include <unordered_set>
-
-#include <fmt/format.h>
 
 #include "base/thread_group.h"
 #include "engine/counters.h"
+#include "engine/encoder.h"
 #include "engine/late_interaction.h"
 #include "engine/modules.h"
+#include "schedule/intake.h"
+#include "schedule/waiting_ids.h"
 
 namespace wde {
 
 namespace {
 
 // Texts tokenized in one go before the engine thread looks at its other work again: a few milliseconds.
-constexpr size_t kTokenizeChunk = 32;
+constexpr size_t kTokenizeTexts = 32;
+constexpr size_t kTokenizeBytes = 32 << 10;
 // Sequences that the scheduler may choose from, in full batches: enough to find neighbours in length.
 constexpr size_t kLookaheadBatches = 32;
+// Numbers of the groups of requests that are of none.
+constexpr uint64_t kOwnGroup = uint64_t{1} << 63;
 
-struct Submitted {
-  RequestId id = 0;
-  Request request;
-  Engine::Callback done;
-  Clock::time_point arrival;
-};
+size_t bytes_of(const Request& request) {
+  struct {
+    size_t operator()(const std::string& text) const { return text.size(); }
+    size_t operator()(const TextPair& pair) const { return pair.query.size() + pair.document.size(); }
+    size_t operator()(const TokenIds& ids) const { return ids.ids.size(); }
+    size_t operator()(const Image& image) const { return image.file.size(); }
+  } of_input;
+  return std::visit(of_input, request.input);
+}
 
 class EngineImpl final : public Engine {
  public:
-  EngineImpl(const EngineArgs& args, const EngineImpl* sibling) {
-    modules_ = load_modules(args, sibling ? sibling->modules_->loaded : nullptr,
-                            [this](std::unique_ptr<Job> job) { finish(std::move(job)); });
+  EngineImpl(const EngineArgs& args, const EngineImpl* sibling)
+      : modules_(load_modules(args, sibling ? sibling->modules_->loaded : nullptr,
+                              [this](std::unique_ptr<Job> job) { finish(std::move(job)); })),
+        encoder_(*modules_, counters_),
+        intake_(!modules_->scheduler || modules_->scheduler->separates_requests()) {
+    if (modules_->scheduler && modules_->scheduler->separates_requests()) calibrate();
     thread_.start("wde-engine", [this] { run(); });
   }
 
@@ -45,9 +54,10 @@ class EngineImpl final : public Engine {
 
   using Engine::submit;
   RequestId submit(Request request, Callback done) override {
-    Submitted submitted{next_id_.fetch_add(1, std::memory_order_relaxed), std::move(request), std::move(done),
-                        Clock::now()};
-    const RequestId id = submitted.id;
+    const RequestId id = next_id_.fetch_add(1, std::memory_order_relaxed);
+    if (request.group == 0) request.group = kOwnGroup | id;
+    Submitted submitted{
+        id, request.group, request.deadline, bytes_of(request), std::move(request), std::move(done), Clock::now()};
     {
       std::unique_lock lock(mutex_);
       if (stopping_) {
@@ -56,17 +66,17 @@ class EngineImpl final : public Engine {
         return id;
       }
       waiting_.insert(id);
-      incoming_.push_back(std::move(submitted));
+      inbox_.push_back(std::move(submitted));
     }
     wake_.notify_one();
     return id;
   }
 
   bool cancel(RequestId id) override {
+    if (!waiting_.remove(id)) return false;
     {
       std::scoped_lock lock(mutex_);
-      if (waiting_.erase(id) == 0) return false;
-      cancelled_.insert(id);
+      cancelled_.push_back(id);
     }
     wake_.notify_one();
     return true;
@@ -87,9 +97,15 @@ class EngineImpl final : public Engine {
   EngineStatistics statistics() const override {
     EngineStatistics out = counters_.read();
     out.workers = modules_->info.workers;
-    std::scoped_lock lock(mutex_);
     out.waiting = waiting_.size();
+    if (modules_->cost) out.cost_error = modules_->cost->error();
     return out;
+  }
+
+  double seconds(size_t tokens) const override {
+    if (!modules_->cost) return kTokenizeSeconds * static_cast<double>(tokens);
+    const size_t threads = modules_->info.workers * modules_->threads_a_batch;
+    return modules_->cost->seconds(tokens) / static_cast<double>(threads);
   }
 
   Result<std::string> decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const override {
@@ -97,103 +113,149 @@ class EngineImpl final : public Engine {
   }
 
  private:
-  using Encoded = std::vector<Result<Sequence>>;
+  // Of a token, where nothing more is done.
+  static constexpr double kTokenizeSeconds = 1e-6;
 
   struct Active {  // tokenized, not yet answered
     Callback done;
     Timing timing;
+    uint64_t group = 0;
+    size_t tokens = 0;
   };
+
+  // Before there are requests: what batches of a few lengths take when every worker has one. Each length twice, since
+  // the first time memory is touched for the first time; no more of them when they take long.
+  void calibrate() {
+    constexpr std::array<size_t, 3> kLengths{8, 64, 256};
+    constexpr std::chrono::milliseconds kLong{50};
+    for (const size_t length : kLengths) {
+      if (length > modules_->info.max_length) return;
+      const Clock::time_point begin = Clock::now();
+      run_calibration(length, false);
+      run_calibration(length, true);
+      if (Clock::now() - begin > kLong) return;
+    }
+  }
+
+  void run_calibration(size_t length, bool measured) {
+    Modules& m = *modules_;
+    std::unique_lock lock(mutex_);
+    measuring_ = measured;
+    calibrating_ = m.executor->workers();
+    lock.unlock();
+    for (size_t i = m.executor->workers(); i > 0; --i) {
+      auto job = std::make_unique<Job>();
+      Sequence& sequence = job->batch.emplace_back();
+      for (size_t k = 0; k < length; ++k) {
+        sequence.ids.push_back(static_cast<int32_t>((1 + 7919 * k) % m.model->shape().vocab_size));
+      }
+      sequence.type_ids.assign(length, 0);
+      sequence.special_tokens_mask.assign(length, 0);
+      m.builder->build(job->batch, m.rows_needed(), job->input);
+      m.executor->submit(std::move(job));
+    }
+    lock.lock();
+    calibrated_.wait(lock, [this] { return calibrating_ == 0; });
+  }
+
+  // Any thread: what a batch cost. Where a team of idle workers helped it, that says little of one among others.
+  void learn(const Job& job) {
+    CostModel* const cost = modules_->cost.get();
+    if (cost == nullptr || !job.error.empty()) return;
+    const double busy = std::chrono::duration<double>(job.busy).count();
+    const double wall = std::chrono::duration<double>(job.finished - job.started).count();
+    if (modules_->threads_a_batch == 1 && busy > 1.5 * wall) return;
+    std::vector<size_t> lengths;
+    lengths.reserve(job.batch.size());
+    for (const Sequence& sequence : job.batch) lengths.push_back(sequence.size());
+    cost->observe(lengths, busy);
+  }
 
   // Any thread: a job came back from the executor. It is answered on the spot, by a worker: to wake the engine thread
   // for that takes an eighth of a short text's time in int8. Those that wait come first.
   void finish(std::unique_ptr<Job> job) {
     std::vector<Active> active;
-    bool more = false;
     {
       std::scoped_lock lock(mutex_);
+      if (calibrating_ > 0) {
+        if (measuring_) learn(*job);
+        if (--calibrating_ == 0) calibrated_.notify_one();
+        return;
+      }
       active.reserve(job->batch.size());
       for (const Sequence& s : job->batch) active.push_back(take_active(s.id));
       --in_flight_;
       ++answering_;
-      more = !waiting_.empty();
     }
-    if (more) wake_.notify_one();
+    if (waiting_.size() > 0) wake_.notify_one();
+    learn(*job);
     respond(*job, active);
+    bool stopping = false;
     {
       std::scoped_lock lock(mutex_);
       --answering_;
-      job->batch.clear();
-      free_jobs_.push_back(std::move(job));
-      more = stopping_;
+      keep(std::move(job));
+      stopping = stopping_;
     }
-    if (more) wake_.notify_one();
+    if (stopping) wake_.notify_one();
   }
 
   void run() {
-    std::vector<Submitted> chunk;
+    std::vector<Submitted> arrived;
+    std::vector<RequestId> cancelled;
     for (;;) {
-      bool more_incoming = false;
       {
         std::unique_lock lock(mutex_);
         wake_.wait(lock, [this] {
-          return !cancelled_.empty() || can_dispatch(incoming_.empty()) || can_tokenize() || (stopping_ && idle());
+          return !inbox_.empty() || !cancelled_.empty() || can_dispatch() || can_tokenize() || (stopping_ && idle());
         });
-        if (stopping_ && idle() && cancelled_.empty()) return;
-        drop_cancelled(lock);
-        // Workers first: the tokenizer may use the time in which they compute.
-        if (!can_dispatch(incoming_.empty()) && can_tokenize()) {
-          while (!incoming_.empty() && chunk.size() < kTokenizeChunk) {
-            chunk.push_back(std::move(incoming_.front()));
-            incoming_.pop_front();
-          }
-        }
-        more_incoming = !incoming_.empty();
+        if (stopping_ && idle() && inbox_.empty() && cancelled_.empty()) return;
+        arrived.swap(inbox_);
+        cancelled.swap(cancelled_);
       }
-      while (can_dispatch(!more_incoming)) dispatch();
-      if (!chunk.empty()) tokenize(chunk);
-      chunk.clear();
+      for (Submitted& submitted : arrived) intake_.add(std::move(submitted));
+      arrived.clear();
+      for (const RequestId id : cancelled) drop(id);
+      cancelled.clear();
+      // Workers first: the tokenizer may use the time in which they compute.
+      while (can_dispatch()) dispatch();
+      if (can_tokenize()) tokenize();
     }
   }
 
   // Under the lock.
-  bool idle() const { return incoming_.empty() && active_.empty() && in_flight_ == 0 && answering_ == 0; }
+  bool idle() const { return intake_.empty() && active_.empty() && in_flight_ == 0 && answering_ == 0; }
 
   bool can_tokenize() const {
-    return !incoming_.empty() && (!modules_->scheduler ||
-                                  modules_->scheduler->waiting_tokens() < kLookaheadBatches * modules_->batch_tokens());
+    return intake_.has_next(!modules_->scheduler ||
+                            modules_->scheduler->waiting_tokens() < kLookaheadBatches * modules_->batch_tokens());
+  }
+
+  // Jobs that are kept with the executor. While requests wait for each other few are kept ready, so that what comes now
+  // is soon begun.
+  size_t most_in_flight() const {
+    const Executor& executor = *modules_->executor;
+    if (!modules_->scheduler->contended(Clock::now())) return executor.capacity();
+    return std::min(executor.capacity(), executor.workers() + std::max<size_t>(1, executor.workers() / 4));
   }
 
   // A full batch may go whenever there is room; less than that only to a worker that would idle, when nothing more is
   // at hand.
-  bool can_dispatch(bool nothing_incoming) const {
-    if (!modules_->scheduler || modules_->scheduler->waiting() == 0 || in_flight_ >= modules_->executor->capacity())
-      return false;
+  bool can_dispatch() const {
+    if (!modules_->scheduler || modules_->scheduler->waiting() == 0 || in_flight_ >= most_in_flight()) return false;
     if (modules_->scheduler->waiting_tokens() >= modules_->batch_tokens()) return true;
-    return nothing_incoming && in_flight_ < modules_->executor->workers();
+    return intake_.empty() && in_flight_ < modules_->executor->workers();
   }
 
-  // Until none is left with the lock held: more may be cancelled while the callbacks run without it. All of them in one
-  // pass over what waits, since many come at once when clients leave.
-  void drop_cancelled(std::unique_lock<std::mutex>& lock) {
-    while (!cancelled_.empty()) {
-      std::vector<Callback> callbacks;
-      std::deque<Submitted> kept;
-      for (Submitted& submitted : incoming_) {
-        if (cancelled_.erase(submitted.id) == 0) {
-          kept.push_back(std::move(submitted));
-        } else {
-          callbacks.push_back(std::move(submitted.done));
-        }
-      }
-      incoming_.swap(kept);
-      for (RequestId id : cancelled_) {
-        if (modules_->scheduler && modules_->scheduler->cancel(id)) callbacks.push_back(take_active(id).done);
-      }
-      cancelled_.clear();
-      lock.unlock();
-      for (Callback& done : callbacks) done(cancelled());
-      lock.lock();
-    }
+  // It was cancelled. Where it is not found it was dropped on its way already.
+  void drop(RequestId id) {
+    if (std::optional<Submitted> submitted = intake_.cancel(id)) return submitted->done(cancelled());
+    if (!modules_->scheduler || !modules_->scheduler->cancel(id)) return;
+    std::unique_lock lock(mutex_);
+    Active active = take_active(id);
+    lock.unlock();
+    intake_.leave(active.group, active.tokens);
+    active.done(cancelled());
   }
 
   static Error cancelled() { return {ErrorCode::kCancelled, "the request was cancelled"}; }
@@ -204,124 +266,59 @@ class EngineImpl final : public Engine {
     return std::move(node.mapped());
   }
 
-  void fail(RequestId id, const Callback& done, Error error) {
-    done(forget_waiting(id) ? std::move(error) : cancelled());
+  void fail(Submitted& submitted, Error error) {
+    intake_.leave(submitted.group, 0);
+    submitted.done(waiting_.remove(submitted.id) ? std::move(error) : cancelled());
   }
 
-  // Input processor and tokenizer for a chunk; what fails is answered here, the rest waits in the scheduler.
-  void tokenize(std::vector<Submitted>& chunk) {
-    const Modules& m = *modules_;
-    const Trace::Span span(m.trace.get(), "tokenize", chunk.size());
-    StageClock clock(counters_);
+  // What fails is answered here, the rest waits in the scheduler.
+  void tokenize() {
+    std::vector<Submitted> chunk;
+    for (size_t bytes = 0; chunk.size() < kTokenizeTexts && bytes < kTokenizeBytes && can_tokenize();) {
+      Submitted submitted = intake_.next();
+      if (late(submitted.deadline, submitted.group)) {
+        fail(submitted, too_late());
+        continue;
+      }
+      bytes += submitted.bytes;
+      chunk.push_back(std::move(submitted));
+    }
+    if (chunk.empty()) return;
     Timing timing;
-    timing.tokenizing = clock.begin();
-    std::vector<TokenizeJob> jobs;
-    std::vector<Submitted*> owners;
-    for (Submitted& submitted : chunk) {
-      if (expired(submitted.request.deadline)) {
-        fail(submitted.id, submitted.done, late());
-        continue;
-      }
-      auto job = guarded([&] {
-        auto made = m.input->process(std::move(submitted.request));
-        if (!made.ok()) return made;
-        Truncation& truncation = made.value().options.truncation;
-        truncation = m.info.resolve(truncation);
-        if (m.llm2vec) {
-          m.llm2vec->prepare(*m.tokenizer, made.value());
-        } else if (m.output->wants_prompt_tokens() && !made.value().prompt.empty()) {
-          made.value().prompt_tokens = prompt_tokens(made.value().prompt);
-        }
-        return made;
-      });
-      if (!job.ok()) {
-        fail(submitted.id, submitted.done, job.error());
-        continue;
-      }
-      jobs.push_back(std::move(job).value());
-      owners.push_back(&submitted);
-    }
-    clock.end(Stage::kInput);
-    auto all = guarded(
-        [&]() -> Result<Encoded> { return m.tokenizer->encode(jobs, m.info.max_length, m.output->wants_offsets()); });
-    timing.tokenized = timing.executing = timing.executed = clock.end(Stage::kTokenize);
-    if (!all.ok()) {
-      for (Submitted* owner : owners) fail(owner->id, owner->done, all.error());
-      return;
-    }
-    auto encoded = std::move(all).value();
-    for (size_t i = 0; i < jobs.size(); ++i) {
-      Submitted& owner = *owners[i];
+    std::vector<Result<Sequence>> encoded = encoder_.encode(chunk, timing);
+    for (size_t i = 0; i < chunk.size(); ++i) {
+      Submitted& owner = chunk[i];
       if (!encoded[i].ok()) {
-        fail(owner.id, owner.done, encoded[i].error());
+        fail(owner, encoded[i].error());
         continue;
       }
-      timing.submitted = owner.arrival;
       Sequence sequence = std::move(encoded[i]).value();
-      if (!m.has_segments) std::fill(sequence.type_ids.begin(), sequence.type_ids.end(), 0);
-      if (jobs[i].text_tokens) {
-        // As LLM2Vec: with no token of its own a text is everything.
-        const size_t own = std::min(*jobs[i].text_tokens, sequence.size());
-        sequence.prompt_tokens = own == 0 ? 0 : sequence.size() - own;
-      }
-      sequence.id = owner.id;
-      sequence.arrival = owner.arrival;
-      if (expired(sequence.options.deadline)) {
-        fail(owner.id, owner.done, late());
-      } else if (auto error = check(sequence)) {
-        fail(owner.id, owner.done, std::move(*error));
-      } else if (m.scheduler) {
-        if (!sequence.image) {
-          const auto own = m.head ? m.head->last_row(sequence.ids) : std::nullopt;
-          sequence.last_row = own.value_or(m.model->last_row(sequence.ids));
-        }
+      timing.submitted = owner.arrival;
+      const size_t tokens = sequence.size();
+      intake_.tokenized(owner.group, tokens);
+      Active active{std::move(owner.done), timing, owner.group, tokens};
+      if (modules_->scheduler) {
         {
           std::scoped_lock lock(mutex_);
-          active_.emplace(owner.id, Active{std::move(owner.done), timing});
+          active_.emplace(owner.id, std::move(active));
         }
         modules_->scheduler->add(std::move(sequence));
-      } else if (forget_waiting(owner.id)) {
-        answer(Active{std::move(owner.done), timing}, sequence, {});
+        continue;
+      }
+      // Those of its group that come next have had their turn.
+      intake_.leave(owner.group, 0);
+      if (waiting_.remove(owner.id)) {
+        answer(std::move(active), sequence, {});
       } else {
-        owner.done(cancelled());
+        active.done(cancelled());
       }
     }
-    clock.end(m.scheduler ? Stage::kSchedule : Stage::kOutput);
   }
 
-  std::optional<Error> check(const Sequence& sequence) const {
-    if (!modules_->model) return std::nullopt;
-    if (sequence.ids.empty())
-      return Error{ErrorCode::kInvalidInput, "the text has no tokens, and this model's tokenizer adds none"};
-    const auto rows = modules_->model->shape().vocab_size;
-    const size_t limit = sequence.options.max_length;
-    if (limit > modules_->info.max_length) {
-      return Error{ErrorCode::kInvalidInput, fmt::format("a maximum length of {} was asked for, the model's is {}",
-                                                         limit, modules_->info.max_length)};
-    }
-    for (int32_t id : sequence.ids) {
-      if (id < 0 || static_cast<size_t>(id) >= rows) {
-        return Error{ErrorCode::kInvalidInput,
-                     fmt::format("token id {} is outside the model's embedding table of {} rows", id, rows)};
-      }
-    }
-    return std::nullopt;
-  }
-
-  // Tokens of the prompt alone, without the special token that closes a text (sentence-transformers' rule).
-  size_t prompt_tokens(const std::string& prompt) {
-    if (prompt == counted_prompt_) return counted_tokens_;
-    TokenizeJob job;
-    job.text = prompt;
-    const Encoded encoded = modules_->tokenizer->encode({&job, 1}, modules_->info.max_length, false);
-    size_t count = 0;
-    if (encoded[0].ok()) {
-      const Sequence& s = encoded[0].value();
-      count = s.size();
-      if (count > 0 && s.special_tokens_mask.back() != 0) --count;
-    }
-    counted_prompt_ = prompt;
-    return counted_tokens_ = count;
+  // Under the lock.
+  void keep(std::unique_ptr<Job> job) {
+    job->batch.clear();
+    free_jobs_.push_back(std::move(job));
   }
 
   std::unique_ptr<Job> free_job() {
@@ -340,21 +337,18 @@ class EngineImpl final : public Engine {
     const size_t idle_workers = m.executor->workers() - std::min(m.executor->workers(), in_flight_.load());
     const size_t share =
         idle_workers == 0 ? SIZE_MAX : (m.scheduler->waiting_tokens() + idle_workers - 1) / idle_workers;
-    {
-      // Under the lock, so that a request is either cancelled or in the batch.
-      std::unique_lock lock(mutex_);
-      drop_cancelled(lock);
-      // What is in a batch says whether more of it would be good.
-      for (size_t budget = 0, more = m.batch_tokens(); more > budget; more = m.batch_tokens(job->batch)) {
-        budget = more;
-        m.scheduler->next_batch(std::min(budget, share), job->batch);
-      }
-      for (const Sequence& s : job->batch) waiting_.erase(s.id);
-      ++in_flight_;
+    // What is in a batch says whether more of it would be good.
+    for (size_t budget = 0, more = m.batch_tokens(); more > budget; more = m.batch_tokens(job->batch)) {
+      budget = more;
+      m.scheduler->next_batch({std::min(budget, share), clock.begin(), m.threads_a_batch}, job->batch);
     }
-    drop_expired(*job);
+    drop_unwanted(*job);
     clock.end(Stage::kSchedule);
-    if (job->batch.empty()) return finish(std::move(job));
+    if (job->batch.empty()) {
+      std::scoped_lock lock(mutex_);
+      return keep(std::move(job));
+    }
+    ++in_flight_;
     const Trace::Span span(m.trace.get(), "build", job->batch.size());
     const auto built = guarded([&]() -> Result<bool> {
       m.builder->build(job->batch, m.rows_needed(), job->input);
@@ -369,24 +363,28 @@ class EngineImpl final : public Engine {
     }
   }
 
-  static bool expired(const std::optional<Clock::time_point>& deadline) {
-    return deadline && Clock::now() >= *deadline;
-  }
-  static Error late() { return {ErrorCode::kDeadline, "the request's deadline passed before its execution began"}; }
-
-  // Nobody waits for these any more: they cost no computing.
-  void drop_expired(Job& job) {
+  // Nobody waits for these any more: they cost no computing. The others have begun.
+  void drop_unwanted(Job& job) {
     std::erase_if(job.batch, [this](const Sequence& sequence) {
-      if (!expired(sequence.options.deadline)) return false;
-      Active active;
-      {
-        std::scoped_lock lock(mutex_);
-        active = take_active(sequence.id);
-      }
-      active.done(late());
+      const uint64_t group = sequence.options.group;
+      const bool is_late = late(sequence.options.deadline, group);
+      const bool is_cancelled = !waiting_.remove(sequence.id);
+      if (!is_late && !is_cancelled) intake_.begin(group);
+      intake_.leave(group, sequence.size());
+      if (!is_late && !is_cancelled) return false;
+      std::unique_lock lock(mutex_);
+      const Active active = take_active(sequence.id);
+      lock.unlock();
+      active.done(is_cancelled ? cancelled() : too_late());
       return true;
     });
   }
+
+  // What was begun is finished.
+  bool late(const std::optional<Clock::time_point>& deadline, uint64_t group) const {
+    return deadline && Clock::now() >= *deadline && !intake_.has_begun(group);
+  }
+  static Error too_late() { return {ErrorCode::kDeadline, "the request's deadline passed before its execution began"}; }
 
   // Any thread. `active`: of the job's sequences.
   void respond(Job& job, std::span<Active> active) {
@@ -424,47 +422,30 @@ class EngineImpl final : public Engine {
     active.done(std::move(result));
   }
 
-  // A module that throws fails its request, not the engine. f returns a Result.
-  template <class F>
-  auto guarded(const F& f) -> decltype(f()) {
-    try {
-      return f();
-    } catch (const std::exception& e) {
-      return Error{ErrorCode::kInternal, e.what()};
-    } catch (...) {
-      return Error{ErrorCode::kInternal, "a module threw an unknown exception"};
-    }
-  }
-
-  // The engine is about to answer. False: cancel() came first, and its caller was promised kCancelled.
-  bool forget_waiting(RequestId id) {
-    std::scoped_lock lock(mutex_);
-    if (waiting_.erase(id) != 0) return true;
-    cancelled_.erase(id);
-    return false;
-  }
-
   std::atomic<RequestId> next_id_{1};
+
+  WaitingIds waiting_;
 
   std::mutex shutdown_mutex_;
   mutable std::mutex mutex_;  // guards the members up to the next blank line
-  std::condition_variable wake_;
-  std::deque<Submitted> incoming_;
-  std::unordered_set<RequestId> waiting_;  // may still be cancelled
-  std::unordered_set<RequestId> cancelled_;
+  std::condition_variable wake_, calibrated_;
+  std::vector<Submitted> inbox_;
+  std::vector<RequestId> cancelled_;
   std::unordered_map<RequestId, Active> active_;
   std::vector<std::unique_ptr<Job>> free_jobs_;
-  std::atomic<size_t> in_flight_{0};  // jobs with the executor; changed under the lock, read by the engine thread
+  std::atomic<size_t> in_flight_{0};  // jobs with the executor; grows on the engine thread, which reads it
   size_t answering_ = 0;              // jobs that came back and are being answered
+  size_t calibrating_ = 0;            // jobs of a calibration that have not come back
+  bool measuring_ = false;            // ... from which something is learned
   bool stopping_ = false;
 
   Counters counters_;
+  std::unique_ptr<Modules> modules_;
 
   // The engine thread's own.
-  std::string counted_prompt_;
-  size_t counted_tokens_ = 0;
+  Encoder encoder_;
+  Intake intake_;
 
-  std::unique_ptr<Modules> modules_;
   ThreadGroup thread_;
 };
 

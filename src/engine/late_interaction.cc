@@ -215,6 +215,7 @@ class MaxSimEngine final : public Engine {
   bool cancel(RequestId id) override { return vectors_->cancel(id); }
   void shutdown() override { vectors_->shutdown(); }
   const EngineInfo& info() const override { return info_; }
+  double seconds(size_t tokens) const override { return vectors_->seconds(tokens); }
   EngineStatistics statistics() const override { return vectors_->statistics(); }
   Result<std::string> decode(const std::vector<int32_t>& ids, bool skip_special_tokens) const override {
     return vectors_->decode(ids, skip_special_tokens);

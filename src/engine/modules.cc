@@ -14,6 +14,7 @@
 #include "engine/embeddings.h"
 #include "engine/late_interaction.h"
 #include "engine/model_files.h"
+#include "engine/scheduling.h"
 #include "engine/setting_checks.h"
 #include "engine/tasks.h"
 #include "kernels/gemm_int8.h"
@@ -331,14 +332,8 @@ std::string resolve_builder(const Modules& m) {
 
 void load_execution(Modules& m, const EngineArgs& args, Completion done) {
   const Workflow& w = m.workflow;
-  m.scheduler = schedulers().get(w.scheduler)();
-  m.info.modules.emplace_back("scheduler", w.scheduler);
   const ExecutorEntry& executor = executors().get(w.executor);
-  const auto feeds = m.scheduler->feeds();
-  if (std::find(feeds.begin(), feeds.end(), executor.accepts) == feeds.end()) {
-    throw UsageError(fmt::format("the scheduler '{}' feeds {} executors, but '{}' is {}", w.scheduler,
-                                 join_names(feeds), w.executor, executor.accepts));
-  }
+  load_scheduler(m, args, executor);
   const std::string builder = resolve_builder(m);
   m.builder = model_input_builders().get(builder)();
   m.info.modules.emplace_back("model_input_builder", builder);

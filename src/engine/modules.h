@@ -50,6 +50,7 @@ struct Modules {
   std::unique_ptr<AttnBackend> backend;
   std::unique_ptr<OutputProcessor> output;
   std::unique_ptr<Trace> trace;  // nullptr: none was asked for
+  std::unique_ptr<CostModel> cost;
   std::unique_ptr<Scheduler> scheduler;
   std::unique_ptr<ModelInputBuilder> builder;
   std::unique_ptr<Executor> executor;

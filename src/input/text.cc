@@ -13,7 +13,8 @@ Registry<InputProcessorFactory>& input_processors() {
 }
 
 RequestOptions options_of(const Request& request) {
-  return {request.truncation, request.max_length, request.dimensions, request.normalize, request.deadline};
+  return {request.truncation, request.max_length, request.dimensions, request.normalize,
+          request.deadline,   request.sharing,    request.group};
 }
 
 namespace {

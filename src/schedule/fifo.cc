@@ -33,7 +33,8 @@ class FifoScheduler final : public Scheduler {
     return true;
   }
 
-  void next_batch(size_t budget, std::vector<Sequence>& batch) override {
+  void next_batch(const BatchLimit& limit, std::vector<Sequence>& batch) override {
+    const size_t budget = limit.tokens;
     const size_t had = tokens_of(batch);
     size_t tokens = had;
     while (!queue_.empty() && (batch.empty() || tokens + queue_.front().size() <= budget)) {
@@ -54,7 +55,7 @@ class FifoScheduler final : public Scheduler {
   size_t tokens_ = 0;
 };
 
-WDE_REGISTER(schedulers().add("fifo", [] { return std::make_unique<FifoScheduler>(); }));
+WDE_REGISTER(schedulers().add("fifo", [](const SchedulerConfig&) { return std::make_unique<FifoScheduler>(); }));
 
 }  // namespace
 }  // namespace wde

@@ -29,7 +29,8 @@ class LengthAwareScheduler final : public Scheduler {
     return true;
   }
 
-  void next_batch(size_t budget, std::vector<Sequence>& batch) override {
+  void next_batch(const BatchLimit& limit, std::vector<Sequence>& batch) override {
+    const size_t budget = limit.tokens;
     if (batch.empty() && !by_arrival_.empty()) batch.push_back(take(by_arrival_.begin()->first));
     if (batch.empty()) return;
     const size_t length = batch.front().size();
@@ -81,7 +82,8 @@ class LengthAwareScheduler final : public Scheduler {
   size_t tokens_ = 0;
 };
 
-WDE_REGISTER(schedulers().add("length_aware", [] { return std::make_unique<LengthAwareScheduler>(); }));
+WDE_REGISTER(schedulers().add("length_aware",
+                              [](const SchedulerConfig&) { return std::make_unique<LengthAwareScheduler>(); }));
 
 }  // namespace
 }  // namespace wde

@@ -23,6 +23,8 @@ struct RequestOptions {
   size_t dimensions = 0;  // 0: all
   std::optional<bool> normalize;
   std::optional<Clock::time_point> deadline;
+  Sharing sharing;
+  uint64_t group = 0;  // Request::group, or a number of its own
 };
 
 // Which of the two a text is, for models that treat them differently.

@@ -261,7 +261,7 @@ TEST(ModulesByHand, AreWhatTheEngineIsMadeOf) {
   EXPECT_NE(
       usage_error({{"set", "sheduler=fifo"}}).find("there is no such seam in this workflow, only: input_processor"),
       std::string::npos);
-  EXPECT_NE(usage_error({{"set", "scheduler=lifo"}}).find("known: fifo, length_aware"), std::string::npos);
+  EXPECT_NE(usage_error({{"set", "scheduler=lifo"}}).find("known: fair, fifo, length_aware"), std::string::npos);
 }
 
 TEST(Incompatible, AttentionBackendAndModel) {

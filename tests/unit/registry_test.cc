@@ -62,7 +62,7 @@ TEST(Registered, ModulesOfEverySeam) {
   const std::map<std::string, std::vector<std::string>> want = {
       {"input_processor", {"text"}},
       {"tokenizer", {"hf", "native"}},
-      {"scheduler", {"fifo", "length_aware"}},
+      {"scheduler", {"fair", "fifo", "length_aware"}},
       {"model_input_builder", {"encoder", "shared_prefix"}},
       {"attn_backend", {"flash", "naive"}},
       {"executor", {"data_parallel", "sync"}},

@@ -18,6 +18,18 @@ Sequence sequence(RequestId id, size_t length) {
   return s;
 }
 
+// Linear in the tokens, of a model that does not matter here.
+const CostModel& cost() {
+  static const CostModel model({.token_operations = 1e6, .layers = {}}, 1e9);
+  return model;
+}
+
+std::unique_ptr<Scheduler> make(const std::string& name) {
+  SchedulerConfig config;
+  config.cost = &cost();
+  return schedulers().get(name)(config);
+}
+
 class Schedulers : public ::testing::TestWithParam<std::string> {
  protected:
   void add(RequestId id, size_t length) { scheduler_->add(sequence(id, length)); }
@@ -25,7 +37,7 @@ class Schedulers : public ::testing::TestWithParam<std::string> {
   // The ids of the next batch; checks the budget.
   std::vector<RequestId> next(size_t budget) {
     std::vector<Sequence> batch;
-    scheduler_->next_batch(budget, batch);
+    scheduler_->next_batch({.tokens = budget}, batch);
     std::vector<RequestId> ids;
     size_t tokens = 0;
     for (const Sequence& s : batch) {
@@ -39,14 +51,15 @@ class Schedulers : public ::testing::TestWithParam<std::string> {
     return ids;
   }
 
-  std::unique_ptr<Scheduler> scheduler_ = schedulers().get(GetParam())();
+  std::unique_ptr<Scheduler> scheduler_ = make(GetParam());
 };
 INSTANTIATE_TEST_SUITE_P(All, Schedulers, ::testing::ValuesIn(schedulers().names()),
                          [](const auto& test_info) { return test_info.param; });
 
 TEST(SchedulerNames, AreKnown) {
   const auto names = schedulers().names();
-  for (const char* name : {"fifo", "length_aware"}) EXPECT_NE(std::find(names.begin(), names.end(), name), names.end());
+  for (const char* name : {"fifo", "length_aware", "fair"})
+    EXPECT_NE(std::find(names.begin(), names.end(), name), names.end());
 }
 
 TEST_P(Schedulers, EmptyGivesAnEmptyBatch) {
@@ -75,10 +88,10 @@ TEST_P(Schedulers, BudgetIsUsedToTheLastToken) {
 TEST_P(Schedulers, ABatchGrowsUpToALargerBudget) {
   for (RequestId id = 1; id <= 10; ++id) add(id, 10);
   std::vector<Sequence> batch;
-  scheduler_->next_batch(30, batch);
-  scheduler_->next_batch(69, batch);
+  scheduler_->next_batch({.tokens = 30}, batch);
+  scheduler_->next_batch({.tokens = 69}, batch);
   EXPECT_EQ(tokens_of(batch), 60u);
-  scheduler_->next_batch(65, batch);
+  scheduler_->next_batch({.tokens = 65}, batch);
   EXPECT_EQ(batch.size(), 6u) << "what does not fit waits";
   EXPECT_EQ(scheduler_->waiting_tokens(), 40u);
   std::set<RequestId> ids;
@@ -154,14 +167,14 @@ TEST_P(Schedulers, NothingIsLostInARandomRun) {
 
 std::vector<RequestId> batch_of(Scheduler& scheduler, size_t budget) {
   std::vector<Sequence> batch;
-  scheduler.next_batch(budget, batch);
+  scheduler.next_batch({.tokens = budget}, batch);
   std::vector<RequestId> ids;
   for (const Sequence& s : batch) ids.push_back(s.id);
   return ids;
 }
 
 TEST(Fifo, KeepsTheOrder) {
-  const auto fifo = schedulers().get("fifo")();
+  const auto fifo = make("fifo");
   for (RequestId id = 1; id <= 6; ++id) fifo->add(sequence(id, id == 3 ? 90 : 20));
   EXPECT_EQ(batch_of(*fifo, 100), (std::vector<RequestId>{1, 2}));
   EXPECT_EQ(batch_of(*fifo, 110), (std::vector<RequestId>{3, 4}));
@@ -169,7 +182,7 @@ TEST(Fifo, KeepsTheOrder) {
 }
 
 TEST(LengthAware, PutsLikeLengthsTogether) {
-  const auto scheduler = schedulers().get("length_aware")();
+  const auto scheduler = make("length_aware");
   const std::vector<size_t> lengths = {100, 5, 98, 7, 300, 101, 6};  // ids 1, 2, …
   for (size_t i = 0; i < lengths.size(); ++i) scheduler->add(sequence(i + 1, lengths[i]));
   auto first = batch_of(*scheduler, 300);
@@ -184,7 +197,7 @@ TEST(LengthAware, PutsLikeLengthsTogether) {
 }
 
 TEST(LengthAware, FillsUpWithShorterOnes) {
-  const auto scheduler = schedulers().get("length_aware")();
+  const auto scheduler = make("length_aware");
   scheduler->add(sequence(1, 80));
   scheduler->add(sequence(2, 80));
   scheduler->add(sequence(3, 20));

@@ -88,6 +88,7 @@ class HeldEngine final : public Engine {
   void shutdown() override {}
   const EngineInfo& info() const override { return info_; }
   EngineStatistics statistics() const override { return {}; }
+  double seconds(size_t tokens) const override { return 1e-6 * static_cast<double>(tokens); }
   Result<std::string> decode(const std::vector<int32_t>&, bool) const override { return std::string(); }
 
   void answer(size_t index, Result<Response> result) {

@@ -22,6 +22,7 @@ class NoEngine final : public Engine {
   void shutdown() override {}
   const EngineInfo& info() const override { return info_; }
   EngineStatistics statistics() const override { return {}; }
+  double seconds(size_t tokens) const override { return 1e-6 * static_cast<double>(tokens); }
   Result<std::string> decode(const std::vector<int32_t>& ids, bool) const override {
     return std::to_string(ids.size()) + " ids";
   }
