@@ -69,6 +69,23 @@ class OpenAi(Case):
         found = self.assertStatus(server.post("/voyage/v1/embeddings", {**body, "output_dtype": "int8"}), 200)
         self.assertGreater(cosine(found["data"][0]["embedding"], floats), 0.999)
 
+    def test_voyage_formats_in_base64(self):
+        """Bytes of numpy's int8 and uint8, which Voyage's client asks for on its own."""
+        body = {"input": [TEXTS[0]]}
+        for dtype, letter in [("int8", "b"), ("uint8", "B"), ("binary", "b"), ("ubinary", "B")]:
+            for path in ["/voyage/v1/embeddings", "/v1/embeddings"]:
+                ask = lambda **more: self.assertStatus(server.post(path, {**body, "output_dtype": dtype, **more}), 200)["data"][0]["embedding"]
+                wanted = ask()
+                self.assertEqual(list(struct.unpack(f"<{len(wanted)}{letter}", base64.b64decode(ask(encoding_format="base64")))), wanted)
+            # Jina has no encoding_format, OpenAI's client sends base64 of its own accord.
+            found = self.assertStatus(server.post("/v1/embeddings", {**body, "embedding_type": dtype, "encoding_format": "base64"}), 200)
+            self.assertEqual(found["data"][0]["embedding"], wanted)
+        for more, word in [
+            ({"output_dtype": "int8", "embedding_type": "binary"}, "embedding_type"),
+            ({"output_dtype": "int8", "encoding_format": "base64", "embed_dtype": "float16"}, "output_dtype"),
+        ]:
+            self.assertIn(word, self.assertStatus(server.post("/v1/embeddings", {**body, **more}), 400)["error"]["message"])
+
     def test_bad_requests(self):
         table = [
             ("{", 400, "JSON"),

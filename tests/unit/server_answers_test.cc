@@ -216,8 +216,15 @@ TEST(ServerAnswers, AdaptersOfOtherTasks) {
   };
   EXPECT_EQ(said("retrieval.passage"), "");
   EXPECT_NE(said("retrieval.query").find("--lora-task retrieval.query"), std::string::npos);
+  embedder->info.adapters = {"own"};
+  embedder->info.adapter = "own";
+  EXPECT_EQ(said("own"), "") << "no role, but the adapter that it is served with";
   embedder->info.adapters.clear();
+  embedder->info.adapter.clear();
   EXPECT_EQ(said("retrieval.query"), "") << "a prompt's name, where there are no adapters";
+  for (const char* word : {"own", "retrieval.qeury", "code.query"}) {
+    EXPECT_NE(said(word).find(std::string("\"") + word + "\" is neither a role (retrieval.query"), std::string::npos);
+  }
 }
 
 TEST(ServerAnswers, SparseModelsRerankByTheirProduct) {

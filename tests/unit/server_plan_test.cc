@@ -179,6 +179,8 @@ TEST(ServerPlan, PromptsByNameAndRole) {
   EXPECT_EQ(prompt(R"(,"task":"retrieval.passage")"), "p: ");
   EXPECT_EQ(prompt(R"(,"input_type":"classification")"), std::nullopt);
   EXPECT_THROW(prompt(R"(,"prompt_name":"none")"), ApiError);
+  EXPECT_EQ(prompt(R"(,"task":"text-matching")"), std::nullopt) << "a role that the model has no prompt for";
+  EXPECT_EQ(prompt(R"(,"task":"separation")"), std::nullopt);
 }
 
 TEST(ServerPlan, TokenIdsOnlyWhereTheyMeanTheModels) {

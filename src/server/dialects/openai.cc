@@ -9,17 +9,26 @@
 namespace wde::server {
 namespace {
 
-// Voyage's and Jina's words for other numbers than floats. kFloat: `encoding_format` decides.
-VectorFormat read_format(const Fields& fields, const Encoding& encoding) {
+// Voyage's `output_dtype` and Jina's `embedding_type`: other numbers than floats. Voyage's go into base64 where
+// `encoding_format` says so; Jina has no such field, and its clients wait for a list.
+struct Narrow {
+  VectorFormat format = VectorFormat::kFloat;  // then `encoding_format` decides
+  bool as_base64 = false;
+};
+
+Narrow read_narrow(const Fields& fields, const Encoding& encoding) {
+  Narrow narrow;
   for (const char* name : {"output_dtype", "embedding_type"}) {
     if (!fields.has(name)) continue;
     const VectorFormat format = vector_format(fields, name);
-    // Voyage: bytes of these go into base64 as well, which nobody asks for but for floats.
-    if (format == VectorFormat::kFloat) break;
+    if (format == VectorFormat::kFloat || format == narrow.format) continue;
+    if (narrow.format != VectorFormat::kFloat) invalid(fields, name, "is not what output_dtype asks for");
     if (encoding.raw()) invalid(fields, name, "cannot come with encoding_format \"bytes\" and \"bytes_only\"");
-    return format;
+    if (encoding.number.name != "float32") invalid(fields, name, "cannot come with embed_dtype");
+    const bool voyages = std::string_view(name) == "output_dtype";
+    narrow = {format, voyages && encoding.form == Encoding::Form::kBase64};
   }
-  return VectorFormat::kFloat;
+  return narrow;
 }
 
 // Infinity's word for what the strings are.
@@ -70,7 +79,7 @@ Plan plan_embeddings(const PlanContext& context, bool images) {
   plan.batch = !inputs.single;
   plan.item = inputs.items("input");
   plan.requests = std::move(inputs.requests);
-  plan.write = [encoding, format = read_format(fields, encoding), tei = context.dialect == Dialect::kTei](
+  plan.write = [encoding, narrow = read_narrow(fields, encoding), tei = context.dialect == Dialect::kTei](
                    Answer& answer, HttpResponse& response) {
     if (encoding.raw()) return write_raw(answer, "embedding", encoding, response);
     JsonOut out(expected_bytes(answer));
@@ -78,10 +87,10 @@ Plan plan_embeddings(const PlanContext& context, bool images) {
     for (size_t i = 0; i < answer.responses.size(); ++i) {
       const auto& values = output_of(answer.responses[i], "embedding").values;
       out.open('{').key("object").plain("embedding").key("index").integer(static_cast<int64_t>(i)).key("embedding");
-      if (format == VectorFormat::kFloat) {
+      if (narrow.format == VectorFormat::kFloat) {
         write_encoded(out, values, 0, encoding);
       } else {
-        write_vector(out, values, format);
+        write_vector(out, values, narrow.format, narrow.as_base64);
       }
       if (!tei) write_truncated(out, answer.responses[i]);
       out.close('}');

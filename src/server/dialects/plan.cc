@@ -301,12 +301,13 @@ PromptChoice read_prompt(const Fields& fields, const ModelFacts& model) {
     if (word == "separation") word = "clustering";
     if (const std::string* prompt = model.prompt_for(word)) {
       choice.text = *prompt;
-    } else if (std::string_view(field) == "input_type" && !is_role(word)) {
-      invalid(
-          fields, field,
-          fmt::format("\"{}\" is neither a role (query, document, similarity, clustering, classification, image) nor a "
-                      "prompt of the model {}",
-                      *role, model.name));
+    } else if (!is_role(word) && *role != model.info.adapter) {
+      const bool jina = std::string_view(field) == "task";
+      invalid(fields, field,
+              fmt::format("\"{}\" is neither a role ({}) nor a prompt{} of the model {}", *role,
+                          jina ? "retrieval.query, retrieval.passage, text-matching, separation, classification"
+                               : "query, document, similarity, clustering, classification, image",
+                          jina ? " or an adapter" : "", model.name));
     }
     return choice;
   }
@@ -343,15 +344,14 @@ VectorFormat vector_format(const Fields& fields, std::string_view name) {
       fields.choice(name, {"float", "base64", "int8", "uint8", "binary", "ubinary"}).value_or(0));
 }
 
-void write_vector(JsonOut& out, std::span<const float> values, VectorFormat format) {
+namespace {
+
+std::vector<int32_t> narrowed(std::span<const float> values, VectorFormat format) {
   std::vector<int32_t> whole;
   switch (format) {
     case VectorFormat::kFloat:
-      out.floats(values);
-      return;
     case VectorFormat::kBase64:
-      out.plain(base64(values));
-      return;
+      break;  // not narrow
     case VectorFormat::kInt8:
     case VectorFormat::kUint8: {
       float largest = 0;
@@ -372,7 +372,23 @@ void write_vector(JsonOut& out, std::span<const float> values, VectorFormat form
       break;
     }
   }
-  out.integers(whole);
+  return whole;
+}
+
+}  // namespace
+
+void write_vector(JsonOut& out, std::span<const float> values, VectorFormat format, bool as_base64) {
+  if (format == VectorFormat::kBase64) {
+    out.plain(base64(values));
+  } else if (format == VectorFormat::kFloat) {
+    out.floats(values);
+  } else if (!as_base64) {
+    out.integers(narrowed(values, format));
+  } else {
+    std::vector<uint8_t> bytes;
+    for (const int32_t value : narrowed(values, format)) bytes.push_back(static_cast<uint8_t>(value));
+    out.plain(base64(bytes));
+  }
 }
 
 void check_finite(const Plan& plan, const std::vector<Response>& responses) {

@@ -150,8 +150,8 @@ void apply(const Cut& cut, const PromptChoice& own, std::vector<Request>& reques
 
 enum class VectorFormat { kFloat, kBase64, kInt8, kUint8, kBinary, kUbinary };
 // The value as JSON. int8 and uint8 (int8 + 128) are scaled by the vector's own largest magnitude; a bit is one where
-// the value is positive, the first value in the highest bit.
-void write_vector(JsonOut& out, std::span<const float> values, VectorFormat format);
+// the value is positive, the first value in the highest bit. `as_base64`: narrow numbers as base64 of their bytes.
+void write_vector(JsonOut& out, std::span<const float> values, VectorFormat format, bool as_base64 = false);
 VectorFormat vector_format(const Fields& fields, std::string_view name);
 
 // The output of this name. Throws ApiError (kInternal): the engine gave none.
