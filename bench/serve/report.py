@@ -32,10 +32,10 @@ AIM = 648  # requests a second
 
 
 class Server:
-    def __init__(self, options):
+    def __init__(self, options, flags=()):
         self.stderr = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [options.wde, "serve", "--model", options.model, "--dtype", options.dtype, "--port", "0", "--access-log", "off"],
+            [options.wde, "serve", "--model", options.model, "--dtype", options.dtype, "--port", "0", "--access-log", "off", *flags],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.stderr, env=ENVIRONMENT)
         while True:
             self.stderr.seek(0)
