@@ -6,11 +6,8 @@
 namespace wde::server {
 namespace {
 
-// Of one request's texts: as much as an engine looks ahead to find neighbours in length.
-constexpr size_t kWindowBytes = 128 << 10;
-constexpr size_t kWindowTexts = 1024;
-// Of what they have in common, which each that is in the engine has for itself.
-constexpr size_t kWindowShared = 16 << 20;
+// Of what the texts have in common, which each that is in the engine has for itself.
+constexpr size_t kMostShared = 16 << 20;
 
 template <class Visit>
 void each_text(const Request& request, Visit visit) {
@@ -55,10 +52,7 @@ Group::Group(std::shared_ptr<Engine> engine, std::vector<Request> requests, Shar
       watch_(std::move(watch)),
       responses_(requests.size()) {
   slots_.reserve(requests.size());
-  for (Request& request : requests) {
-    const size_t bytes = bytes_of(request);
-    slots_.push_back({std::move(request), bytes});
-  }
+  for (Request& request : requests) slots_.push_back({std::move(request)});
 }
 
 void Group::start() {
@@ -77,15 +71,13 @@ void Group::submit_more() {
     {
       std::scoped_lock lock(mutex_);
       if (error_ || next_ == slots_.size()) return;
-      if (in_flight_ > 0 && (in_flight_ >= kWindowTexts || in_flight_bytes_ + slots_[next_].bytes > kWindowBytes ||
-                             (in_flight_ + 1) * shared_bytes_ > kWindowShared))
-        return;
+      if (in_flight_ > 0 && (in_flight_ + 1) * shared_bytes_ > kMostShared) return;
       index = next_++;
       Slot& slot = slots_[index];
       slot.state = Slot::State::kSubmitted;
       request = std::move(slot.request);
+      if (begun_) request.deadline.reset();
       ++in_flight_;
-      in_flight_bytes_ += slot.bytes;
     }
     shared_.fill_in(request);
     const RequestId id = engine_->submit(
@@ -116,7 +108,7 @@ void Group::answered(size_t index, Result<Response> result) {
   {
     std::scoped_lock lock(mutex_);
     --in_flight_;
-    in_flight_bytes_ -= slots_[index].bytes;
+    begun_ = true;
     if (result.ok()) responses_[index] = std::move(result).value();
     last = in_flight_ == 0 && (error_.has_value() || next_ == slots_.size()) && !finished_;
     if (last) finished_ = true;

@@ -1,5 +1,5 @@
-// Group: the texts of one HTTP request on their way through an engine. Only so many of them wait in the engine at a
-// time, so that a request with thousands does not stand in front of everybody else's.
+// Group: the texts of one HTTP request on their way through an engine, whose scheduler shares its workers among
+// requests: all texts are submitted at once, unless what is copied into each of them would fill the memory.
 #pragma once
 
 #include <functional>
@@ -31,7 +31,6 @@ class Group : public std::enable_shared_from_this<Group> {
  private:
   struct Slot {
     Request request;
-    size_t bytes = 0;
     RequestId id = 0;
     enum class State { kHeld, kSubmitted, kAnswered } state = State::kHeld;
     bool has_id = false;
@@ -53,7 +52,7 @@ class Group : public std::enable_shared_from_this<Group> {
   size_t failed_ = 0;     // the request that `error_` is of
   size_t next_ = 0;       // the first that was not submitted
   size_t in_flight_ = 0;  // submitted and not answered
-  size_t in_flight_bytes_ = 0;
+  bool begun_ = false;    // a text was answered: those that follow are computed, whatever their deadline
   bool finished_ = false;
 };
 
