@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -20,6 +21,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kWarmUpTexts = 256;
+constexpr std::array<size_t, 3> kCostLengths{16, 128, 512};
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
@@ -133,6 +135,7 @@ class BenchCommand : public Command {
       report.single_seconds.push_back(answer_one(*engine, request));
     }
     report.peak_rss_mb = peak_rss_mb();
+    add_cost(*engine, report);
     OutputSink sink("");
     sink.append(report_json_ ? report.as_json() : report.as_text());
     sink.close();
@@ -140,6 +143,17 @@ class BenchCommand : public Command {
   }
 
  private:
+  // What the engine has learned of the model on the way, for lengths that the model takes.
+  static void add_cost(const Engine& engine, BenchReport& report) {
+    const EngineInfo& info = engine.info();
+    if (info.workers == 0) return;
+    for (const size_t tokens : kCostLengths) {
+      if (tokens > info.max_length) break;
+      report.cost.emplace_back(tokens, engine.seconds(tokens) * static_cast<double>(info.workers));
+    }
+    report.cost_error = engine.statistics().cost_error;
+  }
+
   std::string input_;
   std::string input_format_ = "auto";
   std::string task_ = "embed";

@@ -122,6 +122,9 @@ std::string BenchReport::as_json() const {
   out["load_seconds"] = load_seconds;
   out["first_vector_seconds"] = first_vector_seconds;
   out["peak_rss_mb"] = peak_rss_mb;
+  out["cost_ms"] = nlohmann::ordered_json::object();
+  for (const auto& [length, one] : cost) out["cost_ms"][std::to_string(length)] = one * 1e3;
+  out["cost_error"] = cost_error;
   return out.dump() + "\n";
 }
 
@@ -140,6 +143,11 @@ std::string BenchReport::as_text() const {
   }
   out += fmt::format("load           {:.3f} s, first vector after {:.3f} s\n", load_seconds, first_vector_seconds);
   out += fmt::format("peak memory    {:.0f} MB\n", peak_rss_mb);
+  if (!cost.empty()) {
+    out += "cost model    ";
+    for (const auto& [length, one] : cost) out += fmt::format(" {} tokens {:.3g} ms,", length, one * 1e3);
+    out += fmt::format(" of one worker; estimates of batches were off by {:.0f} %\n", cost_error * 100);
+  }
   return out;
 }
 

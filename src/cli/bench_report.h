@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "wde/request.h"
@@ -20,6 +21,8 @@ struct BenchReport {
   double load_seconds = 0;             // from the start of the process to the engine that is ready
   double first_vector_seconds = 0;     // from the start of the process to the first answer
   double peak_rss_mb = 0;
+  std::vector<std::pair<size_t, double>> cost;  // tokens of a text -> seconds of one worker, by the cost model
+  double cost_error = 0;                        // EngineStatistics::cost_error
 
   std::string as_json() const;
   std::string as_text() const;

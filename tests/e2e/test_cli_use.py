@@ -114,15 +114,20 @@ class Use(Case):
             found = json.loads(process.stdout)
             keys = (
                 "texts tokens seconds texts_per_second tokens_per_second single_p50_ms single_p99_ms load_seconds "
-                "first_vector_seconds peak_rss_mb"
+                "first_vector_seconds peak_rss_mb cost_ms cost_error"
             ).split()
             self.assertEqual(list(found), keys)
             self.assertEqual((found["texts"], len(found["seconds"])), (300, 2))
             self.assertGreater(found["tokens"], 900)
+            self.assertEqual(list(found["cost_ms"]), ["16", "128"])  # the model takes no more
+            self.assertLess(0, found["cost_ms"]["16"])
+            self.assertLess(4 * found["cost_ms"]["16"], found["cost_ms"]["128"])
+            self.assertGreater(found["cost_error"], 0)
             self.assertGreaterEqual(found["first_vector_seconds"], found["load_seconds"])
             process = run(*arguments, stdin=None)
             self.assertDone(process)
             self.assertIn(b"texts/s", process.stdout)
+            self.assertRegex(process.stdout, rb"cost model +16 tokens [0-9.e-]+ ms, 128 tokens [0-9.e-]+ ms, of one worker")
 
 
 if __name__ == "__main__":

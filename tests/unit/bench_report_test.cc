@@ -43,12 +43,25 @@ TEST(BenchReport, JsonHasTheMedians) {
   report.seconds = {4, 1, 2};
   report.single_seconds = {0.5};
   report.peak_rss_mb = 3;
+  report.cost = {{16, 0.0005}, {128, 0.004}};
+  report.cost_error = 0.0625;
   EXPECT_EQ(
       report.as_json(),
       "{\"texts\":10,\"tokens\":100,\"seconds\":[4.0,1.0,2.0],\"texts_per_second\":5.0,\"tokens_per_second\":50.0,"
       "\"single_p50_ms\":500.0,\"single_p99_ms\":500.0,\"load_seconds\":0.0,\"first_vector_seconds\":0.0,"
-      "\"peak_rss_mb\":3.0}\n");
+      "\"peak_rss_mb\":3.0,\"cost_ms\":{\"16\":0.5,\"128\":4.0},\"cost_error\":0.0625}\n");
   EXPECT_GT(peak_rss_mb(), 0.5);
+}
+
+TEST(BenchReport, TextHasTheCostModel) {
+  BenchReport report;
+  EXPECT_EQ(report.as_text().find("cost model"), std::string::npos);
+  report.cost = {{16, 0.0005}, {128, 0.00412}};
+  report.cost_error = 0.0625;
+  EXPECT_NE(report.as_text().find("cost model     16 tokens 0.5 ms, 128 tokens 4.12 ms, of one worker; estimates of "
+                                  "batches were off by 6 %\n"),
+            std::string::npos)
+      << report.as_text();
 }
 
 }  // namespace
