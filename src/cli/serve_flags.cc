@@ -159,9 +159,11 @@ void ServeFlags::add_to(CLI::App& app) {
   number(app, "Requests", "max-image-pixels", rules.rules.max_pixels, {1, 1e12}, "pixels of all images in one request");
   number(app, "Requests", "payload-limit", http.max_body_bytes, {1024, 1 << 30}, "bytes of a request's body");
   number(app, "Requests", "request-timeout", rules.request_seconds, {0.01, kDay, true},
-         "seconds until a request is given up, 0 for never; X-Request-Timeout-Ms may say less for one");
+         "seconds by which a request must have been begun, 0 for any time: one that cannot be done by then is refused; "
+         "X-Request-Timeout-Ms may say less for one");
   number(app, "Limits", "max-concurrent-requests", rules.queue.requests, {1, 1e6},
-         "requests that wait or are computed; more get 429, as do those that cannot be done before their deadline");
+         "requests that wait or are computed; more get 429. Of this and the next three limits the last eighth is for "
+         "callers who have no more than a sixteenth themselves");
   number(app, "Limits", "max-queue-tokens", rules.queue.tokens, {1, 1e12},
          "the same in tokens, as estimated from the texts' sizes");
   number(app, "Limits", "max-queue-bytes", rules.queue.bytes, {1024, 1e12}, "the same in bytes of bodies");

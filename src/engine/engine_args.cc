@@ -89,7 +89,7 @@ const std::vector<ArgSpec>& EngineArgs::table() {
        "separated by commas"},
       {"attention", "auto", "auto: what the model's config says", Kind::kChoice, {"auto", "causal", "bidirectional"}},
       {"attn-backend", "", "attention backend (default: the workflow's; see `wde models`)"},
-      {"scheduler", "", "how waiting texts become batches (default: the workflow's)"},
+      {"scheduler", "", "how waiting texts become batches (default: the workflow's; of `wde serve`: fair)"},
       {"batch-time",
        "20",
        "with --scheduler fair: milliseconds that a batch takes a worker at most while other requests wait",

@@ -122,7 +122,7 @@ class Answers(Case):
             self.assertStatus(server.post("/embed", {"inputs": "others"}), 200)
 
     def test_one_prompt_for_all(self):
-        with Server(flags=["--request-timeout", "600"]) as server:
+        with Server() as server:
             expected = self.assertStatus(server.post("/embed", {"inputs": "x" * 200}), 200)[0]
             before = peak(server)
             vectors = self.assertStatus(server.post("/embed", {"inputs": ["a"] * 2048, "prompt": "x" * 300_000}), 200)

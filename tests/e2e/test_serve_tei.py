@@ -93,7 +93,7 @@ TABLE = [
 # Where TEI alone answers so: the plain paths are shared with others.
 TEI_ALONE = [
     ("bert-mean", "/tei/info", None, 200, INFO),
-    ("bert-mean", "/info", None, 200, {**INFO, "is_matryoshka": False, "matryoshka_dimensions": list}),
+    ("bert-mean", "/info", None, 200, {**INFO, "scheduler": "fair", "is_matryoshka": False, "matryoshka_dimensions": list}),
     ("bert-mean", "/tei/v1/embeddings", {"input": "a", "model": "any", "user": "u"}, 200, OPENAI),
     ("bert-mean", "/tei/embeddings", {"input": ["a", [5, 6]], "encoding_format": "base64", "dimensions": 8}, 200, OPENAI),
     ("bert-mean", "/tei/v1/embeddings", {"input": []}, 400, {"message": str, "code": 400, "type": "Empty"}),

@@ -21,9 +21,9 @@ TEST(ServerAdmission, AllOrNothing) {
   auto a = admission.enter("a", {.tokens = 60, .bytes = 10});
   EXPECT_THROW((void)admission.enter("a", {.tokens = 50, .bytes = 10}), ApiError);
   EXPECT_THROW((void)admission.enter("a", {.tokens = 1, .bytes = 995}), ApiError);
-  auto b = admission.enter("b", {.tokens = 40, .bytes = 20});  // the limits are those of all models
+  auto b = admission.enter("b", {.tokens = 27, .bytes = 20});  // the limits are those of all models
   EXPECT_EQ(admission.use().by_model.at("a").tokens, 60U);
-  EXPECT_EQ(admission.use().by_model.at("b").tokens, 40U);
+  EXPECT_EQ(admission.use().by_model.at("b").tokens, 27U);
   EXPECT_EQ(admission.use().by_model.at("b").bytes, 20U);
   auto c = admission.enter("a", {.tokens = 0, .bytes = 0});
   try {
@@ -129,17 +129,33 @@ TEST(ServerGroup, AnswersInOrderWhateverComesFirst) {
   EXPECT_EQ(found[2].tokens, 3U);
 }
 
-TEST(ServerGroup, HoldsBackWhatWouldFillTheEngine) {
+TEST(ServerGroup, AllTextsAreSubmittedAtOnce) {
   auto engine = std::make_shared<HeldEngine>();
   bool done = false;
-  auto group = std::make_shared<Group>(engine, texts(10, 60 << 10), Shared{}, [&](auto responses, auto, size_t) {
-    done = true;
-    EXPECT_EQ(responses.size(), 10U);
-  });
+  auto group = std::make_shared<Group>(engine, texts(2000, 1 << 10), Shared{"prompt", {}, {}},
+                                       [&](auto responses, auto, size_t) { done = responses.size() == 2000; });
   group->start();
-  EXPECT_LT(engine->held.size(), 4U);
-  for (size_t i = 0; i < 10; ++i) engine->answer_in_kind(i);
+  EXPECT_EQ(engine->held.size(), 2000U);
+  for (size_t i = 0; i < 2000; ++i) engine->answer_in_kind(i);
   EXPECT_TRUE(done);
+}
+
+TEST(ServerGroup, WhatHasBegunIsFinished) {
+  auto engine = std::make_shared<HeldEngine>();
+  std::vector<Request> requests = texts(4, 1);
+  for (Request& request : requests) request.deadline = Clock::now();
+  auto group = std::make_shared<Group>(engine, std::move(requests), Shared{std::string(6 << 20, 'x'), {}, {}},
+                                       [](auto, auto, size_t) {});
+  group->start();
+  ASSERT_EQ(engine->held.size(), 2U);
+  EXPECT_TRUE(engine->held[0].first.deadline);
+  EXPECT_TRUE(engine->held[1].first.deadline);
+  engine->answer(0, Response());
+  engine->answer(1, Response());
+  ASSERT_EQ(engine->held.size(), 4U);
+  EXPECT_FALSE(engine->held[2].first.deadline);
+  EXPECT_FALSE(engine->held[3].first.deadline);
+  for (size_t i = 2; i < 4; ++i) engine->answer(i, Response());
 }
 
 TEST(ServerGroup, WhatIsSharedIsPutIntoEachInItsTurn) {

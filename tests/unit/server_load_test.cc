@@ -1,99 +1,21 @@
-// What a request will take: the pace of work, the demand, and who is let in because of it.
+// What a request will take, and who is let in because of it.
 #include <gtest/gtest.h>
-
-#include <chrono>
 
 #include "server/serving/admission.h"
 #include "server/serving/chunks.h"
 #include "server/serving/demand.h"
 #include "server/serving/group.h"
-#include "server/serving/pace.h"
 #include "wde/image.h"
 
 namespace wde::server {
 namespace {
 
-using namespace std::chrono_literals;
-
-TEST(ServerPace, LearnsWhatTokensCost) {
-  Pace pace;
-  Pace::Time now;
-  pace.enter("a", 10'000, 0.01, now);
-  EXPECT_DOUBLE_EQ(pace.seconds("a", 10'000, 0.01), 100);
-  EXPECT_FALSE(pace.measured("a"));
-  pace.done("a", 500, now += 500ms);  // too soon to say
-  EXPECT_FALSE(pace.measured("a"));
-  pace.done("a", 2000, now += 500ms);
-  ASSERT_TRUE(pace.measured("a"));
-  EXPECT_NEAR(pace.seconds("a", 2500, 7), 1, 1e-9);
-  pace.done("a", 100, now += 2s);  // something else held them up
-  EXPECT_NEAR(pace.seconds("a", 2500, 7), 1, 1e-9);
-  pace.done("a", 2400, now);  // half as fast: counts three tenths
-  EXPECT_NEAR(pace.seconds("a", 2500, 7), 1.3, 1e-9);
-  EXPECT_NEAR(pace.least_seconds("a", 2500, 7), 1, 1e-9);
-  pace.leave(5000, now);
-  EXPECT_EQ(pace.seconds("b", 3, 2), 6);
-}
-
-TEST(ServerPace, DoesNotMeasureWorkersThatWait) {
-  Pace pace;
-  Pace::Time now;
-  for (int i = 0; i < 100; ++i) {  // one short text after the other
-    pace.enter("a", 10, 0.001, now);
-    pace.done("a", 10, now += 1s);
-  }
-  pace.enter("a", 5000, 0.001, now);  // and one that is given up
-  pace.leave(5000, now += 100ms);
-  EXPECT_FALSE(pace.measured("a"));
-}
-
-TEST(ServerPace, KindsShareTheProcessor) {
-  Pace pace;
-  Pace::Time now;
-  pace.enter("a", 10'000, 0.001, now);
-  pace.enter("b", 10'000, 0.002, now);
-  pace.done("a", 2000, now);
-  pace.done("b", 500, now += 6s);  // 3 s were expected
-  EXPECT_NEAR(pace.seconds("b", 1000, 0), 4, 1e-9);
-  pace.done("a", 3000, now += 6s);
-  EXPECT_NEAR(pace.seconds("a", 1000, 0), 2, 1e-9);
-}
-
-TEST(ServerAdmission, RefusesWhatCannotBeDoneInTime) {
+TEST(ServerAdmission, OneThatIsLargerThanTheQueueLeavesRoomForOthers) {
   Admission admission({});
-  const auto demand = [](size_t tokens, double seconds) {
-    return Demand{
-        .tokens = tokens,
-        .kind = "a",
-        .guess = 0.001,
-        .deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds))};
-  };
-  auto first = admission.enter("a", demand(30'000, 20));  // alone: nobody knows yet whether 30 s are right
-  try {
-    (void)admission.enter("a", demand(20'000, 60));
-    ADD_FAILURE();
-  } catch (const ApiError& error) {
-    EXPECT_EQ(error.fault, Fault::kOverloaded);
-    EXPECT_EQ(error.retry_after, 9);  // 50 s and a little, and 42 that may be used
-  }
-  auto patient = admission.enter("a", demand(1000, 200));
-  first.reset();
-  auto second = admission.enter("a", demand(20'000, 60));
-  auto third = admission.enter("a", demand(20'000, 60));  // 41 s of the 42 that may be spoken for
-  EXPECT_THROW((void)admission.enter("a", demand(2000, 60)), ApiError);
-  EXPECT_THROW((void)admission.enter("a", demand(10, 20)), ApiError);
-  Demand unhurried = demand(100'000, 1);
-  unhurried.deadline.reset();
-  auto fourth = admission.enter("a", unhurried);
-}
-
-TEST(ServerAdmission, OneThatIsHopelessLeavesRoomForOthers) {
-  Admission admission({});
-  const Demand hopeless{.tokens = 10'000'000, .kind = "a", .guess = 0.001, .deadline = Clock::now() + 60s};
-  auto first = admission.enter("a", hopeless);
-  const Demand small{.tokens = 100, .kind = "a", .guess = 0.001, .deadline = Clock::now() + 60s};
-  auto second = admission.enter("a", small);  // 33 s: no more of it than is in the engine at a time is before this one
-  EXPECT_THROW((void)admission.enter("a", hopeless), ApiError);
+  const Demand huge{.tokens = 10'000'000, .seconds = 10'000, .sharing = {1, 1, 0}};
+  auto first = admission.enter("a", huge);
+  auto second = admission.enter("a", {.tokens = 100, .seconds = 0.1, .sharing = {2, 1, 0}});
+  EXPECT_THROW((void)admission.enter("a", huge), ApiError);
   EXPECT_LT(admission.use().all.tokens, QueueLimits().tokens);
 }
 
@@ -105,9 +27,9 @@ TEST(ServerAdmission, BoundsTheAnswers) {
   } catch (const ApiError& error) {
     EXPECT_EQ(error.fault, Fault::kTooLarge);  // also alone
   }
-  auto ticket = admission.enter("a", {.answer_bytes = 700});
+  auto ticket = admission.enter("a", {.answer_bytes = 700});  // of 875: the rest is for those who have less
   try {
-    (void)admission.enter("a", {.answer_bytes = 301});
+    (void)admission.enter("a", {.answer_bytes = 176});
     ADD_FAILURE();
   } catch (const ApiError& error) {
     EXPECT_EQ(error.fault, Fault::kOverloaded);
@@ -136,22 +58,64 @@ Plan plan_of(const char* task, std::vector<std::string> texts, std::string promp
 
 TEST(ServerDemand, CountsWhatStandsBeforeEachText) {
   const std::vector<std::string> texts(50, "12345678");
-  EXPECT_EQ(demand_of(plan_of(task::kEmbed, texts), {}, 7).tokens, 50U * 4);
-  EXPECT_EQ(demand_of(plan_of(task::kEmbed, texts), {}, 7).bytes, 7U);
-  EXPECT_EQ(demand_of(plan_of(task::kEmbed, texts, std::string(40, 'x')), {}, 7).tokens, 50U * 14);
-  EXPECT_EQ(demand_of(plan_of(task::kEmbed, texts, std::string(100'000, 'x')), {}, 7).tokens, 50U * 100);
+  EXPECT_EQ(demand_of(plan_of(task::kEmbed, texts), {}, 7, nullptr).tokens, 50U * 4);
+  EXPECT_EQ(demand_of(plan_of(task::kEmbed, texts), {}, 7, nullptr).bytes, 7U);
+  EXPECT_EQ(demand_of(plan_of(task::kEmbed, texts, std::string(40, 'x')), {}, 7, nullptr).tokens, 50U * 14);
+  EXPECT_EQ(demand_of(plan_of(task::kEmbed, texts, std::string(100'000, 'x')), {}, 7, nullptr).tokens, 50U * 100);
 }
 
 TEST(ServerDemand, AnswersTokenByTokenAreLarge) {
   const std::vector<std::string> texts(2048, std::string(1300, 'x'));
-  const size_t vectors = demand_of(plan_of(task::kEmbed, texts), {}, 0).answer_bytes;
+  const size_t vectors = demand_of(plan_of(task::kEmbed, texts), {}, 0, nullptr).answer_bytes;
   EXPECT_EQ(vectors, 2048U * (512 + 10 * 18));
   for (const char* task : {task::kTokenEmbed, task::kMultiVector, task::kAll}) {
-    EXPECT_GE(demand_of(plan_of(task, texts), {}, 0).answer_bytes, 2048U * 100 * 10 * 18) << task;
+    EXPECT_GE(demand_of(plan_of(task, texts), {}, 0, nullptr).answer_bytes, 2048U * 100 * 10 * 18) << task;
   }
   for (const char* task : {task::kSparse, task::kTokenize}) {
-    EXPECT_GE(demand_of(plan_of(task, texts), {}, 0).answer_bytes, 2048U * 100 * 18) << task;
+    EXPECT_GE(demand_of(plan_of(task, texts), {}, 0, nullptr).answer_bytes, 2048U * 100 * 18) << task;
   }
+}
+
+// Of n tokens n * n seconds.
+class SquareEngine final : public Engine {
+ public:
+  using Engine::submit;
+  RequestId submit(Request, Callback) override { return 0; }
+  bool cancel(RequestId) override { return false; }
+  void shutdown() override {}
+  const EngineInfo& info() const override { return info_; }
+  EngineStatistics statistics() const override { return {}; }
+  double seconds(size_t tokens) const override { return static_cast<double>(tokens * tokens); }
+  Result<std::string> decode(const std::vector<int32_t>&, bool) const override { return std::string(); }
+
+ private:
+  EngineInfo info_;
+};
+
+TEST(ServerDemand, SecondsAreTheEngines) {
+  const SquareEngine engine;
+  Plan plan = plan_of(task::kEmbed, {"12345678", std::string(80, 'x'), std::string(4000, 'x')});
+  for (Request& request : plan.requests) request.sharing = {7, 2, -1};
+  plan.later_tokens = 230;
+  const Demand demand = demand_of(plan, {}, 0, &engine);
+  EXPECT_EQ(demand.seconds, 4 * 4 + 22 * 22 + 100 * 100 + 2 * 100 * 100 + 30 * 30);  // in pieces of the maximum length
+  EXPECT_EQ(demand.sharing.flow, 7U);
+  EXPECT_EQ(demand.sharing.weight, 2);
+  EXPECT_EQ(demand.sharing.priority, -1);
+  plan.average = true;
+  plan.later_tokens = 0;
+  EXPECT_EQ(demand_of(plan, {}, 0, &engine).seconds, 4 * 4 + 22 * 22 + 10 * 100 * 100 + 2 * 2);
+}
+
+TEST(ServerDemand, SecondsAreGuessedWithoutAnEngine) {
+  Plan plan = plan_of(task::kEmbed, {"12345678"});
+  auto facts = std::make_shared<ModelFacts>(*plan.model);
+  facts->info.weight_bytes = 80'000'000;
+  facts->info.workers = 2;
+  plan.model = facts;
+  EXPECT_DOUBLE_EQ(demand_of(plan, {}, 0, nullptr).seconds, 4 * 20e6 * 2 / (2 * 40e9));
+  plan.task = task::kTokenize;
+  EXPECT_DOUBLE_EQ(demand_of(plan, {}, 0, nullptr).seconds, 4e-6);
 }
 
 std::string png_head(uint32_t width, uint32_t height) {
@@ -165,9 +129,9 @@ std::string png_head(uint32_t width, uint32_t height) {
 TEST(ServerDemand, PixelsAreCountedBeforeTheyAreDecoded) {
   Plan plan = plan_of(task::kEmbed, {"a", "b"});
   for (Request& request : plan.requests) request.input = Image{png_head(8192, 8192)};
-  EXPECT_NO_THROW((void)demand_of(plan, {.max_pixels = 2 * 8192 * 8192}, 0));
+  EXPECT_NO_THROW((void)demand_of(plan, {.max_pixels = 2 * 8192 * 8192}, 0, nullptr));
   try {
-    (void)demand_of(plan, {.max_pixels = 2 * 8192 * 8192 - 1}, 0);
+    (void)demand_of(plan, {.max_pixels = 2 * 8192 * 8192 - 1}, 0, nullptr);
     ADD_FAILURE();
   } catch (const ApiError& error) {
     EXPECT_EQ(error.fault, Fault::kTooLarge);

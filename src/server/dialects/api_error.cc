@@ -188,6 +188,10 @@ ApiError about(const ApiError& error, const std::string& item) {
   return {error.fault, fmt::format("`{}`: {}", item, error.what()), item, error.retry_after};
 }
 
+ApiError deadline_passed() {
+  return {Fault::kDeadline, fmt::format("the deadline ({}) passed before the request's turn", kDeadlineNames)};
+}
+
 ApiError from_engine(const Error& error, const std::string& item) {
   switch (error.code) {
     case ErrorCode::kInvalidInput:
@@ -197,7 +201,7 @@ ApiError from_engine(const Error& error, const std::string& item) {
     case ErrorCode::kUnavailable:
       return {Fault::kUnavailable, error.message, {}, 1};
     case ErrorCode::kDeadline:
-      return {Fault::kDeadline, error.message};
+      return deadline_passed();
     default:
       return about({Fault::kInternal, error.message}, item);
   }

@@ -52,10 +52,14 @@ enum class ErrorStyle {
   kGrpc,       // the sentence alone, with TEI's status
 };
 
+// Where a deadline comes from, for sentences about one.
+inline constexpr std::string_view kDeadlineNames = "X-Request-Timeout-Ms, a gRPC call's deadline, --request-timeout";
+
 int status_of(Fault fault, ErrorStyle style);
 // The label of te_request_failure.
 std::string_view failure_label(Fault fault);
 HttpResponse error_response(const ApiError& error, ErrorStyle style);
+ApiError deadline_passed();
 // `item`: the part of the body that the error is about, "input[2]"; "" where it is not known.
 ApiError from_engine(const Error& error, const std::string& item = {});
 // The error with the item's name before its sentence, as its param.

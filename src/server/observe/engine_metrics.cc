@@ -41,11 +41,11 @@ MetricFamily counter(const char* name, const char* help, const Engines& engines,
 }
 
 MetricFamily gauge(const char* name, const char* help, const Engines& engines,
-                   const std::function<size_t(const EngineStatistics&)>& value) {
+                   const std::function<double(const EngineStatistics&)>& value) {
   MetricFamily out = family(name, help, MetricType::Gauge);
   for (const auto& [model, statistics] : engines) {
     out.metric.push_back(labelled(model));
-    out.metric.back().gauge.value = static_cast<double>(value(statistics));
+    out.metric.back().gauge.value = value(statistics);
   }
   return out;
 }
@@ -87,9 +87,12 @@ void add_engine_families(const Engines& engines, std::vector<MetricFamily>& out)
                         "tokens that padding every text to its batch's longest would have added", engines,
                         [](const EngineStatistics& s) { return s.padding_saved; }));
   out.push_back(gauge("wde_waiting_texts", "texts that an engine has and that are in no batch yet", engines,
-                      [](const EngineStatistics& s) { return s.waiting; }));
+                      [](const EngineStatistics& s) { return static_cast<double>(s.waiting); }));
   out.push_back(gauge("wde_workers", "threads that execute batches", engines,
-                      [](const EngineStatistics& s) { return s.workers; }));
+                      [](const EngineStatistics& s) { return static_cast<double>(s.workers); }));
+  out.push_back(gauge("wde_cost_error",
+                      "by how much estimates of a batch's time were off lately: mean of |estimated / measured - 1|",
+                      engines, [](const EngineStatistics& s) { return s.cost_error; }));
 }
 
 }  // namespace wde::server

@@ -14,6 +14,7 @@ void Ledger::retire(const Engine& engine) {
     if (entry.engine != &engine) return false;
     EngineStatistics last = engine.statistics();
     last.waiting = last.workers = 0;
+    last.cost_error = 0;
     retired_[entry.model] += last;
     return true;
   });

@@ -50,6 +50,10 @@ class Tally {
   double sum_ = 0;
 };
 
+Labels of_class(const std::string& model, size_t priority) {
+  return {{"model", model}, {"priority", std::string(kPriorityClasses[priority])}};
+}
+
 void raise(prometheus::Counter& counter, uint64_t total) {
   counter.Increment(std::max(0.0, static_cast<double>(total) - counter.Value()));
 }
@@ -95,6 +99,10 @@ struct Metrics::Families {
       counter("wde_log_lines_dropped_total", "lines of the log that were not written, by reason");
   Family<prometheus::Gauge>& queue_tokens = gauge("wde_queue_tokens", "tokens (estimated) waiting or being computed");
   Family<prometheus::Gauge>& queue_bytes = gauge("wde_queue_bytes", "bytes of texts waiting or being computed");
+  Family<prometheus::Gauge>& queue_seconds =
+      gauge("wde_queue_seconds", "seconds of all workers for what waits or is computed, by the cost model");
+  Family<prometheus::Histogram>& wait =
+      histogram("wde_wait_seconds", "seconds a text waited, by priority: below 0, 0, above 0");
   Family<prometheus::Gauge>& rate = gauge("wde_queue_tokens_per_second", "how fast the queue is worked off");
   Family<prometheus::Gauge>& ready = gauge("wde_model_ready", "1 if the model is loaded");
   Family<prometheus::Gauge>& queue_size = gauge("te_queue_size", "requests waiting or being computed");
@@ -161,6 +169,7 @@ void Metrics::record(const Measured& measured) {
   observe(f.request);
   if (measured.group == "embed") observe(f.embed);
   if (measured.group == "predict") observe(f.predict);
+  queue.flush(f.wait.Add(of_class(measured.model, priority_class(measured.priority)), f.durations));
   length.flush(f.length.Add(model, f.lengths));
   f.tokens.Add(model).Increment(static_cast<double>(tokens));
   f.texts.Add(model).Increment(static_cast<double>(measured.responses->size()));
@@ -181,6 +190,9 @@ void Metrics::set_queue(const QueueUse& use) {
     families_->queue_size.Add({{"model", model}}).Set(static_cast<double>(share.requests));
     families_->queue_tokens.Add({{"model", model}}).Set(static_cast<double>(share.tokens));
     families_->queue_bytes.Add({{"model", model}}).Set(static_cast<double>(share.bytes));
+    for (size_t i = 0; i < share.seconds.size(); ++i) {
+      families_->queue_seconds.Add(of_class(model, i)).Set(share.seconds[i]);
+    }
   }
   families_->rate.Add({}).Set(use.tokens_per_second);
 }
@@ -195,6 +207,7 @@ void Metrics::set_model(const std::string& name, bool ready) {
   families_->ready.Add(model).Set(ready ? 1 : 0);
   // So that an autoscaler finds them before the first request.
   for (auto* queue : {&families_->queue_size, &families_->queue_tokens, &families_->queue_bytes}) queue->Add(model);
+  for (size_t i = 0; i < kPriorityClasses.size(); ++i) families_->queue_seconds.Add(of_class(name, i));
 }
 
 std::string Metrics::text(const std::map<std::string, EngineStatistics>& engines) {

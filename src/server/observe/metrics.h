@@ -23,6 +23,7 @@ struct Measured {
   std::string_view failure;  // "" for success
   double seconds = 0;
   const std::vector<Response>* responses = nullptr;  // of a success
+  int priority = 0;                                  // likewise
 };
 
 class Metrics {

@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <utility>
+#include <vector>
 
 namespace wde::server {
 namespace {
@@ -12,48 +13,51 @@ namespace {
 constexpr double kMeasureSeconds = 1.0;  // of work before the rate is taken anew
 constexpr double kWeightOfNew = 0.3;
 constexpr double kMaxRetrySeconds = 60;
-// Of the time that is left, so much may be spoken for: estimates are not exact, and what comes later takes a share too.
-constexpr double kUsableTime = 0.7;
-// Tokens that one request has in the engine at a time (Group), and with which it is before all that come.
-constexpr size_t kWindowTokens = 32 << 10;
-// By so much the estimate must be above the time that is left before a request is refused that nothing else delays.
+// By so much its own work must be above the time that is left before a request is refused that nothing else delays.
 constexpr double kHopeless = 1.5;
+// Of each limit so much is kept for flows that have no more than so much of it themselves.
+constexpr size_t kReserve = 8, kLittle = 16;
+
+constexpr std::array kResources{&QueueShare::requests, &QueueShare::tokens, &QueueShare::bytes,
+                                &QueueShare::answer_bytes};
 
 void add(QueueShare& to, const QueueShare& share) {
-  to.requests += share.requests;
-  to.tokens += share.tokens;
-  to.bytes += share.bytes;
-  to.answer_bytes += share.answer_bytes;
+  for (const auto resource : kResources) to.*resource += share.*resource;
 }
 
 void take(QueueShare& from, const QueueShare& share) {
-  from.requests -= share.requests;
-  from.tokens -= share.tokens;
-  from.bytes -= share.bytes;
-  from.answer_bytes -= share.answer_bytes;
+  for (const auto resource : kResources) from.*resource -= share.*resource;
 }
 
 int retry_after(double seconds) { return static_cast<int>(std::clamp(std::ceil(seconds), 1.0, kMaxRetrySeconds)); }
+
+// The scheduler takes what a flow has in different priorities for different flows, too.
+std::pair<int, uint64_t> flow_of(const Sharing& sharing) { return {sharing.priority, sharing.flow}; }
 
 constexpr double in_megabytes(size_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
 
 }  // namespace
 
-// Until a request would be done, but for its own work. All are worked on side by side, so a short one does not wait for
-// all of a long one; and the long one counts until it is done, since those that come take from what it gets.
-double Admission::seconds_before(const Demand& demand) const {
-  double seconds = 0;
-  for (const Ticket* ticket : tickets_) {
-    const Demand& other = ticket->demand_;
-    const size_t tokens = std::min(other.tokens, std::max(demand.tokens, kWindowTokens));
-    seconds += pace_.seconds(other.kind, tokens, other.guess);
-  }
-  return seconds;
+Wait Admission::wait(const Demand& demand) const {
+  std::vector<Work> waiting;
+  waiting.reserve(tickets_.size());
+  for (const Ticket* ticket : tickets_) waiting.push_back(ticket->left_);
+  return wait_of({demand.seconds, demand.sharing}, waiting, demand.bulk_share);
+}
+
+// What is kept for those who have little counts as taken for the others.
+bool Admission::has_room(const QueueShare& share, const Sharing& sharing) const {
+  const auto found = flows_.find(flow_of(sharing));
+  const QueueShare own = found == flows_.end() ? QueueShare() : found->second;
+  return std::all_of(kResources.begin(), kResources.end(), [&](const auto resource) {
+    const size_t limit = limits_.*resource;
+    const bool little = own.*resource + share.*resource <= std::max<size_t>(1, limit / kLittle);
+    return use_.all.*resource + share.*resource <= (little ? limit : limit - limit / kReserve);
+  });
 }
 
 // Throws what speaks against it.
 void Admission::check(const Demand& demand, const QueueShare& share) const {
-  const QueueShare& all = use_.all;
   if (demand.answer_bytes > limits_.answer_bytes) {
     throw ApiError(
         Fault::kTooLarge,
@@ -61,32 +65,31 @@ void Admission::check(const Demand& demand, const QueueShare& share) const {
                     "texts at a time (--max-answer-bytes)",
                     in_megabytes(demand.answer_bytes), in_megabytes(limits_.answer_bytes)));
   }
-  const double own = pace_.seconds(demand.kind, demand.tokens, demand.guess);
-  const double waiting = seconds_before(demand);
-  const double time = demand.deadline ? std::chrono::duration<double>(*demand.deadline - Clock::now()).count()
-                                      : std::numeric_limits<double>::infinity();
-  const double least = pace_.least_seconds(demand.kind, demand.tokens, demand.guess);
-  if (pace_.measured(demand.kind) && least > kHopeless * time) {
+  const double time = demand.deadline ? std::chrono::duration<double>(*demand.deadline - Clock::now()).count() : 0;
+  if (demand.deadline && time <= 0) throw deadline_passed();
+  if (demand.deadline && demand.measured && demand.seconds > kHopeless * time) {
     throw ApiError(Fault::kTooLarge,
-                   fmt::format("this would take about {:.0f} s, and its deadline is in {:.0f} s: send fewer texts at a "
-                               "time, or allow more time (X-Request-Timeout-Ms, --request-timeout)",
-                               least, std::max(0.0, time)));
+                   fmt::format("this would take about {} even alone, and its deadline ({}) is in {}: send fewer texts "
+                               "at a time, or allow more time",
+                               in_seconds(demand.seconds), kDeadlineNames, in_seconds(time)));
   }
-  if (all.requests == 0) return;  // larger than the whole queue, it may be done alone
-  if (all.requests >= limits_.requests || all.tokens + share.tokens > limits_.tokens ||
-      all.bytes + demand.bytes > limits_.bytes || all.answer_bytes + demand.answer_bytes > limits_.answer_bytes) {
-    throw ApiError(
-        Fault::kOverloaded,
-        fmt::format("the queue is full ({} requests, about {} tokens): the model is overloaded, try again later",
-                    all.requests, all.tokens),
-        {}, retry_after(waiting));
+  if (use_.all.requests == 0) return;  // larger than the whole queue, it may be done alone
+  if (!has_room(share, demand.sharing)) {
+    throw ApiError(Fault::kOverloaded,
+                   fmt::format("the queue is full ({} requests, about {} tokens; the last eighth of its room is for "
+                               "callers who have little in it): the model is overloaded, try again later",
+                               use_.all.requests, use_.all.tokens),
+                   {}, retry_after(wait(demand).before()));
   }
-  if (waiting + own <= kUsableTime * time) return;
-  throw ApiError(Fault::kOverloaded,
-                 fmt::format("{} requests are before this one and take about {:.1f} s, this one {:.1f} s, and its "
-                             "deadline is in {:.1f} s: the model is overloaded, try again later",
-                             all.requests, waiting, own, std::max(0.0, time)),
-                 {}, retry_after(waiting + own - kUsableTime * time));
+  if (!demand.deadline) return;
+  const Wait estimate = wait(demand);
+  if (estimate.total() <= time) return;
+  throw ApiError(
+      Fault::kOverloaded,
+      fmt::format("with {} other requests in the queue this would take about {} ({}), and its deadline ({}) is in "
+                  "{}: the model is overloaded, try again later or allow more time",
+                  use_.all.requests, in_seconds(estimate.total()), estimate.parts(), kDeadlineNames, in_seconds(time)),
+      {}, retry_after(estimate.total() - time));
 }
 
 std::unique_ptr<Admission::Ticket> Admission::enter(const std::string& model, const Demand& demand) {
@@ -94,35 +97,44 @@ std::unique_ptr<Admission::Ticket> Admission::enter(const std::string& model, co
   // However large it is, there is some room for others.
   const QueueShare share{1, std::min(demand.tokens, limits_.tokens / 4 * 3), demand.bytes, demand.answer_bytes};
   check(demand, share);
-  const Clock::time_point now = Clock::now();
   if (use_.all.requests == 0) {
-    measured_since_ = now;
+    measured_since_ = Clock::now();
     measured_tokens_ = 0;
   }
-  QueueShare& of_model = use_.by_model[model];
+  ModelUse& of_model = use_.by_model[model];
   auto ticket = std::make_unique<Ticket>(*this, of_model, demand, share);
   tickets_.insert(ticket.get());
   add(use_.all, share);
   add(of_model, share);
-  pace_.enter(demand.kind, demand.tokens, demand.guess, now);
+  of_model.seconds[priority_class(demand.sharing.priority)] += demand.seconds;
+  add(flows_[flow_of(demand.sharing)], share);
   return ticket;
 }
 
-void Admission::done(Ticket& ticket, size_t tokens) {
+void Admission::done(Ticket& ticket, double seconds) {
   std::scoped_lock lock(mutex_);
-  tokens = std::min(tokens, ticket.left_);
-  ticket.left_ -= tokens;
-  pace_.done(ticket.demand_.kind, tokens, Clock::now());
+  work_off(ticket, seconds);
+}
+
+void Admission::work_off(Ticket& ticket, double seconds) {
+  seconds = std::min(seconds, ticket.left_.seconds);
+  ticket.left_.seconds -= seconds;
+  double& of_class = ticket.model_.seconds[priority_class(ticket.left_.sharing.priority)];
+  of_class = std::max(0.0, of_class - seconds);
 }
 
 void Admission::leave(Ticket& ticket) {
   std::scoped_lock lock(mutex_);
-  const Clock::time_point now = Clock::now();
   take(use_.all, ticket.share_);
   take(ticket.model_, ticket.share_);
+  work_off(ticket, ticket.left_.seconds);
+  const auto flow = flows_.find(flow_of(ticket.left_.sharing));
+  take(flow->second, ticket.share_);
+  if (flow->second.requests == 0) flows_.erase(flow);
+  if (ticket.model_.requests == 0) ticket.model_.seconds = {};  // what rounding has left
   tickets_.erase(&ticket);
-  pace_.leave(ticket.left_, now);
   measured_tokens_ += ticket.share_.tokens;
+  const Clock::time_point now = Clock::now();
   const double seconds = std::chrono::duration<double>(now - measured_since_).count();
   if (seconds < kMeasureSeconds && use_.tokens_per_second > 0) return;
   const double rate = static_cast<double>(measured_tokens_) / std::max(seconds, 1e-3);

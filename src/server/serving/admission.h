@@ -1,8 +1,8 @@
-// Admission: how much work may wait, and how much memory its answers may take. A request is let in whole or not at all,
-// and only if it can be done before its deadline: what would be given up half done takes the time of all others. One
-// that is refused is told when to come again, from how fast the work is being done.
+// Admission: how much work may wait, and how much memory its answers may take. A request is let in whole or not at all;
+// one with a deadline only if it can be done by then. One that is refused is told when to come again.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <map>
@@ -10,10 +10,12 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_set>
+#include <utility>
 
 #include "server/dialects/api_error.h"
-#include "server/serving/pace.h"
+#include "server/serving/wait.h"
 
 namespace wde::server {
 
@@ -29,8 +31,10 @@ struct Demand {
   size_t tokens = 0;
   size_t bytes = 0;         // of its body
   size_t answer_bytes = 0;  // of the results and the body made of them
-  std::string kind = {};    // of work, as Pace knows it
-  double guess = 0;         // seconds a token
+  double seconds = 0;       // of all workers, by the cost model
+  bool measured = false;    // ... which has seen batches, and does not guess
+  Sharing sharing = {};
+  std::optional<double> bulk_share = {};  // as wait_of() has it
   std::optional<Clock::time_point> deadline = {};
 };
 
@@ -41,34 +45,43 @@ struct QueueShare {
   size_t answer_bytes = 0;
 };
 
+// Priorities, as metrics tell them: before 0, 0 and after it.
+inline constexpr std::array<std::string_view, 3> kPriorityClasses{"earlier", "normal", "later"};
+constexpr size_t priority_class(int priority) { return priority < 0 ? 0 : priority == 0 ? 1 : 2; }
+
+struct ModelUse : QueueShare {
+  std::array<double, kPriorityClasses.size()> seconds{};  // of work that is not done, by the cost model
+};
+
 struct QueueUse {
   QueueShare all;
-  std::map<std::string, QueueShare> by_model;  // every model that ever had a request
-  double tokens_per_second = 0;                // of all models: they share the processor
+  std::map<std::string, ModelUse> by_model;  // every model that ever had a request
+  double tokens_per_second = 0;              // of all models: they share the processor
 };
 
 class Admission {
  public:
-  explicit Admission(QueueLimits limits) : limits_(limits) {}
+  explicit Admission(const QueueLimits& limits)
+      : limits_{limits.requests, limits.tokens, limits.bytes, limits.answer_bytes} {}
 
   // What a request takes of the queue, until it is destroyed.
   class Ticket {
    public:
-    Ticket(Admission& owner, QueueShare& model, const Demand& demand, const QueueShare& share)
-        : owner_(owner), model_(model), demand_(demand), share_(share), left_(demand.tokens) {}
+    Ticket(Admission& owner, ModelUse& model, const Demand& demand, const QueueShare& share)
+        : owner_(owner), model_(model), share_(share), left_{demand.seconds, demand.sharing} {}
     ~Ticket() { owner_.leave(*this); }
     Ticket(const Ticket&) = delete;
     Ticket& operator=(const Ticket&) = delete;
-    // So many of its tokens have been computed.
-    void done(size_t tokens) { owner_.done(*this, tokens); }
+    int priority() const { return left_.sharing.priority; }
+    // So much of its work has been done.
+    void done(double seconds) { owner_.done(*this, seconds); }
 
    private:
     friend class Admission;
     Admission& owner_;
-    QueueShare& model_;  // entries of `by_model` stay where they are
-    const Demand demand_;
+    ModelUse& model_;  // entries of `by_model` stay where they are
     const QueueShare share_;
-    size_t left_;  // tokens that were not computed yet
+    Work left_;  // that was not done yet
   };
 
   // Throws ApiError: kOverloaded, with the seconds after which it is worth trying again; kTooLarge for what could not
@@ -77,15 +90,17 @@ class Admission {
   QueueUse use() const;
 
  private:
-  double seconds_before(const Demand& demand) const;
+  Wait wait(const Demand& demand) const;
+  bool has_room(const QueueShare& share, const Sharing& sharing) const;
   void check(const Demand& demand, const QueueShare& share) const;
-  void done(Ticket& ticket, size_t tokens);
+  void done(Ticket& ticket, double seconds);
+  static void work_off(Ticket& ticket, double seconds);
   void leave(Ticket& ticket);
 
-  const QueueLimits limits_;
+  const QueueShare limits_;
   mutable std::mutex mutex_;
   QueueUse use_;
-  Pace pace_;
+  std::map<std::pair<int, uint64_t>, QueueShare> flows_;  // by priority and flow: those that have something here
   std::unordered_set<const Ticket*> tickets_;
   size_t measured_tokens_ = 0;
   Clock::time_point measured_since_;

@@ -154,8 +154,7 @@ void App::make_plan(Call& call) {
   HttpRequest& http = *call.http;
   decode_body(http, options_.max_body_bytes);
   const std::optional<Clock::time_point> deadline = call.deadline = deadline_of(http, options_.request_seconds);
-  if (deadline && Clock::now() >= *deadline)
-    throw ApiError(Fault::kDeadline, "the deadline came before the request's turn");
+  if (deadline && Clock::now() >= *deadline) throw deadline_passed();
   const Body body = call.match.route->body;
   const std::string tail = body == Body::kJsonAndBytes ? take_tail(http) : "";
   std::optional<JsonDocument> document;
@@ -183,8 +182,10 @@ void App::make_plan(Call& call) {
     call.characters += characters_of(request);
   }
   call.inputs = call.plan.requests.size();
-  Demand demand = demand_of(call.plan, options_.rules, http.body.size());
+  const std::shared_ptr<Engine> engine = models_.engine_like(call.model, call.plan.task);
+  Demand demand = demand_of(call.plan, options_.rules, http.body.size(), engine.get());
   demand.deadline = deadline;
+  demand.measured = deadline && engine && engine->statistics().cost_error > 0;
   call.ticket = admission_.enter(call.model, demand);
   http.body = {};
 }
@@ -279,17 +280,19 @@ void App::start_group(const std::shared_ptr<Call>& call, const std::string& task
   const bool ids_only = task != call->plan.task;
   const bool computes = task != task::kTokenize;
   const size_t shared = call->plan.shared.bytes();
-  std::vector<size_t> tokens;
-  for (const Request& request : requests)
-    tokens.push_back(ids_only ? 0 : estimated_tokens(request, shared, call->plan.model->info.max_length));
-  auto watch = [call, used, limit, ids_only, computes, tokens = std::move(tokens)](size_t index, Response& response) {
+  std::vector<double> seconds;
+  for (const Request& request : requests) {
+    const size_t tokens = estimated_tokens(request, shared, call->plan.model->info.max_length);
+    seconds.push_back(ids_only ? 0 : seconds_of(tokens, call->plan, engine.get()));
+  }
+  auto watch = [call, used, limit, ids_only, computes, seconds = std::move(seconds)](size_t index, Response& response) {
     if (ids_only) {
       response.details.tokens = {};
       response.details.offsets = {};
       response.details.type_ids = {};
       return true;
     }
-    if (computes) call->ticket->done(tokens[index]);
+    if (computes) call->ticket->done(seconds[index]);
     return used->fetch_add(answer_bytes(response), std::memory_order_relaxed) <= limit;
   };
   auto group =
@@ -317,7 +320,8 @@ void App::write(Call& call, std::vector<Response> responses, const std::shared_p
   if (call.span) call.stages = stages_of(responses);
   add_timing_headers(responses, call.characters, call.tokens, seconds, response);
   add_warnings(call.plan.warnings, truncated, response);
-  const Measured measured{call.model, call.match.route->group, call.plan.batch, "", seconds, &responses};
+  const Measured measured{call.model, call.match.route->group, call.plan.batch, "", seconds,
+                          &responses, call.ticket->priority()};
   call.plan.write(answer, response);
   metrics_.record(measured);
   finish(call, std::move(response), "");

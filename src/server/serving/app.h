@@ -29,7 +29,7 @@ struct AppOptions {
   DoorOptions doors;
   std::shared_ptr<AccessLog> log;
   TraceOptions traces;
-  double request_seconds = 60;       // for a request at most; 0: as long as it takes
+  double request_seconds = 0;        // for a request at most; 0: as long as it takes
   size_t max_body_bytes = 16 << 20;  // of one that was compressed, when it no longer is
   size_t threads = 2;
   std::string root_path;  // what a proxy puts before all paths, "" or "/some/path"

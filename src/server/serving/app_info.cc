@@ -226,7 +226,10 @@ HttpResponse App::tei_info(Dialect dialect) const {
   out.key("auto_truncate").boolean(options_.rules.auto_truncate);
   out.key("tokenization_workers").integer(1).key("version").text(version()).key("sha").null();
   out.key("docker_label").null();
-  if (dialect != Dialect::kTei) write_matryoshka(out, model.info);
+  if (dialect != Dialect::kTei) {
+    out.key("scheduler").text(model.scheduler());
+    write_matryoshka(out, model.info);
+  }
   out.close('}');
   return json(out);
 }

@@ -27,8 +27,7 @@ constexpr size_t kUnknownDimensions = 1024;
 // Id, spelling, offsets: in memory, and as JSON.
 constexpr size_t kBytesPerSpelledToken = 192;
 
-// What a multiply-add of a packed weight takes: a slow core does some 40 billion operations a second. Only for the
-// first requests; then it is measured.
+// Of a token, by what a multiply-add of a packed weight takes: a slow core does some 40 billion operations a second.
 double guessed_seconds(const EngineInfo& info) {
   constexpr double kOperationsPerSecond = 40e9;
   const double operations = static_cast<double>(info.weight_bytes) / 4 * 2;
@@ -68,14 +67,25 @@ size_t estimated_tokens(const Request& request, size_t shared_bytes, size_t max_
   return tokens_of(request, shared_bytes, kBytesPerToken, max_length);
 }
 
-Demand demand_of(const Plan& plan, const ApiRules& rules, size_t body_bytes) {
+double seconds_of(size_t tokens, const Plan& plan, const Engine* engine) {
+  const EngineInfo& info = plan.model->info;
+  if (engine == nullptr) {
+    return static_cast<double>(tokens) * (plan.task == task::kTokenize ? kTokenizeSeconds : guessed_seconds(info));
+  }
+  if (info.max_length == 0 || tokens <= info.max_length) return engine->seconds(tokens);
+  return static_cast<double>(tokens / info.max_length) * engine->seconds(info.max_length) +
+         engine->seconds(tokens % info.max_length);
+}
+
+Demand demand_of(const Plan& plan, const ApiRules& rules, size_t body_bytes, const Engine* engine) {
   const EngineInfo& info = plan.model->info;
   const bool tokenizes = plan.task == task::kTokenize;
   Demand demand;
   demand.tokens = plan.later_tokens;
   demand.bytes = body_bytes;
-  demand.kind = plan.model->name + (tokenizes ? " tokenize" : "");
-  demand.guess = tokenizes ? kTokenizeSeconds : guessed_seconds(info);
+  demand.seconds = seconds_of(plan.later_tokens, plan, engine);
+  demand.bulk_share = plan.model->bulk_share;
+  if (!plan.requests.empty()) demand.sharing = plan.requests.front().sharing;
   const size_t shared = plan.shared.bytes();
   const bool read_whole = tokenizes || plan.task == task::kTokenClassify;  // where tokens are in the text, too
   if (read_whole && shared > kMaxReadBytes / std::max<size_t>(1, plan.requests.size())) {
@@ -84,7 +94,9 @@ Demand demand_of(const Plan& plan, const ApiRules& rules, size_t body_bytes) {
   }
   size_t pixels = 0;
   for (const Request& request : plan.requests) {
-    demand.tokens += estimated_tokens(request, shared, plan.average ? 0 : info.max_length);
+    const size_t tokens = estimated_tokens(request, shared, plan.average ? 0 : info.max_length);
+    demand.tokens += tokens;
+    demand.seconds += seconds_of(tokens, plan, engine);
     demand.answer_bytes += estimated_answer(plan, request, shared);
     if (const auto* image = std::get_if<Image>(&request.input)) {
       const ImageSize size = image_size(image->file).value_or(ImageSize());
@@ -98,6 +110,7 @@ Demand demand_of(const Plan& plan, const ApiRules& rules, size_t body_bytes) {
                                (pixels + 999'999) / 1'000'000, rules.max_pixels / 1'000'000));
   }
   demand.tokens += pixels / kPixelsPerToken;
+  demand.seconds += seconds_of(pixels / kPixelsPerToken, plan, engine);
   return demand;
 }
 

@@ -10,8 +10,12 @@ namespace wde::server {
 // others.
 size_t estimated_tokens(const Request& request, size_t shared_bytes, size_t max_length);
 
+// Seconds of all workers for an input of so many tokens, in pieces of the model's maximum length: by the engine's cost
+// model. nullptr: there is none yet, and a guess of the model's size stands for it.
+double seconds_of(size_t tokens, const Plan& plan, const Engine* engine);
+
 // Throws ApiError (kTooLarge): its images have more pixels than `rules` allow.
-Demand demand_of(const Plan& plan, const ApiRules& rules, size_t body_bytes);
+Demand demand_of(const Plan& plan, const ApiRules& rules, size_t body_bytes, const Engine* engine);
 
 // Of a response, and of what is written of it.
 size_t answer_bytes(const Response& response);

@@ -11,15 +11,30 @@
 #include "base/text.h"
 #include "base/thread_group.h"
 #include "server/dialects/comparison.h"
+#include "server/dialects/plan.h"
 
 namespace wde::server {
 namespace {
 
 constexpr int kLoadingRetrySeconds = 2;
 
+// A server has many callers, who share the workers, unless the operator chose the scheduler, by itself or with others.
+void choose_scheduler(EngineArgs& args) {
+  const bool chosen = !args.get("scheduler").empty() || !args.get("workflow").empty() ||
+                      args.get("set").find("scheduler=") != std::string::npos;
+  if (!chosen) args.set("scheduler", kServerScheduler);
+}
+
 }  // namespace
 
 bool ModelFacts::can(std::string_view task) const { return std::find(tasks.begin(), tasks.end(), task) != tasks.end(); }
+
+std::string_view ModelFacts::scheduler() const {
+  for (const auto& [seam, module] : info.modules) {
+    if (seam == "scheduler") return module;
+  }
+  return {};
+}
 
 const std::string* ModelFacts::prompt_for(std::string_view role) const { return prompt_for_role(info.prompts, role); }
 
@@ -118,9 +133,18 @@ void Models::with_engine(const std::string& model, const std::string& task, Engi
   ready(std::move(engine), nullptr);
 }
 
+std::shared_ptr<Engine> Models::engine_like(const std::string& model, const std::string& task) {
+  std::scoped_lock lock(mutex_);
+  const Entry& e = entry(model);
+  auto found = e.engines.find(task);
+  if (found == e.engines.end() && e.facts && task != task::kTokenize) found = e.engines.find(e.facts->default_task);
+  return found == e.engines.end() ? nullptr : found->second;
+}
+
 std::shared_ptr<Engine> Models::create(const Entry& entry, const std::string& task) {
   EngineArgs args = entry.served.args;
   args.set("task", task).set("model", entry.directory);
+  choose_scheduler(args);
   // All engines of a model share its weights.
   std::shared_ptr<Engine> sibling;
   {
@@ -171,6 +195,9 @@ void Models::load_entry(Entry& e) {
     facts->model_type = summary.model_type;
     engine = create(e, summary.default_task);
     facts->info = engine->info();
+    if (facts->scheduler() == kServerScheduler) {
+      facts->bulk_share = static_cast<double>(*args.get_integer("bulk-share")) / 100;
+    }
     facts->info.warnings.insert(facts->info.warnings.end(), resolved.warnings.begin(), resolved.warnings.end());
     if (facts->info.labels.empty()) facts->info.labels = summary.labels;
   } catch (const std::bad_alloc&) {

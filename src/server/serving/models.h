@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -20,6 +21,8 @@
 #include "wde/engine.h"
 
 namespace wde::server {
+
+inline constexpr std::string_view kServerScheduler = "fair";
 
 struct ServedModel {
   std::string name;
@@ -39,8 +42,12 @@ struct ModelFacts {
   std::string model_type;  // config.json's
   size_t max_batch_tokens = 0;
   EngineInfo info;  // of its default task's engine
+  // Of the scheduler fair: what later priorities always have of the workers. None: another scheduler, which does not
+  // share them.
+  std::optional<double> bulk_share;
 
   bool can(std::string_view task) const;
+  std::string_view scheduler() const;  // "": it needs none
   // Its prompt for one of the roles that clients name ("query", "document", "classification", …), nullptr without one.
   const std::string* prompt_for(std::string_view role) const;
 };
@@ -70,6 +77,9 @@ class Models {
   std::shared_ptr<const ModelFacts> find(std::string_view name, TaskList tasks = {}, bool strict = false);
   // Calls `ready` at once if there is such an engine already, else from the loading thread.
   void with_engine(const std::string& model, const std::string& task, EngineReady ready);
+  // One that takes as long for a text as this task's will: its own, or until that is made the default task's. nullptr:
+  // there is none.
+  std::shared_ptr<Engine> engine_like(const std::string& model, const std::string& task);
 
   void load(std::string_view name);    // throws ApiError: no such model
   void unload(std::string_view name);  // what was submitted is still answered
