@@ -10,8 +10,8 @@
 #include <string_view>
 
 #include "cli/bar.h"
-#include "cli/json_text.h"
 #include "cli/output_sink.h"
+#include "cli/printable.h"
 #include "cli/progress.h"
 
 namespace wde::cli {

@@ -6,7 +6,7 @@
 
 #include "cli/image_file.h"
 #include "cli/input_reader.h"
-#include "cli/json_text.h"
+#include "cli/printable.h"
 
 namespace wde::cli {
 namespace {

@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "cli/json_text.h"
+#include "cli/printable.h"
 
 namespace wde::cli {
 namespace {

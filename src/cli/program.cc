@@ -11,8 +11,8 @@
 
 #include "cli/command.h"
 #include "cli/help_formatter.h"
-#include "cli/json_text.h"
 #include "cli/output_sink.h"
+#include "cli/printable.h"
 #include "wde/engine.h"
 
 namespace wde::cli {

@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "cli/bar.h"
-#include "cli/json_text.h"
 #include "cli/output_sink.h"
+#include "cli/printable.h"
 
 namespace wde::cli {
 namespace {

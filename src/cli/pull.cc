@@ -5,8 +5,8 @@
 
 #include "cli/command.h"
 #include "cli/download_bar.h"
-#include "cli/json_text.h"
 #include "cli/output_sink.h"
+#include "cli/printable.h"
 #include "wde/hub.h"
 
 namespace wde::cli {

@@ -6,10 +6,10 @@
 #include <deque>
 #include <future>
 
+#include "base/json_text.h"
 #include "cli/command.h"
 #include "cli/engine_flags.h"
 #include "cli/io_flags.h"
-#include "cli/json_text.h"
 #include "cli/output_sink.h"
 #include "cli/result_fields.h"
 #include "server/dialects/comparison.h"

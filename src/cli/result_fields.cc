@@ -4,7 +4,7 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "cli/json_text.h"
+#include "base/json_text.h"
 #include "cli/row_writer.h"
 
 namespace wde::cli {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <span>
 
-#include "cli/json_text.h"
+#include "base/json_text.h"
 
 namespace wde::cli {
 namespace {

@@ -1,4 +1,4 @@
-#include "cli/json_text.h"
+#include "base/json_text.h"
 #include "cli/result_fields.h"
 #include "cli/text_command.h"
 #include "wde/entities.h"

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include "cli/json_text.h"
+#include "base/json_text.h"
 #include "cli/text_command.h"
 
 namespace wde::cli {

@@ -14,8 +14,9 @@
 #include <thread>
 #include <vector>
 
-#include "cli/json_text.h"
+#include "base/json_text.h"
 #include "cli/npy_writer.h"
+#include "cli/printable.h"
 
 namespace wde::cli {
 namespace {

@@ -2,37 +2,11 @@
 
 #include <bit>
 #include <charconv>
-#include <cstring>
+
+#include "base/json_text.h"
 
 namespace wde::server {
 namespace {
-
-// The longest shortest float32 has 15 characters ("-1.17549435e-38"), a double 24.
-constexpr size_t kDigits = 32;
-
-template <class Number>
-void append_number(std::string& out, Number value) {
-  char digits[kDigits];
-  out.append(digits, std::to_chars(digits, digits + kDigits, value).ptr);
-}
-
-// Length of the UTF-8 character at text[i], 0 if there is none (RFC 3629).
-size_t character_length(std::string_view text, size_t i) {
-  const auto byte = [&](size_t k) { return i + k < text.size() ? static_cast<uint8_t>(text[i + k]) : uint8_t{0}; };
-  const auto follows = [&](size_t k) { return (byte(k) & 0xC0) == 0x80; };
-  const uint8_t lead = byte(0);
-  if (lead < 0x80) return 1;
-  if (lead >= 0xC2 && lead <= 0xDF) return follows(1) ? 2 : 0;
-  if (lead >= 0xE0 && lead <= 0xEF) {
-    const bool wrong = (lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xED && byte(1) >= 0xA0);
-    return follows(1) && follows(2) && !wrong ? 3 : 0;
-  }
-  if (lead >= 0xF0 && lead <= 0xF4) {
-    const bool wrong = (lead == 0xF0 && byte(1) < 0x90) || (lead == 0xF4 && byte(1) >= 0x90);
-    return follows(1) && follows(2) && follows(3) && !wrong ? 4 : 0;
-  }
-  return 0;
-}
 
 // Nine digits at most and no copy: room is made once for the whole row.
 template <class Number>
@@ -77,31 +51,8 @@ JsonOut& JsonOut::key(std::string_view name) {
 }
 
 JsonOut& JsonOut::text(std::string_view value) {
-  static constexpr char kHex[] = "0123456789abcdef";
   comma();
-  out_ += '"';
-  for (size_t i = 0; i < value.size();) {
-    const size_t length = character_length(value, i);
-    const char c = value[i];
-    if (length == 0) {
-      out_ += "\xEF\xBF\xBD";
-    } else if (length > 1) {
-      out_ += value.substr(i, length);
-    } else if (c == '"' || c == '\\') {
-      out_ += '\\';
-      out_ += c;
-    } else if (c == '\n') {
-      out_ += "\\n";
-    } else if (static_cast<uint8_t>(c) < 0x20) {
-      out_ += "\\u00";
-      out_ += kHex[static_cast<uint8_t>(c) >> 4];
-      out_ += kHex[c & 15];
-    } else {
-      out_ += c;
-    }
-    i += length == 0 ? 1 : length;
-  }
-  out_ += '"';
+  append_json_string(out_, value);
   return *this;
 }
 

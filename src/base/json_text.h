@@ -1,17 +1,18 @@
-// Writing JSON by hand, because the rows are long and flat; and making any bytes fit to be shown.
+// Strings and numbers as JSON, appended to a string: what the server's answers and the command line's rows are made of.
 #pragma once
 
 #include <charconv>
+#include <cstddef>
 #include <string>
 #include <string_view>
 
-namespace wde::cli {
+namespace wde {
+
+// Length of the UTF-8 character that begins at text[at], 0 if there is none (RFC 3629: no overlongs, no surrogates).
+size_t utf8_length(std::string_view text, size_t at);
 
 // With its quotes. Bytes that are not UTF-8 become U+FFFD, so that the line stays JSON whatever happens.
 void append_json_string(std::string& out, std::string_view text);
-
-// For a terminal: no control characters (but "\n" is a space), no invalid UTF-8.
-std::string printable(std::string_view text);
 
 // Shortest decimal that reads back as the same value; floats must be finite.
 template <class Number>
@@ -21,4 +22,4 @@ void append_number(std::string& out, Number value) {
   out.append(digits, end);
 }
 
-}  // namespace wde::cli
+}  // namespace wde

@@ -1,19 +1,11 @@
-#include "cli/json_text.h"
+#include "base/json_text.h"
 
-#include <fmt/format.h>
-
-#include <cstddef>
 #include <cstdint>
-#include <iterator>
 
-namespace wde::cli {
-namespace {
+namespace wde {
 
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
-
-// Length of the UTF-8 character that begins at text[i], 0 if there is none (RFC 3629: no overlongs, no surrogates).
-size_t character_length(std::string_view text, size_t i) {
-  const auto byte = [&](size_t k) { return i + k < text.size() ? static_cast<uint8_t>(text[i + k]) : uint8_t{0}; };
+size_t utf8_length(std::string_view text, size_t at) {
+  const auto byte = [&](size_t k) { return at + k < text.size() ? static_cast<uint8_t>(text[at + k]) : uint8_t{0}; };
   const auto follows = [&](size_t k) { return (byte(k) & 0xC0) == 0x80; };
   const uint8_t lead = byte(0);
   if (lead < 0x80) return 1;
@@ -31,15 +23,14 @@ size_t character_length(std::string_view text, size_t i) {
   return 0;
 }
 
-}  // namespace
-
 void append_json_string(std::string& out, std::string_view text) {
+  static constexpr char kHex[] = "0123456789abcdef";
   out += '"';
   for (size_t i = 0; i < text.size();) {
-    const size_t length = character_length(text, i);
+    const size_t length = utf8_length(text, i);
     const char c = text[i];
     if (length == 0) {
-      out += kReplacement;
+      out += "\xEF\xBF\xBD";
     } else if (length > 1) {
       out += text.substr(i, length);
     } else if (c == '"' || c == '\\') {
@@ -48,7 +39,9 @@ void append_json_string(std::string& out, std::string_view text) {
     } else if (c == '\n') {
       out += "\\n";
     } else if (static_cast<uint8_t>(c) < 0x20) {
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c));
+      out += "\\u00";
+      out += kHex[static_cast<uint8_t>(c) >> 4];
+      out += kHex[c & 15];
     } else {
       out += c;
     }
@@ -57,19 +50,4 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
-std::string printable(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size();) {
-    const size_t length = character_length(text, i);
-    const bool is_control = length == 1 && (static_cast<uint8_t>(text[i]) < 0x20 || text[i] == 0x7F);
-    if (length == 0 || (is_control && text[i] != '\n')) {
-      out += kReplacement;
-    } else {
-      out += is_control ? std::string_view(" ") : text.substr(i, length);
-    }
-    i += length == 0 ? 1 : length;
-  }
-  return out;
-}
-
-}  // namespace wde::cli
+}  // namespace wde
