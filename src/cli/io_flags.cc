@@ -33,6 +33,26 @@ class PairSource : public InputSource {
   std::optional<TextPair> pair_;
 };
 
+// Lines of a command that takes pairs: any other line is an error of its own.
+class PairsOnly : public InputSource {
+ public:
+  explicit PairsOnly(std::unique_ptr<InputSource> origin) : origin_(std::move(origin)) {}
+  std::optional<InputItem> next() override {
+    std::optional<InputItem> item = origin_->next();
+    if (item && item->request.ok() && !std::holds_alternative<TextPair>(item->request.value().input)) {
+      item->request = Error{ErrorCode::kInvalidInput,
+                            R"(expected the pair {"query": "…", "document": "…"}, found a single text or an image)"};
+    }
+    return item;
+  }
+  std::string where(uint64_t line) const override { return origin_->where(line); }
+  std::optional<uint64_t> total_bytes() const override { return origin_->total_bytes(); }
+  std::optional<uint64_t> total_items() const override { return origin_->total_items(); }
+
+ private:
+  std::unique_ptr<InputSource> origin_;
+};
+
 // For the help page only: the texts themselves do not pass through CLI11 (program.cc says why).
 void add_text_help(CLI::App& app) {
   static std::vector<std::string> unused;
@@ -87,12 +107,12 @@ std::unique_ptr<InputSource> InputFlags::open() {
     texts_.clear();
     return std::make_unique<PairSource>(std::move(pair));
   }
-  if (pair_ && texts_.size() > 2) {
+  if (pair_ && !texts_.empty()) {
     throw UsageError(
-        fmt::format("expected one pair, \"a question\" \"a document\", found {} texts. For several pairs give lines "
-                    "{{\"query\": …, "
-                    "\"document\": …}} with --input; `wde rerank` compares one query with many documents.",
-                    texts_.size()));
+        fmt::format("expected one pair, \"a question\" \"a document\", found {}. For several pairs give lines "
+                    "{{\"query\": …, \"document\": …}} with --input; `wde rerank` compares one query with many "
+                    "documents.",
+                    texts_.size() == 1 ? "a single text" : fmt::format("{} texts", texts_.size())));
   }
   if (arguments) return std::make_unique<ArgumentSource>(std::exchange(texts_, {}), std::exchange(images_, {}));
   if (input_.empty() && ::isatty(STDIN_FILENO) == 1) {
@@ -100,7 +120,9 @@ std::unique_ptr<InputSource> InputFlags::open() {
         "no text was given. Give texts as arguments, or a file of lines with --input FILE, or pipe lines in "
         "(--input - reads them from this terminal).");
   }
-  return open_input(path(), parse_input_format(input_format_));
+  std::unique_ptr<InputSource> source = open_input(path(), parse_input_format(input_format_));
+  if (pair_) return std::make_unique<PairsOnly>(std::move(source));
+  return source;
 }
 
 void OutputFlags::add_to(CLI::App& app, const std::vector<std::string>& formats) {

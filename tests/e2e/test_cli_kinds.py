@@ -146,6 +146,22 @@ class Kinds(cli.Case):
         self.assertEqual(cli.rows(done), cli.rows(pair))
         done = cli.wde("score", "a question", "a document", "more", model=model, stdin=None)
         self.assertFailed(done, "expected one pair", "found 3 texts", '{"query": …, "document": …}', "wde rerank", status=2)
+        done = cli.wde("score", "a question", model=model, stdin=None)
+        self.assertFailed(done, "expected one pair", "found a single text", status=2)
+
+    def test_lines_of_score_are_pairs(self):
+        model = cli.DATA / "bert-cross-encoder"
+        pair = {"query": "a question", "document": "a document"}
+        want = cli.rows(cli.wde("score", "--input", "-", model=model, stdin=cli.jsonl(pair)))[0]["score"]
+        done = cli.wde("score", "--input", "-", model=model, stdin=cli.jsonl("a question", pair, {"text": "a document"}))
+        self.assertEqual(done.returncode, 1)
+        rows = cli.rows(done)
+        self.assertEqual([row.get("score") for row in rows], [None, want, None])
+        for line in (0, 2):
+            self.assertIn('expected the pair {"query": "…", "document": "…"}', rows[line]["error"])
+        self.assertIn("line 3: expected the pair", done.stderr.decode())
+        done = cli.wde("score", "--input", "-", "--input-format", "text", model=model, stdin=b"one\ntwo\n")
+        self.assertEqual((done.returncode, len(cli.rows(done))), (1, 2))
 
     def test_texts_that_are_cut(self):
         texts = cli.jsonl("short", "word " * 50, "word " * 60)

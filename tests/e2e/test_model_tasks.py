@@ -33,12 +33,14 @@ class Tasks(unittest.TestCase):
         for command in ("score", "classify", "token-classify", "sparse"):
             with self.subTest(command):
                 self.assertRefused(command, DATA / "bert-mean", "bert-mean is an embedder (BertModel) and has no task",
-                                   "it answers embed (`wde embed`), token_embed (`wde hidden`), tokenize (`wde tokenize`)")
+                                   "it answers embed (`wde embed`), token_embed (`wde hidden`), tokenize (`wde tokenize`)",
+                                   arguments=("a", "b"))
 
     def test_other_kinds_say_what_they_are(self):
         self.assertRefused("embed", DATA / "bert-classify", "is a classifier (BertForSequenceClassification)", "--pooling", "wde classify")
         self.assertRefused("embed", DATA / "bert-cross-encoder", "is a reranker", "wde score")
-        self.assertRefused("score", DATA / "bert-classify", "its head gives 5 classes, and a score is one number")
+        self.assertRefused("score", DATA / "bert-classify", "its head gives 5 classes, and a score is one number",
+                           arguments=("a", "b"))
         self.assertRefused("embed", DATA / "bert-ner", "is a classifier of tokens", "wde token-classify")
         self.assertRefused("embed", DATA / "colbert-stanford", "a vector for every token and none of the whole text")
         self.assertRefused("classify", DATA / "colbert-stanford", "is a late-interaction model (HF_ColBERT)", "wde multi-vector")
