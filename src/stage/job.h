@@ -46,15 +46,22 @@ struct ModelInput {
 // A matrix that grows and is reused. Its rows stay as they are when it is asked for the same size again.
 class ReusedMatrix {
  public:
-  // Allocates only if an earlier call did not ask for as much.
+  // Allocates only if an earlier call did not ask for as much, or for so much more that it is not kept.
   View<float> resize(size_t rows, size_t cols) {
-    if (rows > buffer_.view().rows || cols != buffer_.view().cols) buffer_ = Matrix(rows, cols);
+    const bool fits = rows <= buffer_.view().rows && cols == buffer_.view().cols;
+    if (!fits || (buffer_.bytes() > kKeptBytes && rows < buffer_.view().rows / 4)) {
+      buffer_ = {};
+      buffer_ = Matrix(rows, cols);
+    }
     rows_ = rows;
     return view();
   }
   View<float> view() { return buffer_.view().slice_rows(0, rows_); }
 
  private:
+  // One batch of many short texts has gigabytes of a sparse model's weights, a row of its vocabulary each.
+  static constexpr size_t kKeptBytes = size_t{64} << 20;
+
   Matrix buffer_;
   size_t rows_ = 0;
 };
