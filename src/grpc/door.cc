@@ -10,7 +10,7 @@
 #include <set>
 
 #include "grpc/call.h"
-#include "server/net/flag_file.h"
+#include "grpc/credentials.h"
 #include "server/serving/app.h"
 #include "server/serving/side_door.h"
 #include "wde/server_abi.h"
@@ -22,14 +22,6 @@ namespace {
 constexpr int kMaxStreams = 256;
 constexpr int kIdleMilliseconds = 75'000;
 constexpr int kMaxHeaderBytes = 16 << 10;
-
-std::shared_ptr<grpc::ServerCredentials> credentials_of(const server::SideDoorOptions& options) {
-  if (options.tls_cert.empty()) return grpc::InsecureServerCredentials();
-  grpc::SslServerCredentialsOptions tls;
-  tls.pem_key_cert_pairs.push_back({server::read_flag_file("--tls-key", options.tls_key, server::kMaxPemBytes),
-                                    server::read_flag_file("--tls-cert", options.tls_cert, server::kMaxPemBytes)});
-  return grpc::SslServerCredentials(tls);
-}
 
 class Service final : public grpc::CallbackGenericService {
  public:
@@ -48,7 +40,9 @@ class Door final : public server::SideDoor {
       : calls_(app, options.max_calls, options.max_message_bytes, options.idle_seconds), service_(calls_) {
     const std::string host = options.host.find(':') == std::string::npos ? options.host : "[" + options.host + "]";
     grpc::ServerBuilder builder;
-    builder.AddListeningPort(fmt::format("{}:{}", host, options.port), credentials_of(options), &port_);
+    if (!options.tls_cert.empty()) tls_ = std::make_shared<TlsCredentials>(options.tls_cert, options.tls_key);
+    const std::shared_ptr<grpc::ServerCredentials> credentials = tls_ ? tls_ : grpc::InsecureServerCredentials();
+    builder.AddListeningPort(fmt::format("{}:{}", host, options.port), credentials, &port_);
     builder.RegisterCallbackGenericService(&service_);
     builder.SetMaxReceiveMessageSize(static_cast<int>(std::min<size_t>(options.max_message_bytes, INT32_MAX)));
     builder.SetMaxSendMessageSize(-1);
@@ -68,6 +62,10 @@ class Door final : public server::SideDoor {
 
   std::string address() const override { return address_; }
 
+  void reload_tls() override {
+    if (tls_) tls_->reload();
+  }
+
   bool stop(double seconds) override {
     if (!server_) return true;
     calls_.drain();
@@ -82,6 +80,7 @@ class Door final : public server::SideDoor {
  private:
   Calls calls_;
   Service service_;
+  std::shared_ptr<TlsCredentials> tls_;  // nullptr: without TLS
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
   std::string address_;

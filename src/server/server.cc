@@ -20,9 +20,10 @@ Doors::Reach reach_of(const HttpOptions& options, const HttpServer& server) {
 }
 
 // On the thread of the signals: files are read there, and what they say is taken over by the server's.
-void reload(HttpServer& server, App& app, AccessLog& log) {
+void reload(HttpServer& server, SideDoor* grpc, App& app, AccessLog& log) {
   try {
     server.reload_tls();
+    if (grpc != nullptr) grpc->reload_tls();
     log.event("SIGHUP: the certificate has been read again, if there is one");
   } catch (const std::exception& error) {
     log.event(std::string("SIGHUP: the certificate stays as it is: ") + error.what());
@@ -77,7 +78,8 @@ ServerEnd run_server(ServerOptions options) {
   bool all_answered = true;
   {
     // Until the very end: whatever hangs on the way there, a second signal ends it.
-    const Signals signals({[&] { server->drain(); }, [&] { server->stop(); }, [&] { reload(*server, app, *log); }});
+    const Signals signals(
+        {[&] { server->drain(); }, [&] { server->stop(); }, [&] { reload(*server, grpc.get(), app, *log); }});
     held.reset();
     all_answered = server->run();
     if (grpc) all_answered = grpc->stop(all_answered ? options.http.drain_seconds : 0) && all_answered;

@@ -25,6 +25,8 @@ class SideDoor {
  public:
   virtual ~SideDoor() = default;  // as stop(0)
   virtual std::string address() const = 0;
+  // As HttpServer::reload_tls(), which has read the same files before.
+  virtual void reload_tls() = 0;
   // Takes nothing more, and waits for the answers to what was taken. False: some were not given in time.
   virtual bool stop(double seconds) = 0;
 };
