@@ -263,7 +263,10 @@ class Call final : public grpc::ServerGenericBidiReactor, public std::enable_sha
   void write(const HttpResponse& response) {
     writing_ = true;
     out_ = buffer_of(response.body);
-    if (method_->shape == Shape::kStream) return StartWrite(&out_);
+    if (method_->shape == Shape::kStream) {
+      add_warning(response);
+      return StartWrite(&out_);
+    }
     ended_ = true;
     add_trailers(response);
     StartWriteAndFinish(&out_, grpc::WriteOptions(), grpc::Status::OK);
@@ -276,6 +279,14 @@ class Call final : public grpc::ServerGenericBidiReactor, public std::enable_sha
       std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
       const bool fine = std::all_of(value.begin(), value.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
       if (fine) context_.AddTrailingMetadata(lower, value);
+    }
+  }
+
+  // Of all messages of a stream the first one's, which those that follow share as a rule.
+  void add_warning(const HttpResponse& response) {
+    for (const auto& [name, value] : response.headers) {
+      if (name != "x-warning" || std::exchange(warned_, true)) continue;
+      context_.AddTrailingMetadata(name, value);
     }
   }
 
@@ -333,7 +344,7 @@ class Call final : public grpc::ServerGenericBidiReactor, public std::enable_sha
   grpc::ByteBuffer out_;
   std::list<Answer> answers_;                                       // whose places stay while others come and go
   server::Clock::time_point waiting_since_ = server::Clock::now();  // for the client, unless there is work
-  bool read_all_ = false, paused_ = false, writing_ = false, draining_ = false;
+  bool read_all_ = false, paused_ = false, writing_ = false, draining_ = false, warned_ = false;
   bool ended_ = false;  // or will be, with the last answer
 };
 

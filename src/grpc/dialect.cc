@@ -112,8 +112,7 @@ void set_floats(google::protobuf::RepeatedField<float>& field, const float* valu
   field.Add(values, values + count);
 }
 
-Plan embed(const PlanContext& context) {
-  const auto message = read<pb::EmbedRequest>(context);
+Plan embed(const PlanContext& context, const pb::EmbedRequest& message) {
   Plan plan = plan_text(context, task::kEmbed, message.inputs());
   Request& request = plan.requests[0];
   request.normalize = !message.has_normalize() || message.normalize();
@@ -136,8 +135,7 @@ Plan embed(const PlanContext& context) {
   return plan;
 }
 
-Plan embed_sparse(const PlanContext& context) {
-  const auto message = read<pb::EmbedSparseRequest>(context);
+Plan embed_sparse(const PlanContext& context, const pb::EmbedSparseRequest& message) {
   Plan plan = plan_text(context, task::kSparse, message.inputs());
   server::apply(cut_of(message), prompt_of(message, *plan.model), plan.requests);
   plan.write = [count = characters(plan)](Answer& answer, HttpResponse& response) {
@@ -154,8 +152,7 @@ Plan embed_sparse(const PlanContext& context) {
   return plan;
 }
 
-Plan embed_all(const PlanContext& context) {
-  const auto message = read<pb::EmbedAllRequest>(context);
+Plan embed_all(const PlanContext& context, const pb::EmbedAllRequest& message) {
   Plan plan = plan_text(context, task::kTokenEmbed, message.inputs());
   server::apply(cut_of(message), prompt_of(message, *plan.model), plan.requests);
   plan.write = [count = characters(plan)](Answer& answer, HttpResponse& response) {
@@ -197,15 +194,13 @@ Plan plan_prediction(const PlanContext& context, Request request, const Cut& cut
   return plan;
 }
 
-Plan predict(const PlanContext& context) {
-  const auto message = read<pb::PredictRequest>(context);
+Plan predict(const PlanContext& context, const pb::PredictRequest& message) {
   Request request;
   request.input = not_empty(message.inputs(), "inputs");
   return plan_prediction(context, std::move(request), cut_of(message), message.raw_scores());
 }
 
-Plan predict_pair(const PlanContext& context) {
-  const auto message = read<pb::PredictPairRequest>(context);
+Plan predict_pair(const PlanContext& context, const pb::PredictPairRequest& message) {
   if (message.inputs_size() != 2) {
     throw ApiError(Fault::kInvalid, fmt::format("`inputs` must have two texts; there are {}", message.inputs_size()),
                    "inputs");
@@ -243,15 +238,13 @@ Plan plan_ranking(const PlanContext& context, Ranking ranking, const Cut& cut) {
   return plan;
 }
 
-Plan rerank(const PlanContext& context) {
-  const auto message = read<pb::RerankRequest>(context);
+Plan rerank(const PlanContext& context, const pb::RerankRequest& message) {
   Ranking ranking{message.raw_scores(), message.return_text(), {message.query()}, {}};
   ranking.texts.assign(message.texts().begin(), message.texts().end());
   return plan_ranking(context, std::move(ranking), cut_of(message));
 }
 
-Plan rerank_stream(const PlanContext& context) {
-  const auto batch = read<wde::inside::RerankBatch>(context);
+Plan rerank_stream(const PlanContext& context, const wde::inside::RerankBatch& batch) {
   if (batch.requests().empty()) throw ApiError(Fault::kEmpty, "there was no message", "text");
   const pb::RerankStreamRequest& first = batch.requests(0);
   const Cut cut = cut_of(first);
@@ -285,8 +278,7 @@ class CharacterCount {
   size_t at_ = 0, count_ = 0;
 };
 
-Plan tokenize(const PlanContext& context) {
-  const auto message = read<pb::EncodeRequest>(context);
+Plan tokenize(const PlanContext& context, const pb::EncodeRequest& message) {
   Plan plan;
   plan.model = model_for(context, {});
   plan.task = task::kTokenize;
@@ -319,8 +311,7 @@ Plan tokenize(const PlanContext& context) {
   return plan;
 }
 
-Plan decode(const PlanContext& context) {
-  const auto message = read<pb::DecodeRequest>(context);
+Plan decode(const PlanContext& context, const pb::DecodeRequest& message) {
   if (message.ids().empty()) throw ApiError(Fault::kEmpty, "`ids` must not be empty", "ids");
   std::vector<int32_t> ids;
   for (const uint32_t id : message.ids()) {
@@ -340,6 +331,28 @@ Plan decode(const PlanContext& context) {
   return plan;
 }
 
+// Fields of a newer tei.proto, or of another one: named in x-warning, as members of JSON are that nothing reads.
+void warn_of_unknown(const google::protobuf::Message& message, Plan& plan) {
+  const auto& unknown = message.GetReflection()->GetUnknownFields(message);
+  if (unknown.empty()) return;
+  plan.warnings.push_back(fmt::format("without effect here: field {} of {}", unknown.field(0).number(),
+                                      message.GetDescriptor()->full_name()));
+}
+
+template <class Message, Plan (*plan)(const PlanContext&, const Message&)>
+Plan planned(const PlanContext& context) {
+  const auto message = read<Message>(context);
+  Plan made = plan(context, message);
+  if constexpr (std::is_same_v<Message, wde::inside::RerankBatch>) {
+    for (const auto& one : message.requests()) {
+      if (made.warnings.empty()) warn_of_unknown(one, made);
+    }
+  } else {
+    warn_of_unknown(message, made);
+  }
+  return made;
+}
+
 Method method(std::string_view path, Shape shape, server::Planner planner, std::string_view group) {
   return {shape, {path, planner, server::ErrorStyle::kGrpc, {server::Dialect::kTei}, group, server::Body::kMessage}};
 }
@@ -351,22 +364,22 @@ const std::vector<Method>& methods() {
   static const std::vector<Method> all = {
       method("/tei.v1.Info/Info", S::kInfo, nullptr, ""),
       method(kHealthCheck, S::kHealth, nullptr, ""),
-      method("/tei.v1.Embed/Embed", S::kUnary, embed, "embed"),
-      method("/tei.v1.Embed/EmbedStream", S::kStream, embed, "embed"),
-      method("/tei.v1.Embed/EmbedSparse", S::kUnary, embed_sparse, "embed"),
-      method("/tei.v1.Embed/EmbedSparseStream", S::kStream, embed_sparse, "embed"),
-      method("/tei.v1.Embed/EmbedAll", S::kUnary, embed_all, "embed"),
-      method("/tei.v1.Embed/EmbedAllStream", S::kStream, embed_all, "embed"),
-      method("/tei.v1.Predict/Predict", S::kUnary, predict, "predict"),
-      method("/tei.v1.Predict/PredictStream", S::kStream, predict, "predict"),
-      method("/tei.v1.Predict/PredictPair", S::kUnary, predict_pair, "predict"),
-      method("/tei.v1.Predict/PredictPairStream", S::kStream, predict_pair, "predict"),
-      method("/tei.v1.Rerank/Rerank", S::kUnary, rerank, "predict"),
-      method("/tei.v1.Rerank/RerankStream", S::kCollect, rerank_stream, "predict"),
-      method("/tei.v1.Tokenize/Tokenize", S::kUnary, tokenize, ""),
-      method("/tei.v1.Tokenize/TokenizeStream", S::kStream, tokenize, ""),
-      method("/tei.v1.Tokenize/Decode", S::kUnary, decode, ""),
-      method("/tei.v1.Tokenize/DecodeStream", S::kStream, decode, ""),
+      method("/tei.v1.Embed/Embed", S::kUnary, planned<pb::EmbedRequest, embed>, "embed"),
+      method("/tei.v1.Embed/EmbedStream", S::kStream, planned<pb::EmbedRequest, embed>, "embed"),
+      method("/tei.v1.Embed/EmbedSparse", S::kUnary, planned<pb::EmbedSparseRequest, embed_sparse>, "embed"),
+      method("/tei.v1.Embed/EmbedSparseStream", S::kStream, planned<pb::EmbedSparseRequest, embed_sparse>, "embed"),
+      method("/tei.v1.Embed/EmbedAll", S::kUnary, planned<pb::EmbedAllRequest, embed_all>, "embed"),
+      method("/tei.v1.Embed/EmbedAllStream", S::kStream, planned<pb::EmbedAllRequest, embed_all>, "embed"),
+      method("/tei.v1.Predict/Predict", S::kUnary, planned<pb::PredictRequest, predict>, "predict"),
+      method("/tei.v1.Predict/PredictStream", S::kStream, planned<pb::PredictRequest, predict>, "predict"),
+      method("/tei.v1.Predict/PredictPair", S::kUnary, planned<pb::PredictPairRequest, predict_pair>, "predict"),
+      method("/tei.v1.Predict/PredictPairStream", S::kStream, planned<pb::PredictPairRequest, predict_pair>, "predict"),
+      method("/tei.v1.Rerank/Rerank", S::kUnary, planned<pb::RerankRequest, rerank>, "predict"),
+      method("/tei.v1.Rerank/RerankStream", S::kCollect, planned<wde::inside::RerankBatch, rerank_stream>, "predict"),
+      method("/tei.v1.Tokenize/Tokenize", S::kUnary, planned<pb::EncodeRequest, tokenize>, ""),
+      method("/tei.v1.Tokenize/TokenizeStream", S::kStream, planned<pb::EncodeRequest, tokenize>, ""),
+      method("/tei.v1.Tokenize/Decode", S::kUnary, planned<pb::DecodeRequest, decode>, ""),
+      method("/tei.v1.Tokenize/DecodeStream", S::kStream, planned<pb::DecodeRequest, decode>, ""),
   };
   return all;
 }

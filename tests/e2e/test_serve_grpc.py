@@ -6,6 +6,10 @@ Needs WDE_BINARY and WDE_TEST_DATA, and curl.
 """
 import pathlib
 import re
+import shutil
+import signal
+import socket
+import ssl
 import struct
 import subprocess
 import tempfile
@@ -159,6 +163,20 @@ class Grpc(Case):
         # Over HTTP there is no such route.
         self.assertStatus(self.server.post("/tei.v1.Embed/Embed", {}, {"Authorization": "Bearer secret"}), 404)
 
+    def test_fields_that_nobody_reads_are_named(self):
+        more = field(1, "a") + field(15, 1) + field(16, "x")
+        for method, messages, name in [
+            ("/tei.v1.Embed/Embed", [more], "EmbedRequest"),
+            ("/tei.v1.Embed/EmbedStream", [field(1, "a"), more, more], "EmbedRequest"),
+            ("/tei.v1.Tokenize/Tokenize", [more], "EncodeRequest"),
+            ("/tei.v1.Rerank/Rerank", [field(1, "q") + field(2, "a") + field(15, 1)], "RerankRequest"),
+            ("/tei.v1.Rerank/RerankStream", [field(1, "q") + field(2, "a"), field(1, "q") + field(2, "b") + field(15, 1)], "RerankStreamRequest"),
+        ]:
+            status, said, answers = self.call(method, *messages)
+            self.assertEqual((status, self.lines.get("x-warning")), (0, f"without effect here: field 15 of tei.v1.{name}"), said)
+        self.call("/tei.v1.Embed/Embed", field(1, "a"))
+        self.assertNotIn("x-warning", self.lines)
+
     def test_info_health_and_metrics(self):
         status, _, answers = self.call("/tei.v1.Info/Info", b"")
         info = dict(fields_of(answers[0]))
@@ -177,6 +195,44 @@ class Grpc(Case):
         for found in in_threads(8, run):
             self.assertEqual(len(found), 40)
             self.assertClose(found[-1], expected)
+
+
+@unittest.skipUnless(BUILT and shutil.which("openssl"), "there is no wde_grpc.so, or no openssl program")
+class Certificate(Case):
+    def test_sighup_reads_it_again(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            for name in ["one", "two"]:
+                subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
+                                folder / f"{name}.key", "-out", folder / f"{name}.pem", "-days", "2", "-subj", f"/CN={name}"],
+                               check=True, capture_output=True)
+            one, two = (ssl.PEM_cert_to_DER_cert((folder / f"{name}.pem").read_text()) for name in ["one", "two"])
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            context.set_alpn_protocols(["h2"])
+
+            def shown(port):
+                with socket.create_connection(("127.0.0.1", port), 30) as plain, context.wrap_socket(plain) as s:
+                    return s.getpeercert(binary_form=True)
+
+            def hang_up(says):
+                server.process.send_signal(signal.SIGHUP)
+                self.assertIn(says, server.log_with(says))
+
+            cert, key = folder / "one.pem", folder / "one.key"
+            server = Server(flags=["--tls-cert", cert, "--tls-key", key, "--grpc-port", "0"], wait=False)
+            try:
+                port = int(re.search(r"gRPC on \S+:(\d+)", server.log_with("gRPC on"))[1])
+                self.assertEqual([shown(port), shown(server.port)], [one, one])
+                (folder / "two.pem").replace(cert), (folder / "two.key").replace(key)
+                self.assertEqual(shown(port), one)
+                hang_up("the certificate has been read again")
+                self.assertEqual([shown(port), shown(server.port)], [two, two])
+                cert.write_text("")
+                hang_up("the certificate stays as it is")
+                self.assertEqual([shown(port), shown(server.port)], [two, two])
+            finally:
+                server.stop()
 
 
 class Without(Case):
