@@ -14,6 +14,7 @@
 #include "engine/encoder.h"
 #include "engine/late_interaction.h"
 #include "engine/modules.h"
+#include "schedule/dispatch.h"
 #include "schedule/intake.h"
 #include "schedule/waiting_ids.h"
 
@@ -231,21 +232,20 @@ class EngineImpl final : public Engine {
                             modules_->scheduler->waiting_tokens() < kLookaheadBatches * modules_->batch_tokens());
   }
 
-  // Jobs that are kept with the executor. While requests wait for each other few are kept ready, so that what comes now
-  // is soon begun.
-  size_t most_in_flight() const {
-    const Executor& executor = *modules_->executor;
-    if (!modules_->scheduler->contended(Clock::now())) return executor.capacity();
-    return std::min(executor.capacity(), executor.workers() + std::max<size_t>(1, executor.workers() / 4));
+  // Precondition: there is a scheduler.
+  DispatchState dispatch_state() const {
+    const Modules& m = *modules_;
+    return {.waiting = m.scheduler->waiting(),
+            .waiting_tokens = m.scheduler->waiting_tokens(),
+            .contended = m.scheduler->contended(Clock::now()),
+            .more_coming = !intake_.empty(),
+            .in_flight = in_flight_,
+            .workers = m.executor->workers(),
+            .capacity = m.executor->capacity(),
+            .batch_tokens = m.batch_tokens()};
   }
 
-  // A full batch may go whenever there is room; less than that only to a worker that would idle, when nothing more is
-  // at hand.
-  bool can_dispatch() const {
-    if (!modules_->scheduler || modules_->scheduler->waiting() == 0 || in_flight_ >= most_in_flight()) return false;
-    if (modules_->scheduler->waiting_tokens() >= modules_->batch_tokens()) return true;
-    return intake_.empty() && in_flight_ < modules_->executor->workers();
-  }
+  bool can_dispatch() const { return modules_->scheduler && dispatch_state().can_dispatch(); }
 
   // It was cancelled. Where it is not found it was dropped on its way already.
   void drop(RequestId id) {
@@ -333,10 +333,7 @@ class EngineImpl final : public Engine {
     std::unique_ptr<Job> job = free_job();
     Modules& m = *modules_;
     StageClock clock(counters_);
-    // What waits is shared among the workers that would idle.
-    const size_t idle_workers = m.executor->workers() - std::min(m.executor->workers(), in_flight_.load());
-    const size_t share =
-        idle_workers == 0 ? SIZE_MAX : (m.scheduler->waiting_tokens() + idle_workers - 1) / idle_workers;
+    const size_t share = dispatch_state().share();
     // What is in a batch says whether more of it would be good.
     for (size_t budget = 0, more = m.batch_tokens(); more > budget; more = m.batch_tokens(job->batch)) {
       budget = more;

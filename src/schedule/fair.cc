@@ -1,9 +1,9 @@
 // fair: weighted fair queueing, in seconds of the cost model. Priorities are served in order, but for the share that
-// the later ones always have. Within a priority the flow goes next that has had least for its weight (start-time fair
-// queueing: Goyal, Vin and Cheng, 1997); within a flow the request whose next text would be done first if all its
-// requests had equal shares, so that a short one overtakes what is left of a long one and a long one grows old
-// (self-clocked fair queueing: Golestani, 1994). Neighbours in length fill the batch. What no text waits longer than is
-// in docs/scheduling.md, with the proof.
+// the later ones save up for while they wait. Within a priority the flow goes next that has had least for its weight
+// (start-time fair queueing: Goyal, Vin and Cheng, 1997); within a flow the request whose next text would be done first
+// if all its requests had equal shares, so that a short one overtakes what is left of a long one and a long one grows
+// old (self-clocked fair queueing: Golestani, 1994). Neighbours in length fill the batch. What no text waits longer
+// than is in docs/scheduling.md, with the proof.
 #include <chrono>
 #include <iterator>
 #include <map>
@@ -47,12 +47,12 @@ class FairScheduler final : public Scheduler {
     const bool shared = contended(limit.now);
     if (requests() > 1) contended_ = limit.now;
     const size_t had = batch.size();
-    const auto at = batch.empty() ? choose() : classes_.find(batch.front().options.sharing.priority);
+    double seconds = had == 0 ? config_.cost->fixed_seconds() : 0;
+    const auto at = batch.empty() ? choose(limit.threads) : classes_.find(batch.front().options.sharing.priority);
     if (at == classes_.end()) return;
     FairQueue& queue = at->second.queue;
     if (batch.empty()) batch.push_back(queue.take_next());
     queue.fill({limit.tokens, shared ? longest_batch(limit.threads) : FairQueue::kNoLimit}, batch);
-    double seconds = 0;
     for (size_t i = had; i < batch.size(); ++i) {
       tokens_ -= batch[i].size();
       by_id_.erase(batch[i].id);
@@ -79,7 +79,7 @@ class FairScheduler final : public Scheduler {
   struct PriorityClass {
     explicit PriorityClass(const CostModel& cost) : queue(cost) {}
     FairQueue queue;
-    double owed = 0;  // seconds of work for those after this one
+    double saved = 0;  // seconds of work to which it is entitled, though others go first
   };
   using Classes = std::map<int, PriorityClass>;
   struct Place {
@@ -97,19 +97,22 @@ class FairScheduler final : public Scheduler {
     return std::max(config_.batch_seconds * static_cast<double>(threads), config_.cost->fixed_seconds() / kMostFixed);
   }
 
-  // The first, unless it owes something to those after it.
-  Classes::iterator choose() {
-    auto at = classes_.begin();
-    while (std::next(at) != classes_.end() && at->second.owed > 0) ++at;
-    return at;
+  // The first, unless a later one has saved enough for a batch.
+  Classes::iterator choose(size_t threads) {
+    const double batch = longest_batch(threads);
+    for (auto at = std::next(classes_.begin()); at != classes_.end(); ++at) {
+      if (at->second.saved >= batch) return at;
+    }
+    return classes_.begin();
   }
 
-  // `seconds` of work of this class were begun.
+  // `seconds` of work of this class were begun: the later ones have a share of that to divide among them.
   void settle(Classes::iterator served, double seconds) {
-    for (auto at = classes_.begin(); at != served; ++at) at->second.owed -= seconds;
-    const double share = config_.bulk_share;
-    double& owed = served->second.owed;
-    owed = std::next(served) == classes_.end() ? std::min(owed, 0.0) : owed + seconds * share / (1 - share);
+    if (served != classes_.begin()) served->second.saved -= seconds;
+    const auto later = static_cast<double>(classes_.size() - 1);
+    for (auto at = std::next(classes_.begin()); at != classes_.end(); ++at) {
+      at->second.saved += seconds * config_.bulk_share / later;
+    }
   }
 
   const SchedulerConfig config_;

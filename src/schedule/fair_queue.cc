@@ -12,29 +12,36 @@ constexpr size_t kCandidatesAFlow = 8;
 // little is answered soon.
 constexpr size_t kMuchLonger = 2;
 constexpr double kForMuchLonger = 0.25;
+// The clocks move at least at this part of the pace at which all that wait would be served equally, so that those who
+// come anew, again and again, come after those that wait.
+constexpr double kPace = 0.5;
 
 }  // namespace
 
+// The flow, among those that are backlogged.
 FairQueue::Flow& FairQueue::flow_of(const Sharing& sharing) {
   Flow& flow = flows_[sharing.flow];
-  flow.id = sharing.flow;
+  if (flow.requests.empty()) {
+    idle_.erase({flow.start, sharing.flow});
+    flow.start = std::max(flow.start, clock_);
+    backlogged_.emplace(flow.start, sharing.flow);
+    flow.id = sharing.flow;
+  } else {
+    weights_ -= flow.weight;
+  }
+  weights_ += sharing.weight;
   flow.weight = sharing.weight;
   return flow;
 }
 
 // As of the text that has waited longest.
 void FairQueue::set_tag(Flow& flow, Request& request) {
-  request.tag = request.finish + cost_->seconds(request.by_arrival.begin()->second);
+  request.tag = request.start + cost_->seconds(request.by_arrival.begin()->second);
   flow.order.emplace(request.tag, request.group);
 }
 
 void FairQueue::add(Sequence sequence, uint64_t arrival) {
   Flow& flow = flow_of(sequence.options.sharing);
-  if (flow.requests.empty()) {
-    idle_.erase({flow.start, flow.id});
-    flow.start = std::max(flow.start, clock_);
-    backlogged_.emplace(flow.start, flow.id);
-  }
   auto [at, is_new] = flow.requests.try_emplace(sequence.options.group);
   Request& request = at->second;
   const size_t length = sequence.size();
@@ -42,7 +49,7 @@ void FairQueue::add(Sequence sequence, uint64_t arrival) {
   request.by_length.emplace(Key{length, arrival}, std::move(sequence));
   if (!is_new) return;
   request.group = at->first;
-  request.finish = flow.clock;
+  request.start = flow.clock;
   set_tag(flow, request);
   ++requests_;
 }
@@ -54,8 +61,12 @@ void FairQueue::remove(Flow& flow, Request& request, Key key) {
   if (!request.by_length.empty()) return set_tag(flow, request);
   flow.requests.erase(request.group);
   --requests_;
-  if (!flow.requests.empty()) return;
+  if (flow.requests.empty()) leave(flow);
+}
+
+void FairQueue::leave(Flow& flow) {
   backlogged_.erase({flow.start, flow.id});
+  weights_ = backlogged_.empty() ? 0 : weights_ - flow.weight;
   idle_.emplace(flow.start, flow.id);
 }
 
@@ -65,17 +76,20 @@ Sequence FairQueue::cancel(uint64_t flow_id, uint64_t group, uint64_t arrival) {
   const Key key{request.by_arrival.at(arrival), arrival};
   Sequence sequence = std::move(request.by_length.at(key));
   remove(flow, request, key);
+  forget_idle();
   return sequence;
 }
 
 Sequence FairQueue::take(Flow& flow, Request& request, Key key, double seconds) {
   Sequence sequence = std::move(request.by_length.at(key));
-  request.finish += seconds;
-  remove(flow, request, key);
-  Order& order = flow.requests.empty() ? idle_ : backlogged_;
-  order.erase({flow.start, flow.id});
+  const auto waiting = static_cast<double>(flow.requests.size());
+  flow.clock = std::max(flow.clock, flow.order.begin()->first) + kPace * seconds / waiting;
+  request.start += seconds;
+  backlogged_.erase({flow.start, flow.id});
   flow.start += seconds / flow.weight;
-  order.emplace(flow.start, flow.id);
+  backlogged_.emplace(flow.start, flow.id);
+  clock_ += kPace * seconds / turn_.weights;
+  remove(flow, request, key);
   return sequence;
 }
 
@@ -89,10 +103,10 @@ void FairQueue::forget_idle() {
 
 Sequence FairQueue::take_next() {
   Flow& flow = flows_.at(backlogged_.begin()->second);
+  turn_ = {flow.start, std::max(weights_, flow.weight)};
   clock_ = std::max(clock_, flow.start);
   forget_idle();
   Request& request = flow.requests.at(flow.order.begin()->second);
-  flow.clock = std::max(flow.clock, request.tag);
   const auto [arrival, length] = *request.by_arrival.begin();
   return take(flow, request, {length, arrival}, cost_->fixed_seconds() + cost_->seconds(length));
 }
@@ -102,7 +116,7 @@ std::vector<FairQueue::Candidate> FairQueue::candidates(const Sequence& head, do
   std::vector<Candidate> out;
   for (const auto& [start, id] : backlogged_) {
     Flow& flow = flows_.at(id);
-    if (start > clock_ + lead / flow.weight) {
+    if (start > turn_.start + lead / flow.weight) {
       if (flow.weight >= 1) break;
       continue;
     }
@@ -114,6 +128,12 @@ std::vector<FairQueue::Candidate> FairQueue::candidates(const Sequence& head, do
     if (out.size() == kMostCandidates) break;
   }
   return out;
+}
+
+// The batch may hold no more of it: it has had more than its turn.
+bool FairQueue::is_ahead(const Candidate& one, double lead) const {
+  const double turn = one.flow->order.begin()->first;
+  return !one.is_heads && one.flow->requests.at(one.group).tag > turn + lead;
 }
 
 size_t FairQueue::longest_within(double seconds) const {
@@ -156,7 +176,9 @@ void FairQueue::fill(const Room& room, std::vector<Sequence>& batch) {
     size_t least = SIZE_MAX;
     std::erase_if(open, [&](const Candidate& one) {
       const auto at = one.flow->requests.find(one.group);
-      if (at == one.flow->requests.end() || one.flow->start > clock_ + room.seconds / one.flow->weight) return true;
+      if (at == one.flow->requests.end() || one.flow->start > turn_.start + room.seconds / one.flow->weight)
+        return true;
+      if (is_ahead(one, room.seconds)) return false;
       const size_t most = one.is_heads ? left : std::max(left_for_longer, std::min(left, kMuchLonger * length));
       const Key* const key = nearest(at->second, length, most);
       if (key == nullptr) return true;  // nor will it later: there will be less room

@@ -33,13 +33,14 @@ class FairQueue {
 
   bool empty() const { return requests_ == 0; }
   size_t requests() const { return requests_; }
+  size_t flows() const { return flows_.size(); }  // that wait, or have had more than their turn
 
  private:
   using Key = std::pair<size_t, uint64_t>;  // length, arrival
   struct Request {
     uint64_t group = 0;
-    double finish = 0;  // when what was taken of it would be done
-    double tag = 0;     // when its next text would be
+    double start = 0;  // when its next text would begin, in the flow's time
+    double tag = 0;    // when the text that has waited longest would be done
     std::map<Key, Sequence> by_length;
     std::map<uint64_t, size_t> by_arrival;  // arrival -> length
   };
@@ -61,16 +62,23 @@ class FairQueue {
   Flow& flow_of(const Sharing& sharing);
   void set_tag(Flow& flow, Request& request);
   void remove(Flow& flow, Request& request, Key key);
+  void leave(Flow& flow);
   Sequence take(Flow& flow, Request& request, Key key, double seconds);
   void forget_idle();
   std::vector<Candidate> candidates(const Sequence& head, double lead);
+  bool is_ahead(const Candidate& one, double lead) const;
   size_t longest_within(double seconds) const;
   // The text of this request that is nearest to `length` in length, and not longer than `most`; nullptr: none.
   static const Key* nearest(const Request& request, size_t length, size_t most);
 
   const CostModel* cost_;
   double clock_ = 0;
-  std::unordered_map<uint64_t, Flow> flows_;
+  double weights_ = 0;  // of the backlogged flows
+  struct Turn {
+    double start = 0;                         // of the flow whose turn it is
+    double weights = 1;                       // of the flows that were backlogged
+  } turn_;                                    // of the last batch
+  std::unordered_map<uint64_t, Flow> flows_;  // backlogged, or ahead of the clock
   Order backlogged_, idle_;
   size_t requests_ = 0;
 };
