@@ -10,7 +10,7 @@ namespace {
 // A batch is worth so much of what the one after it is worth.
 constexpr double kMemory = 1 - 1.0 / 64;
 // How strongly a coefficient that the batches say nothing of is held to the guess, as a part of what all of them say.
-constexpr double kHold = 0.002;
+constexpr double kHold = 0.00002;
 // No coefficient falls below this part of its guess.
 constexpr double kLeast = 0.02;
 constexpr double kGuessedFixedTokens = 8;
