@@ -34,8 +34,10 @@ const best = await classifier.textClassification({ inputs: texts[0], parameters:
 assert.deepEqual(best, labels.slice(0, 1));
 console.log("ok textClassification");
 
-const entities = await tagger.tokenClassification({ inputs: texts[0], parameters: { aggregation_strategy: "none" } });
-assert.ok(entities.length > 0 && entities.every((e) => texts[0].slice(e.start, e.end).length > 0), JSON.stringify(entities));
+// The client takes groups alone: what transformers calls "none" has an `entity`, which it calls malformed.
+const entities = await tagger.tokenClassification({ inputs: texts[0], parameters: { aggregation_strategy: "simple" } });
+assert.ok(entities.length > 0 && entities.every((e) => texts[0].slice(e.start, e.end) === e.word), JSON.stringify(entities));
+assert.deepEqual(await tagger.tokenClassification({ inputs: texts[0] }), entities);
 console.log("ok tokenClassification");
 
 for (const [name, call] of [
