@@ -232,6 +232,12 @@ class Kserve(Case):
         answer = server.post("/v2/models/bert-mean/infer", body, BEARER)
         self.assertStatus(answer, 200)
         self.assertIn("without effect here: parameters.colour, shape", answer.headers.get_all("x-warning"))
+        one = {**tensor("text", TEXTS), "parameters": {"colour": "red"}, "size": 3}
+        body = {"inputs": [one], "outputs": [{"name": "embedding", "parameters": {"binary_data": False, "unit": "cm"}, "order": 1}]}
+        answer = server.post("/v2/models/bert-mean/infer", body, BEARER)
+        self.assertStatus(answer, 200)
+        self.assertEqual(answer.headers.get_all("x-warning"), [
+            "without effect here: outputs[0].order, outputs[0].parameters.unit, inputs[0].size, inputs[0].parameters.colour"])
         answer = server.post("/v2/models/bert-mean/infer", {"inputs": [tensor("text", TEXTS)], "id": "1"}, BEARER)
         self.assertIsNone(answer.headers.get_all("x-warning"))
 

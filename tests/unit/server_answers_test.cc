@@ -227,6 +227,29 @@ TEST(ServerAnswers, AdaptersOfOtherTasks) {
   }
 }
 
+TEST(ServerAnswers, MembersOfObjectsWithinTheBodyThatNobodyReads) {
+  const auto embedder = model({"embed"});
+  const auto warnings = [&](const std::string& path, const std::string& body) {
+    return plan_of(path, body, embedder).warnings;
+  };
+  const auto effect = [](const std::string& names) {
+    return std::vector<std::string>{"without effect here: " + names};
+  };
+  EXPECT_EQ(warnings("/v1/embeddings", R"({"input": [{"text": "a", "colour": 1}, {"text": "b"}]})"),
+            effect("input[0].colour"));
+  EXPECT_EQ(warnings("/embed", R"({"inputs": {"text": "a", "lang": "de"}, "else": 1})"), effect("else, inputs.lang"));
+  EXPECT_EQ(warnings("/similarity", R"({"inputs": {"source_sentence": "a", "sentences": ["b"], "weights": [1]}})"),
+            effect("inputs.weights"));
+  EXPECT_EQ(warnings("/v2/embed", R"({"inputs": [{"content": [{"type": "text", "text": "a", "cache": 1}], "id": 3}]})"),
+            effect("inputs[0].content[0].cache"));
+  EXPECT_TRUE(warnings("/v1/embeddings", R"({"input": [{"text": "a", "colour": null}]})").empty());
+  EXPECT_EQ(warnings("/v1/rerank", R"({"query": "a", "documents": [{"text": "a", "title": "b"}]})").size(), 0U)
+      << "documents have members that are not to be read";
+  EXPECT_NE(refusal("/v2/embed", R"({"texts": ["a"], "inputs": [{"content": "b"}]})", embedder)
+                .find("`inputs` cannot come with texts"),
+            std::string::npos);
+}
+
 TEST(ServerAnswers, SparseModelsRerankByTheirProduct) {
   const auto sparse = model({"sparse", "token_embed"});
   sparse->info.similarity = "dot";

@@ -39,10 +39,10 @@ std::vector<Request> read_requests(const Fields& fields, const ModelFacts& model
     check_count(inputs.size(), "inputs", rules);
     inputs.each([&](JsonValue item) {
       const std::string where = fmt::format("inputs[{}]", requests.size());
-      requests.push_back(
-          read_content(Fields(item, where + ".").need("content"), where + ".content", "inputs", model.info.images));
+      requests.push_back(read_content(fields.within(item, where + "."), "inputs", model.info.images));
     });
   } else {
+    if (fields.has("inputs")) invalid(fields, "inputs", "cannot come with texts");
     for (std::string& text : read_documents(fields, "texts", rules)) requests.push_back(text_request(std::move(text)));
   }
   return requests;

@@ -81,6 +81,15 @@ void check_member(std::string_view name, const std::string& path, JsonValue valu
   unknown.push_back(shown(path));
 }
 
+void check_within(const FieldLog& log, std::vector<std::string>& unknown) {
+  for (const FieldLog::Within& one : log.all_within()) {
+    one.object.each_field([&](std::string_view name, JsonValue value) {
+      check_member(name, one.where + std::string(name), value, one.log, unknown);
+    });
+    check_within(one.log, unknown);
+  }
+}
+
 void check_unread(JsonValue body, const FieldLog& log, Plan& plan) {
   std::vector<std::string> unknown;
   body.each_field([&](std::string_view name, JsonValue value) {
@@ -91,6 +100,7 @@ void check_unread(JsonValue body, const FieldLog& log, Plan& plan) {
       check_member(inner, fmt::format("{}.{}", name, inner), member, log, unknown);
     });
   });
+  check_within(log, unknown);
   if (unknown.empty()) return;
   constexpr size_t kNamed = 8;
   const size_t more = unknown.size() > kNamed ? unknown.size() - kNamed : 0;

@@ -71,7 +71,7 @@ void refuse_ids(const std::string& where) {
       where);
 }
 
-Request read_one(JsonValue value, const std::string& where, IdRule rule) {
+Request read_one(const Fields& fields, JsonValue value, const std::string& where, IdRule rule) {
   Request request;
   if (value.is(Type::kArray)) {
     if (!holds_numbers(value)) refuse_nested(value, where);
@@ -81,13 +81,16 @@ Request read_one(JsonValue value, const std::string& where, IdRule rule) {
     request.input = std::move(ids);
     return request;
   }
+  std::optional<std::string> said;
   if (value.is(Type::kObject)) {
-    if (const auto image = Fields(value, where + ".").text("image")) {
+    const Fields object = fields.within(value, where + ".");
+    if (const auto image = object.text("image")) {
       request.input = image_of(*image, where + ".image");
       return request;
     }
+    said = object.text("text");
   }
-  std::string text = text_of(value, where);
+  std::string text = said ? *std::move(said) : text_of(value, where);
   if (text.empty()) throw ApiError(Fault::kEmpty, fmt::format("`{}` must not be empty", where), where);
   request.input = std::move(text);
   return request;
@@ -146,7 +149,7 @@ Inputs read_inputs(const Fields& fields, std::string_view name, IdRule ids, cons
   Inputs inputs;
   if (!value.is(Type::kArray)) {
     inputs.single = true;
-    inputs.requests.push_back(read_one(value, where, ids));
+    inputs.requests.push_back(read_one(fields, value, where, ids));
     return inputs;
   }
   bool numbers = false;
@@ -157,14 +160,14 @@ Inputs read_inputs(const Fields& fields, std::string_view name, IdRule ids, cons
   });
   if (numbers) {  // one sequence of ids
     inputs.single = true;
-    inputs.requests.push_back(read_one(value, where, ids));
+    inputs.requests.push_back(read_one(fields, value, where, ids));
     return inputs;
   }
   const size_t count = value.size();
   check_count(count, where, rules);
   inputs.requests.reserve(count);
   value.each([&](JsonValue item) {
-    inputs.requests.push_back(read_one(item, fmt::format("{}[{}]", where, inputs.requests.size()), ids));
+    inputs.requests.push_back(read_one(fields, item, fmt::format("{}[{}]", where, inputs.requests.size()), ids));
   });
   return inputs;
 }

@@ -216,7 +216,7 @@ Plan plan_tei_similarity(const PlanContext& context) {
   plan.model = choose_model(context, fields, {task::kEmbed});
   need_task(*plan.model, task::kEmbed);
   plan.task = task::kEmbed;
-  const Fields inputs(fields.need("inputs"), "inputs.");
+  const Fields inputs = fields.within(fields.need("inputs"), "inputs.");
   Request source;
   source.input = read_text(inputs, "source_sentence");
   plan.requests.push_back(std::move(source));

@@ -218,6 +218,13 @@ std::string_view type_name(JsonValue::Type type) {
   return "?";
 }
 
+FieldLog& FieldLog::within(JsonValue object, const std::string& where) {
+  Within& one = within_.emplace_back();
+  one.object = object;
+  one.where = where;
+  return one.log;
+}
+
 void FieldLog::add(std::string_view name) {
   if (!has(name)) names_.emplace_back(name);
 }
@@ -242,6 +249,12 @@ Fields Fields::with(std::string_view name) const {
   joined.more_where_ = path(name) + ".";
   joined.more_ = Fields(*more, joined.more_where_).object_;
   return joined;
+}
+
+Fields Fields::within(JsonValue object, const std::string& where) const {
+  Fields inner(object, where);
+  if (log_ != nullptr) inner.log_ = &log_->within(object, where);
+  return inner;
 }
 
 namespace {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -62,15 +63,26 @@ class JsonDocument {
 
 std::string_view type_name(JsonValue::Type type);  // "a string"
 
-// The names that were asked for, whether they were there or not.
+// The names that were asked for, whether they were there or not; of an object and of those within it.
 class FieldLog {
  public:
+  struct Within;
+
   void add(std::string_view name);
   bool has(std::string_view name) const;
   bool empty() const { return names_.empty(); }
+  // The log of an object within; `where` as in Fields. It lives as long as this one.
+  FieldLog& within(JsonValue object, const std::string& where);
+  const std::list<Within>& all_within() const { return within_; }
 
  private:
   std::vector<std::string> names_;
+  std::list<Within> within_;
+};
+struct FieldLog::Within {
+  JsonValue object;
+  std::string where;
+  FieldLog log;
 };
 
 // All throw ApiError (kInvalid) with a sentence that names the field. A member that is null is as good as absent, and
@@ -83,6 +95,8 @@ class Fields {
   // With the members of the object `name`, if there is one, as if they stood here: "parameters". A name in both is
   // there twice.
   Fields with(std::string_view name) const;
+  // An object within this one.
+  Fields within(JsonValue object, const std::string& where) const;
 
   std::optional<JsonValue> find(std::string_view name) const;
   bool has(std::string_view name) const { return find(name).has_value(); }

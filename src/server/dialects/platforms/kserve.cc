@@ -81,7 +81,7 @@ Tensor read_tensor(const Fields& fields, std::string_view& tail, const ApiRules&
   const size_t count = read_shape(fields);
   check_count(count, fields.path("shape"), rules);
   const auto parameters = fields.find("parameters");
-  const Fields options = parameters ? Fields(*parameters, fields.path("parameters.")) : Fields();
+  const Fields options = parameters ? fields.within(*parameters, fields.path("parameters.")) : Fields();
   if (const auto size = options.whole("binary_data_size", 0, INT64_MAX)) {
     if (static_cast<uint64_t>(*size) > tail.size()) {
       invalid(options, "binary_data_size",
@@ -123,7 +123,7 @@ std::vector<std::vector<std::string>> read_inputs_of(const Fields& fields, const
   size_t seen = 0;
   inputs.each([&](JsonValue item) {
     const std::string where = fmt::format("inputs[{}]", seen);
-    Tensor tensor = read_tensor(Fields(item, where + "."), tail, rules);
+    Tensor tensor = read_tensor(fields.within(item, where + "."), tail, rules);
     size_t at = wanted == 1 ? 0 : wanted;
     for (size_t i = 0; i < wanted; ++i) {
       if (tensor.name == signature.inputs[i].name) at = i;
@@ -161,7 +161,7 @@ std::vector<WantedOutput> read_outputs(const Fields& fields, const KserveSignatu
   }
   size_t seen = 0;
   outputs->each([&](JsonValue item) {
-    const Fields output(item, fmt::format("outputs[{}].", seen++));
+    const Fields output = fields.within(item, fmt::format("outputs[{}].", seen++));
     const std::string name = output.text("name").value_or("");
     const auto found = std::find_if(signature.outputs.begin(), signature.outputs.end(),
                                     [&](const KserveTensor& tensor) { return tensor.name == name; });
@@ -171,7 +171,7 @@ std::vector<WantedOutput> read_outputs(const Fields& fields, const KserveSignatu
     }
     WantedOutput one{*found, binary};
     if (const auto parameters = output.find("parameters")) {
-      const Fields options(*parameters, output.path("parameters."));
+      const Fields options = output.within(*parameters, output.path("parameters."));
       if (options.has("classification")) invalid(options, "classification", "is not offered");
       one.binary = options.flag("binary_data").value_or(binary);
     }

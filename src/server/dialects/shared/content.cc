@@ -20,18 +20,20 @@ Request text_request(std::string text, const std::string& where, const std::stri
 
 }  // namespace
 
-Request read_content(JsonValue content, const std::string& where, const std::string& param, bool images) {
+Request read_content(const Fields& holder, const std::string& param, bool images) {
+  const JsonValue content = holder.need("content");
+  const std::string where = holder.path("content");
   std::string text;
   std::optional<Request> image;
   size_t parts = 0;
   if (content.is(Type::kString)) text = content.string();
   content.each([&](JsonValue part) {
-    const Fields fields(part, where + ".");
+    const Fields fields = holder.within(part, fmt::format("{}[{}].", where, parts));
     const std::string type = fields.text("type").value_or("text");
     ++parts;
     if (images && type == "image_url") {
       image.emplace().input =
-          image_of(read_text(Fields(fields.need("image_url"), where + ".image_url."), "url"), where);
+          image_of(read_text(fields.within(fields.need("image_url"), fields.path("image_url.")), "url"), where);
     } else if (type == "text") {
       if (!text.empty()) text += '\n';
       text += read_text(fields, "text");
@@ -67,8 +69,9 @@ Inputs read_messages(const Fields& fields, const ModelFacts& model) {
   size_t at = 0;
   messages.each([&](JsonValue message) {
     const std::string where = fmt::format("messages[{}]", at++);
-    const Fields one(message, where + ".");
-    Request request = read_content(one.need("content"), where + ".content", "messages", true);
+    const Fields one = fields.within(message, where + ".");
+    for (const char* name : {"role", "name"}) one.find(name);  // whoever says it, it is read
+    Request request = read_content(one, "messages", true);
     if (const auto* said = std::get_if<std::string>(&request.input)) {
       text += *said;
     } else {
