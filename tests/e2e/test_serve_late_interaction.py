@@ -57,7 +57,9 @@ class Tokens(Case):
 class Pieces(Case):
     def scores(self, model, documents, **extra):
         body = {"model": model, "query": "a cat", "documents": documents, "return_documents": False, **extra}
-        found = self.assertStatus(server.post("/v1/rerank", body), 200)["results"]
+        answer = server.post("/v1/rerank", body)
+        self.assertIsNone(answer.headers["x-truncated-inputs"])  # no piece is longer than a document may be
+        found = self.assertStatus(answer, 200)["results"]
         return [row["relevance_score"] for row in sorted(found, key=lambda row: row["index"])]
 
     def sizes(self, model, text):
@@ -88,6 +90,8 @@ class Pieces(Case):
             room = limit - self.around(model)
             pieces = self.pieces(model, text, room)
             self.assertGreater(len(pieces), 7, model)
+            whole = server.post("/v1/rerank", {"model": model, "query": "a cat", "documents": [text]})
+            self.assertEqual((whole.status, whole.headers["x-truncated-inputs"]), (200, "1"), model)
             each = self.scores(model, pieces)
             for count in [1, 2, 5, 100]:
                 self.assertEqual(self.scores(model, [text], max_chunks_per_doc=count), [max(each[:count])], (model, count))
