@@ -98,8 +98,22 @@ TEST(FairShares, NoTextWaitsLongerThanItsBound) {
   }
 }
 
+// More than the workers can do comes on new connections, each of them with its first text, beside small requests of a
+// client that has been served before.
+TEST(FairShares, NewConnectionsKeepNobodyWaitingBeyondTheBound) {
+  Scenario scenario;
+  scenario.cost = &cost();
+  scenario.kinds = {trace("connections")[0], saturating(2, 2, 250)};
+  scenario.kinds[0].clients = 40;
+  scenario.kinds[0].arrivals = Arrivals::kSaturating;
+  scenario.seconds = 40;
+  BoundWatcher watcher(scenario);
+  simulate(scenario, scheduler_named("fair"), &watcher);
+  EXPECT_EQ(watcher.beyond(), 0u) << watcher.worst() << " of the bound";
+}
+
 TEST(FairShares, TheBoundIsNotKeptByOtherOrders) {
-  const Scenario scenario = scenario_of("mixed", 0.8);
+  const Scenario scenario = scenario_of("mixed", 0.8, 100'000);
   for (const char* const name : {"fifo", "length_aware", "shortest_first"}) {
     BoundWatcher watcher(scenario);
     simulate(scenario, scheduler_named(name), &watcher);
