@@ -25,7 +25,7 @@ FIGURES = {
 
 def draw(runs, figure, path):
     which, label, factor = FIGURES[figure]
-    kinds = [kind for kind in runs[0]["kinds"] if kind != "all"]
+    kinds = [kind for kind in ("query", "rerank", "bulk") if kind in runs[0]["kinds"]]
     schedulers = list(dict.fromkeys(run["scheduler"] for run in runs))
     image, panels = pyplot.subplots(1, len(kinds), figsize=(3.1 * len(kinds), 2.9), sharey=True, squeeze=False)
     for panel, kind in zip(panels[0], kinds):
@@ -37,10 +37,11 @@ def draw(runs, figure, path):
         panel.set_title(kind, fontsize=10)
         panel.set_yscale("log")
         panel.set_xlabel("load")
+        panel.minorticks_off()
         panel.grid(True, which="major", linewidth=0.4, color="#cccccc")
         panel.spines[["top", "right"]].set_visible(False)
     panels[0][0].set_ylabel(label)
-    panels[0][-1].legend(fontsize=8, frameon=False)
+    panels[0][0].legend(loc="center left", bbox_to_anchor=(0, 0.55), fontsize=8, frameon=False)
     image.tight_layout()
     image.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     pyplot.close(image)
