@@ -53,6 +53,7 @@ struct EngineInfo {
   bool normalizes = false;                     // embeddings have length 1
   std::string similarity = "cosine";           // what embeddings are compared by; or dot, euclidean, manhattan
   bool images = false;                         // requests may be images
+  bool sharing = false;                        // Request::sharing counts: the scheduler tells callers apart
   Truncation truncation = Truncation::kRight;  // what Truncation::kModel means; kRight or kLeft
   bool matryoshka = false;                     // the model's files say that Request::dimensions is meant for it
   std::vector<size_t> matryoshka_dimensions;   // and for which; empty: they do not say

@@ -121,7 +121,8 @@ void ServeFlags::add_to(CLI::App& app) {
   add(app, "Server", "unix-socket", http.unix_socket, "FILE", "listen on this socket instead");
   add(app, "Server", "tls-cert", http.tls_cert, "FILE", "PEM file of the certificate and its chain: speak HTTPS");
   add(app, "Server", "tls-key", http.tls_key, "FILE", "PEM file of its key");
-  add(app, "Server", "api-key-file", api_key_file_, "FILE", "ask for one of the keys in this file, one a line");
+  add(app, "Server", "api-key-file", api_key_file_, "FILE",
+      "ask for one of the keys in this file, one a line; after it may stand weight=N and priority=N");
   add(app, "Server", "api-key", api_key_, "KEY", "ask for this key (others can read it in the list of processes)");
   add(app, "Server", "admin-key-file", admin_key_file_, "FILE",
       "ask for one of the keys in this file where models are loaded and unloaded; they open all else, too");

@@ -36,6 +36,7 @@ void load_scheduler(Modules& m, const EngineArgs& args, const ExecutorEntry& exe
   config.bulk_share = static_cast<double>(*args.get_integer("bulk-share")) / 100;
   m.scheduler = schedulers().get(name)(config);
   m.info.modules.emplace_back("scheduler", name);
+  m.info.sharing = m.scheduler->separates_requests();
   const auto feeds = m.scheduler->feeds();
   if (std::find(feeds.begin(), feeds.end(), executor.accepts) == feeds.end()) {
     throw UsageError(fmt::format("the scheduler '{}' feeds {} executors, but '{}' is {}", name, join_names(feeds),

@@ -78,6 +78,7 @@ HttpRequest head_of(const grpc::GenericCallbackServerContext& context, const Met
   head.method = "POST";
   head.path = context.method();
   head.remote = address_of(context.peer());
+  head.caller.flow = server::flow_of(context.peer());
   for (const auto& [name, value] : context.client_metadata()) {
     if (name == "content-type" || name == "te") continue;  // gRPC's own matter
     head.headers.emplace_back(std::string(name.data(), name.size()), std::string(value.data(), value.size()));
@@ -115,7 +116,7 @@ class Call final : public grpc::ServerGenericBidiReactor, public std::enable_sha
     }
     if (refused) return end({grpc::StatusCode::RESOURCE_EXHAUSTED, "there are too many calls at a time"});
     if (method_->shape != Shape::kHealth) {
-      const HttpRequest asked = method_->shape == Shape::kInfo ? get_of(head_, "/tei/info") : head_;
+      HttpRequest asked = method_->shape == Shape::kInfo ? get_of(head_, "/tei/info") : head_;
       if (const auto refusal = calls_.app().refuse(asked)) return end_with(*refusal);
     }
     read_more();

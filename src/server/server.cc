@@ -45,7 +45,7 @@ ServerEnd run_server(ServerOptions options) {
   // The handler must exist before the server, which listens first: a port in use is known before a model is loaded.
   struct Relay final : HttpHandler {
     App* app = nullptr;
-    std::optional<HttpResponse> refuse(const HttpRequest& head) override { return app->refuse(head); }
+    std::optional<HttpResponse> refuse(HttpRequest& head) override { return app->refuse(head); }
     void handle(std::shared_ptr<HttpRequest> request, Respond respond) override {
       app->handle(std::move(request), std::move(respond));
     }

@@ -59,7 +59,7 @@ class FakeTransport final : public Transport {
 class FakeHandler final : public HttpHandler {
  public:
   explicit FakeHandler(const HttpOptions& options) : options_(options) {}
-  std::optional<HttpResponse> refuse(const HttpRequest& head) override {
+  std::optional<HttpResponse> refuse(HttpRequest& head) override {
     if (head.path != "/refused") return std::nullopt;
     HttpResponse response;
     response.status = 404;

@@ -95,7 +95,7 @@ class SquareEngine final : public Engine {
 TEST(ServerDemand, SecondsAreTheEngines) {
   const SquareEngine engine;
   Plan plan = plan_of(task::kEmbed, {"12345678", std::string(80, 'x'), std::string(4000, 'x')});
-  for (Request& request : plan.requests) request.sharing = {7, 2, -1};
+  plan.sharing = {7, 2, -1};
   plan.later_tokens = 230;
   const Demand demand = demand_of(plan, {}, 0, &engine);
   EXPECT_EQ(demand.seconds, 4 * 4 + 22 * 22 + 100 * 100 + 2 * 100 * 100 + 30 * 30);  // in pieces of the maximum length

@@ -45,7 +45,7 @@ TEST(ServerMemory, ChargesCountUntilTheyEnd) {
 // Keeps what it gets, as a queue does.
 class Keeper final : public HttpHandler {
  public:
-  std::optional<HttpResponse> refuse(const HttpRequest&) override { return std::nullopt; }
+  std::optional<HttpResponse> refuse(HttpRequest&) override { return std::nullopt; }
   void handle(std::shared_ptr<HttpRequest> request, Respond) override {
     const std::scoped_lock lock(mutex_);
     kept_.push_back(std::move(request));

@@ -1,10 +1,12 @@
-// What is checked of every body, whatever its dialect: members that the planner did not ask for, and dimensions.
+// What is read and checked of every body, whatever its dialect: priority, members that the planner did not ask for, and
+// dimensions.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 
 #include "server/dialects/plan.h"
+#include "server/dialects/shared/sharing.h"
 
 namespace wde::server {
 namespace {
@@ -13,10 +15,10 @@ using Type = JsonValue::Type;
 
 // What clients send as a matter of course and what nothing follows from here, for every dialect: docs/serve.md lists
 // them.
-constexpr std::array<std::string_view, 17> kHarmless = {
-    "model",      "user",    "metadata",  "request_id",     "priority",         "cache_salt",
-    "keep_alive", "options", "stream",    "store",          "timeout",          "service_tier",
-    "padding",    "id",      "use_cache", "wait_for_model", "safety_identifier"};
+constexpr std::array<std::string_view, 16> kHarmless = {
+    "model",   "user",      "metadata",       "request_id",       "cache_salt",   "keep_alive",
+    "options", "stream",    "store",          "timeout",          "service_tier", "padding",
+    "id",      "use_cache", "wait_for_model", "safety_identifier"};
 
 struct NotOffered {
   std::string_view name;
@@ -90,9 +92,11 @@ void check_within(const FieldLog& log, std::vector<std::string>& unknown) {
   }
 }
 
-void check_unread(JsonValue body, const FieldLog& log, Plan& plan) {
+// `whole`: not a part of a body, but all of it.
+void check_unread(JsonValue body, bool whole, const FieldLog& log, Plan& plan) {
   std::vector<std::string> unknown;
   body.each_field([&](std::string_view name, JsonValue value) {
+    if (whole && name == "priority") return;
     const bool options = name == "parameters" || name == "options" || name == "config";
     if (!options || !value.is(Type::kObject) || !log.has(name))
       return check_member(name, std::string(name), value, log, unknown);
@@ -128,15 +132,23 @@ void check_dimensions(const ApiRules& rules, Plan& plan) {
   plan.warnings.push_back(fmt::format("dimensions is {}, but {}", wanted, what));
 }
 
-}  // namespace
-
-Plan make_plan(Planner planner, PlanContext context) {
+Plan make(Planner planner, PlanContext context, bool whole) {
   FieldLog log;
   context.log = &log;
   Plan plan = planner(context);
-  if (!log.empty()) check_unread(context.body, log, plan);
+  if (!log.empty()) check_unread(context.body, whole, log, plan);
   check_dimensions(context.rules, plan);
   return plan;
 }
+
+}  // namespace
+
+Plan make_plan(Planner planner, const PlanContext& context) {
+  Plan plan = make(planner, context, true);
+  plan.sharing = read_sharing(context, *plan.model);
+  return plan;
+}
+
+Plan make_part(Planner planner, const PlanContext& context) { return make(planner, context, false); }
 
 }  // namespace wde::server

@@ -80,6 +80,7 @@ struct Plan {
   std::string task;
   std::vector<Request> requests;
   Shared shared;
+  Sharing sharing;       // of all requests, of plans that follow too
   bool average = false;  // of embed: texts that are too long in pieces (chunks.h)
   bool batch = false;    // the label `method` of te_request_count
   // Which part of the body a request comes from: "input[2]". Unset: not said.
@@ -102,7 +103,9 @@ using Planner = Plan (*)(const PlanContext&);
 // What `planner` makes of the body. Members that it did not ask for are refused if they mean something that is not
 // offered; others are named in the plan's warnings, as are dimensions that the model's files do not declare
 // (make_plan.cc).
-Plan make_plan(Planner planner, PlanContext context);
+Plan make_plan(Planner planner, const PlanContext& context);
+// The same of a part of a body, which has no priority of its own.
+Plan make_part(Planner planner, const PlanContext& context);
 
 // ---- what planners share (plan.cc) ------------------------------------------------------------------------------
 

@@ -281,7 +281,7 @@ Plan plan_tei_vertex(const PlanContext& context) {
   instances.each([&](JsonValue instance) {
     PlanContext inner = context;
     inner.body = instance;
-    Plan plan = make_plan(plan_tei_default, inner);
+    Plan plan = make_part(plan_tei_default, inner);
     if (!whole.model) whole.model = plan.model, whole.task = plan.task, whole.average = plan.average;
     if (plan.model != whole.model || plan.task != whole.task || plan.average != whole.average) {
       invalid(fields, "instances", "must all go to one model for one task, with one `long_input`");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
+#include <functional>
 
 namespace wde::server {
 namespace {
@@ -14,6 +15,9 @@ bool same_word(std::string_view a, std::string_view b) {
 }
 
 }  // namespace
+
+// Connections are counted from 1 on: none reaches the highest bit.
+uint64_t flow_of(std::string_view name) { return std::hash<std::string_view>()(name) | uint64_t{1} << 63; }
 
 void Cancellation::on_cancel(std::function<void()> action) {
   {

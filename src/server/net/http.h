@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -31,6 +32,15 @@ class Cancellation {
   std::function<void()> action_;
 };
 
+// Who asks: the connection, or where keys are used, the key.
+struct Caller {
+  uint64_t flow = 0;  // Sharing::flow
+  double weight = 1;  // Sharing::weight
+  int earliest = 0;   // of the priorities that its requests may have
+};
+// The flow of a caller that has a name: the same for the same name, and no connection's number.
+uint64_t flow_of(std::string_view name);
+
 struct Route;
 
 struct HttpRequest {
@@ -39,7 +49,8 @@ struct HttpRequest {
   std::string query;  // behind the "?", as it came
   Headers headers;    // names in lower case
   std::string body;
-  std::string remote;                        // the peer's address
+  std::string remote;  // the peer's address
+  Caller caller;
   const Route* route = nullptr;              // of who knows more than the path says
   Clock::time_point arrival = Clock::now();  // of its first byte
   double seconds_since_arrival() const { return std::chrono::duration<double>(Clock::now() - arrival).count(); }

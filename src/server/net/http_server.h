@@ -37,8 +37,8 @@ class HttpHandler {
   virtual ~HttpHandler() = default;
   // All on the thread of the server: return soon, do not throw.
   //
-  // The header is there, the body is not: a response refuses the request without reading more.
-  virtual std::optional<HttpResponse> refuse(const HttpRequest& head) = 0;
+  // The header is there, the body is not: a response refuses the request without reading more. May say in it who asks.
+  virtual std::optional<HttpResponse> refuse(HttpRequest& head) = 0;
   virtual void handle(std::shared_ptr<HttpRequest> request, Respond respond) = 0;
   // Whether this asks for the server's health: answered even if there are too many connections.
   virtual bool is_probe(const HttpRequest& head) = 0;

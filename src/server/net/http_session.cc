@@ -58,6 +58,7 @@ HttpSession::HttpSession(SessionHost& host, std::shared_ptr<Transport> transport
     : host_(host),
       transport_(std::move(transport)),
       remote_(std::move(remote)),
+      connection_(++host.connections),
       place_(std::move(place)),
       only_probes_(only_probes) {}
 
@@ -90,6 +91,7 @@ void HttpSession::begin_request() {
   parser_->body_limit(boost::none);
   request_ = std::make_shared<HttpRequest>();
   request_->remote = remote_;
+  request_->caller.flow = connection_;
   request_->memory = MemoryCharge(host_.memory);
   chunks_.reset();
   body_length_ = 0;

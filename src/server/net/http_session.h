@@ -24,6 +24,7 @@ struct SessionHost {
   // Whether there is room for more bytes, perhaps at the cost of others.
   std::function<bool(size_t bytes, const HttpSession& asking)> make_room;
   std::shared_ptr<MemoryBudget> memory;
+  uint64_t connections = 0;          // ever
   size_t unread_answers = 0;         // that are being written
   Clock::time_point last_arrival{};  // of a connection or a request
   bool draining = false;             // every answer is a connection's last
@@ -86,6 +87,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   SessionHost& host_;
   std::shared_ptr<Transport> transport_;
   std::string remote_;
+  const uint64_t connection_;  // its number
   std::shared_ptr<const std::string> place_;
   bool only_probes_;
   State state_ = State::kHandshake;

@@ -48,6 +48,7 @@ struct App::Call {
   std::string id;
   std::optional<Clock::time_point> deadline;
   uint64_t group = 0;  // Request::group
+  Sharing sharing;     // Request::sharing
   Plan plan;
   std::unique_ptr<Admission::Ticket> ticket;
   size_t bytes_in = 0, inputs = 0, characters = 0, tokens = 0;
@@ -76,6 +77,10 @@ App::App(AppOptions options, std::vector<ServedModel> models, std::function<void
               [this, on_model = std::move(on_model)](const ModelState& state) {
                 metrics_.set_model(state.name, state.phase == ModelState::Phase::kReady);
                 if (on_model) on_model(state);
+                if (state.phase == ModelState::Phase::kReady && !state.facts->info.sharing && doors_.weigh()) {
+                  log_->event(
+                      fmt::format("note: {}: the keys' weights have no effect without --scheduler fair", state.name));
+                }
               }),
       pool_({"wde-http-work", "--http-threads"}, std::max<size_t>(1, options_.threads)) {
   if (options_.traces.url.empty()) return;
@@ -176,11 +181,8 @@ void App::make_plan(Call& call) {
   if (call.plan.undeclared_dimensions) warn_once(call.plan);
   call.model = call.plan.model->name;
   call.group = next_group_.fetch_add(1, std::memory_order_relaxed);
-  for (Request& request : call.plan.requests) {
-    request.deadline = deadline;
-    request.group = call.group;
-    call.characters += characters_of(request);
-  }
+  call.sharing = call.plan.sharing;
+  for (const Request& request : call.plan.requests) call.characters += characters_of(request);
   call.inputs = call.plan.requests.size();
   const std::shared_ptr<Engine> engine = models_.engine_like(call.model, call.plan.task);
   Demand demand = demand_of(call.plan, options_.rules, http.body.size(), engine.get());
@@ -213,10 +215,6 @@ void App::run(const std::shared_ptr<Call>& call) {
 void App::run_next(const std::shared_ptr<Call>& call, std::vector<Response> responses, const Engine& engine) {
   Answer answer{*call->plan.model, engine, responses, 0, call->http->seconds_since_arrival(), call->id};
   Plan plan = call->plan.next(answer);
-  for (Request& request : plan.requests) {
-    request.deadline = call->deadline;
-    request.group = call->group;
-  }
   plan.warnings = std::move(call->plan.warnings);
   call->plan = std::move(plan);
   run(call);
@@ -281,7 +279,10 @@ void App::start_group(const std::shared_ptr<Call>& call, const std::string& task
   const bool computes = task != task::kTokenize;
   const size_t shared = call->plan.shared.bytes();
   std::vector<double> seconds;
-  for (const Request& request : requests) {
+  for (Request& request : requests) {
+    request.deadline = call->deadline;
+    request.group = call->group;
+    request.sharing = call->sharing;
     const size_t tokens = estimated_tokens(request, shared, call->plan.model->info.max_length);
     seconds.push_back(ids_only ? 0 : seconds_of(tokens, call->plan, engine.get()));
   }

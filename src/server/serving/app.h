@@ -41,7 +41,7 @@ class App final : public HttpHandler {
   App(AppOptions options, std::vector<ServedModel> models, std::function<void(const ModelState&)> on_model);
   ~App() override;
 
-  std::optional<HttpResponse> refuse(const HttpRequest& head) override;
+  std::optional<HttpResponse> refuse(HttpRequest& head) override;
   void handle(std::shared_ptr<HttpRequest> request, Respond respond) override;
   bool is_probe(const HttpRequest& head) override;
   HttpResponse refusal(int status, const std::string& reason, const HttpRequest& request) override;

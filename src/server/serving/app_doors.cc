@@ -81,7 +81,7 @@ RouteMatch App::route_of(const HttpRequest& request) const {
   return find_route(path.empty() ? "/" : path);
 }
 
-std::optional<HttpResponse> App::refuse(const HttpRequest& head) {
+std::optional<HttpResponse> App::refuse(HttpRequest& head) {
   const RouteMatch match = route_of(head);
   if (auto error = doors_.refuse_host(head)) return turn_away(head, match, *error);
   if (head.method == "OPTIONS") return std::nullopt;

@@ -70,7 +70,6 @@ void append_pieces(Chunks& chunks, const Request& text, const Tokens& tokens, si
     request.input = std::move(sequence);
     request.dimensions = text.dimensions;
     request.normalize = text.normalize;
-    request.deadline = text.deadline;
     chunks.requests.push_back(std::move(request));
     chunks.weights.push_back(static_cast<double>(std::max<size_t>(1, last - first)));
   }
@@ -88,7 +87,6 @@ TextParts split_texts(const std::vector<Request>& texts) {
       Request part;
       const size_t end = part_end(text, begin);
       part.input = text.substr(begin, end - begin);
-      part.deadline = request.deadline;
       if (parts == 0) {
         part.prompt = request.prompt;
       } else {

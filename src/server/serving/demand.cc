@@ -85,7 +85,7 @@ Demand demand_of(const Plan& plan, const ApiRules& rules, size_t body_bytes, con
   demand.bytes = body_bytes;
   demand.seconds = seconds_of(plan.later_tokens, plan, engine);
   demand.bulk_share = plan.model->bulk_share;
-  if (!plan.requests.empty()) demand.sharing = plan.requests.front().sharing;
+  demand.sharing = plan.sharing;
   const size_t shared = plan.shared.bytes();
   const bool read_whole = tokenizes || plan.task == task::kTokenClassify;  // where tokens are in the text, too
   if (read_whole && shared > kMaxReadBytes / std::max<size_t>(1, plan.requests.size())) {

@@ -56,7 +56,7 @@ std::string allowed_headers(const HttpRequest& preflight) {
     return std::isalnum(c) != 0 || c == '-' || c == '_' || c == ',' || c == ' ';
   });
   if (!wanted.empty() && names) return std::string(wanted);
-  return "authorization, content-type, x-api-key, x-request-id, x-request-timeout-ms, traceparent";
+  return "authorization, content-type, x-api-key, x-request-id, x-request-priority, x-request-timeout-ms, traceparent";
 }
 
 bool is_host_character(unsigned char c) {
@@ -122,20 +122,28 @@ std::optional<ApiError> Doors::refuse_host(const HttpRequest& head) const {
                   fmt::format("this server is not known as \"{}\"; --allowed-host {} makes it so", host, host));
 }
 
-std::optional<ApiError> Doors::refuse_key(const HttpRequest& head, bool admin) const {
+bool Doors::weigh() const {
   const std::shared_lock lock(mutex_);
+  return options_.keys.weigh() || options_.admin_keys.weigh();
+}
+
+std::optional<ApiError> Doors::refuse_key(HttpRequest& head, bool admin) const {
+  const std::shared_lock lock(mutex_);
+  const ApiKey* const admin_key = options_.admin_keys.find(head);
   if (admin && options_.admin_keys.required()) {
-    if (options_.admin_keys.has_key(head)) return std::nullopt;
+    if (admin_key != nullptr) return std::nullopt;
     return ApiError(Fault::kUnauthorized, "this wants the key of --admin-key: \"Authorization: Bearer KEY\"");
   }
-  const bool known = options_.keys.allow(head) || (options_.admin_keys.required() && options_.admin_keys.has_key(head));
-  if (!known) {
+  const ApiKey* key = options_.keys.find(head);
+  if (key == nullptr) key = admin_key;
+  if (key == nullptr && options_.keys.required()) {
     return ApiError(Fault::kUnauthorized, "this server wants an API key: \"Authorization: Bearer KEY\"");
   }
   if (admin && reach_ == Reach::kNetwork) {
     return ApiError(Fault::kForbidden,
                     "a server that others can reach loads and unloads models only for the key of --admin-key");
   }
+  if (key != nullptr) head.caller = key->caller;
   return std::nullopt;
 }
 
@@ -171,7 +179,7 @@ std::optional<ApiError> Doors::refuse_body(const HttpRequest& head, Media media)
                               type.substr(0, 100)));
 }
 
-std::optional<ApiError> Doors::refuse(const HttpRequest& head, const Kind& kind) const {
+std::optional<ApiError> Doors::refuse(HttpRequest& head, const Kind& kind) const {
   const bool post = head.method == "POST";
   if (post || !kind.open) {
     if (auto error = refuse_key(head, kind.admin)) return error;

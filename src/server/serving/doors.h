@@ -41,6 +41,8 @@ class Doors {
   }
   // Reads the files of keys again. Throws UsageError: all keys stay as they are.
   void reload();
+  // Some keys have a weight.
+  bool weigh() const;
 
   enum class Media {
     kJson,
@@ -53,7 +55,8 @@ class Doors {
     Media media = Media::kJson;
   };
   std::optional<ApiError> refuse_host(const HttpRequest& head) const;
-  std::optional<ApiError> refuse(const HttpRequest& head, const Kind& kind) const;
+  // Who is let in with a key is that key's caller.
+  std::optional<ApiError> refuse(HttpRequest& head, const Kind& kind) const;
 
   // What a page needs to read the answer.
   void add_cors(const HttpRequest& request, HttpResponse& response) const;
@@ -61,7 +64,7 @@ class Doors {
 
  private:
   bool allows_origin(std::string_view origin) const;
-  std::optional<ApiError> refuse_key(const HttpRequest& head, bool admin) const;
+  std::optional<ApiError> refuse_key(HttpRequest& head, bool admin) const;
   std::optional<ApiError> refuse_page(const HttpRequest& head, bool admin) const;
   static std::optional<ApiError> refuse_body(const HttpRequest& head, Media media);
 

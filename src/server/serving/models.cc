@@ -195,9 +195,7 @@ void Models::load_entry(Entry& e) {
     facts->model_type = summary.model_type;
     engine = create(e, summary.default_task);
     facts->info = engine->info();
-    if (facts->scheduler() == kServerScheduler) {
-      facts->bulk_share = static_cast<double>(*args.get_integer("bulk-share")) / 100;
-    }
+    if (facts->info.sharing) facts->bulk_share = static_cast<double>(*args.get_integer("bulk-share")) / 100;
     facts->info.warnings.insert(facts->info.warnings.end(), resolved.warnings.begin(), resolved.warnings.end());
     if (facts->info.labels.empty()) facts->info.labels = summary.labels;
   } catch (const std::bad_alloc&) {

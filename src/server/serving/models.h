@@ -42,8 +42,8 @@ struct ModelFacts {
   std::string model_type;  // config.json's
   size_t max_batch_tokens = 0;
   EngineInfo info;  // of its default task's engine
-  // Of the scheduler fair: what later priorities always have of the workers. None: another scheduler, which does not
-  // share them.
+  // Of a scheduler that shares the workers (fair): what later priorities always have of the workers. None: another
+  // scheduler, which does not share them.
   std::optional<double> bulk_share;
 
   bool can(std::string_view task) const;

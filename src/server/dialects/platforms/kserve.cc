@@ -290,7 +290,11 @@ Plan plan_kserve_infer(const PlanContext& context) {
   plan.task = signature.task;
   const auto parameters = fields.find("parameters");
   const Fields options = parameters ? Fields(*parameters, "parameters.", context.log) : Fields();
-  for (const char* name : {"sequence_id", "priority", "timeout"}) {
+  if (options.has("priority")) {
+    invalid(options, "priority",
+            "is not offered, since Triton's numbers mean something else: send `priority` next to `inputs`");
+  }
+  for (const char* name : {"sequence_id", "timeout"}) {
     if (options.has(name)) invalid(options, name, "is not offered");
   }
   std::vector<WantedOutput> wanted =
