@@ -145,8 +145,9 @@ class Simulation {
     }
     const double fixed = scenario_.cost->fixed_seconds();
     text.request_work = sum + static_cast<double>(texts) * fixed;
-    const auto batches = static_cast<double>((tokens + server_.batch_tokens - 1) / server_.batch_tokens);
-    const double alone = std::max(fixed + longest, (sum + batches * fixed) / static_cast<double>(server_.workers));
+    const size_t batches = (tokens + server_.batch_tokens - 1) / server_.batch_tokens;
+    const double all = sum + static_cast<double>(batches) * fixed;
+    const double alone = std::max(fixed + longest, all / static_cast<double>(server_.workers));
     open_requests_[opened] = {number, now_, alone, texts};
     for (const size_t length : lengths_) {
       const size_t slot = free_slot(places_, free_places_);
