@@ -9,18 +9,19 @@
 namespace wde {
 namespace {
 
-constexpr size_t kMegabyte = size_t{1} << 20;
 constexpr size_t kColumns = 30522;  // BERT's vocabulary
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which have memory of their own beside it
 size_t resident_megabytes() {
   size_t all = 0, resident = 0;
   std::ifstream("/proc/self/statm") >> all >> resident;
-  return resident * static_cast<size_t>(sysconf(_SC_PAGESIZE)) / kMegabyte;
+  return resident * static_cast<size_t>(sysconf(_SC_PAGESIZE)) >> 20;
 }
 
+// A number a page.
 void touch(View<float> rows) {
   for (size_t r = 0; r < rows.rows; ++r)
-    for (size_t c = 0; c < rows.cols; ++c) rows.row(r)[c] = 1;
+    for (size_t c = 0; c < rows.cols; c += 1024) rows.row(r)[c] = 1;
 }
 
 TEST(ReusedMatrix, GivesBackWhatOneLargeBatchTook) {
@@ -32,6 +33,7 @@ TEST(ReusedMatrix, GivesBackWhatOneLargeBatchTook) {
   EXPECT_LT(resident_megabytes(), before + 16);
   EXPECT_EQ(matrix.view().rows, 4U);
 }
+#endif
 
 TEST(ReusedMatrix, KeepsWhatBatchesOfLikeSizesTake) {
   ReusedMatrix matrix;
