@@ -14,6 +14,7 @@ import threading
 import time
 import unittest
 
+import test_serve_grpc
 from serving import BINARY, SLOW, TEXTS, Case, Server, in_threads
 
 # Slow arithmetic: the worker is what all wait for.
@@ -111,6 +112,22 @@ class Priorities(Case):
             self.assertStatus(server.post("/embed", {"inputs": "a"}, bearer("bulk")), 200)
             said = self.assertStatus(server.post("/embed", {"inputs": "a", "priority": 1}, bearer("light")), 422)["error"]
             self.assertEqual(said, "`priority` is 1, and this server has no priorities but 0: start it with --scheduler fair")
+
+
+    def test_browsers_may_send_the_header(self):
+        with Server(flags=["--cors-allow-origin", "http://a.example"]) as server:
+            answer = server.request("OPTIONS", "/embed", headers={"Origin": "http://a.example"})
+            self.assertIn("x-request-priority", answer.headers["Access-Control-Allow-Headers"].split(", "))
+
+    @unittest.skipUnless(test_serve_grpc.BUILT and test_serve_grpc.CURL, "there is no wde_grpc.so, or no curl that speaks HTTP/2")
+    def test_metadata_of_grpc(self):
+        with keyed_server([*FAIR, "--grpc-port", "0"]) as server:
+            call = test_serve_grpc.Grpc()
+            call.address = re.search(r"gRPC on (\S+)", server.log())[1]
+            text = test_serve_grpc.field(1, "a text")
+            for key, value, status in [("early", "-5", 0), ("early", "-6", 7), ("early", "soon", 3), ("light", "-1", 7), ("bulk", "9", 7), ("bulk", "10", 0)]:
+                found = call.call("/tei.v1.Embed/Embed", text, key=key, headers=[f"x-request-priority: {value}"])
+                self.assertEqual(found[0], status, (key, value, found))
 
 
 class Weights(Case):
