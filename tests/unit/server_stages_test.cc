@@ -51,20 +51,24 @@ class Served {
       args.set("model", std::string(test::kData) + "/" + name).set("workers", "1").set("scheduler", "noting");
       models.push_back({name, args});
     }
-    std::promise<void> ready;
+    const auto ready = std::make_shared<std::promise<void>>();
     app_ = std::make_unique<App>(
         std::move(options), std::move(models),
-        [&, left = std::set<std::string>{"bert-mean", "bert-cross-encoder"}](const ModelState& state) mutable {
+        [ready, left = std::set<std::string>{"bert-mean", "bert-cross-encoder"}](const ModelState& state) mutable {
           const bool waiting = !left.empty();
-          if (state.phase == ModelState::Phase::kReady) left.erase(state.name);
-          if (waiting && left.empty()) ready.set_value();
+          if (state.phase == ModelState::Phase::kReady || state.phase == ModelState::Phase::kFailed)
+            left.erase(state.name);
+          if (waiting && left.empty()) ready->set_value();
         });
-    ready.get_future().wait();
+    ready->get_future().wait();
   }
 
   // How many texts its scheduler was given, and what of each.
   std::pair<size_t, std::set<std::tuple<uint64_t, double, int>>> ask(const std::string& path, const std::string& body) {
-    noted.clear();
+    {
+      const std::scoped_lock lock(noted_mutex);
+      noted.clear();
+    }
     auto request = std::make_shared<HttpRequest>();
     request->method = "POST";
     request->path = path;
@@ -72,9 +76,9 @@ class Served {
     request->headers.emplace_back("content-type", "application/json");
     request->caller = {7, 3, -5};
     EXPECT_FALSE(app_->refuse(*request).has_value());
-    std::promise<HttpResponse> answer;
-    app_->handle(request, [&](HttpResponse response) { answer.set_value(std::move(response)); });
-    const HttpResponse response = answer.get_future().get();
+    const auto answer = std::make_shared<std::promise<HttpResponse>>();
+    app_->handle(request, [answer](HttpResponse response) { answer->set_value(std::move(response)); });
+    const HttpResponse response = answer->get_future().get();
     EXPECT_EQ(response.status, 200) << response.body;
     const std::scoped_lock lock(noted_mutex);
     std::set<std::tuple<uint64_t, double, int>> sharings;
