@@ -11,6 +11,7 @@
 #include "cli/program.h"
 #include "cli/progress.h"
 #include "cli/row_writer.h"
+#include "server/serving/models.h"
 #include "wde/engine.h"
 
 namespace wde::cli {
@@ -24,6 +25,7 @@ constexpr const char* kProbe = "The quick brown fox jumps over the lazy dog.";
 struct Findings {
   std::vector<std::pair<std::string, std::string>> machine;
   std::optional<EngineInfo> engine;
+  std::string serve_scheduler;  // that `wde serve` would have instead; "": the same
   double load_seconds = 0;
   double probe_seconds = 0;
   size_t probe_tokens = 0;
@@ -42,6 +44,7 @@ std::string as_json(const Findings& findings) {
     engine["task"] = info.task;
     engine["workflow"] = info.workflow;
     engine["modules"] = to_object(info.modules);
+    if (!findings.serve_scheduler.empty()) engine["serve_scheduler"] = findings.serve_scheduler;
     engine["facts"] = to_object(info.facts);
     engine["max_length"] = info.max_length;
     engine["dimensions"] = info.dimensions;
@@ -82,6 +85,7 @@ std::string as_text(const Findings& findings) {
     append_pairs(out, info.facts);
     out += "\nModules\n";
     append_pairs(out, info.modules);
+    if (!findings.serve_scheduler.empty()) append_pairs(out, {{"scheduler of serve", findings.serve_scheduler}});
     if (!info.unused_tensors.empty()) {
       out += fmt::format("\nTensors of the checkpoint that this task does not need ({})\n", info.unused_tensors.size());
       for (const std::string& tensor : info.unused_tensors) out += fmt::format("  {}\n", tensor);
@@ -152,6 +156,7 @@ class DoctorCommand : public Command {
       const std::unique_ptr<Engine> engine = Engine::create(args);
       findings.load_seconds = seconds_since(begin);
       findings.engine = engine->info();
+      findings.serve_scheduler = serve_scheduler(args, engine->info());
       probe(*engine, findings);
     } catch (const UsageError&) {
       throw;
@@ -160,6 +165,13 @@ class DoctorCommand : public Command {
     } catch (const std::exception& error) {
       findings.problems.push_back(error.what());
     }
+  }
+
+  static std::string serve_scheduler(EngineArgs args, const EngineInfo& info) {
+    const auto own = std::find_if(info.modules.begin(), info.modules.end(),
+                                  [](const auto& module) { return module.first == "scheduler"; });
+    server::choose_scheduler(args);
+    return own == info.modules.end() || own->second == args.get("scheduler") ? "" : args.get("scheduler");
   }
 
   static void probe(Engine& engine, Findings& findings) {

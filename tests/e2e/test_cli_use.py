@@ -100,9 +100,14 @@ class Use(Case):
             self.assertEqual(found["problems"], [])
             self.assertEqual(found["engine"]["task"], task)
             self.assertGreater(found["engine"]["probe"]["tokens"], 5)
+            self.assertEqual(found["engine"].get("serve_scheduler"), None if task == "tokenize" else "fair")
         process = run("doctor", "--model", MODEL, stdin=None)
         self.assertDone(process)
         self.assertIn(b"embedding [48]", process.stdout)
+        self.assertRegex(process.stdout, rb"\n  scheduler +length_aware\n(.*\n)*  scheduler of serve +fair\n")
+        process = run("doctor", "--model", MODEL, "--scheduler", "fifo", stdin=None)
+        self.assertRegex(process.stdout, rb"\n  scheduler +fifo\n")
+        self.assertNotIn(b"scheduler of serve", process.stdout)
 
     def test_bench(self):
         with tempfile.TemporaryDirectory() as directory:

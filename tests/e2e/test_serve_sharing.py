@@ -5,6 +5,8 @@ Needs WDE_BINARY and WDE_TEST_DATA. Standard library only.
 """
 import re
 import subprocess
+import tempfile
+import threading
 import unittest
 
 from serving import BINARY, MODEL, Case, Server
@@ -70,6 +72,49 @@ class Deadlines(Case):
             self.assertEqual(answer.status, 504, answer)
             for name in NAMES:
                 self.assertIn(name, answer.json["error"]["message"])
+
+
+class Metrics(Case):
+    def test_waiting_is_told_by_priority(self):
+        with Server() as server:
+            for priority, count in [(0, 3), (1, 4), (100, 5)]:
+                self.assertStatus(server.post("/v1/embeddings", {"input": ["a"] * count, "priority": priority}), 200)
+            self.assertEqual(metrics(server, "wde_wait_seconds_count"), {"normal": 3, "later": 9})
+            self.assertEqual(metrics(server, "wde_queue_seconds"), {"earlier": 0, "normal": 0, "later": 0})
+
+
+class Queue(Case):
+    def test_bulk_leaves_room_for_queries(self):
+        with tempfile.NamedTemporaryFile("w") as keys:
+            keys.write("bulk\nquery\n")
+            keys.flush()
+            flags = ["--api-key-file", keys.name, "--max-concurrent-requests", "8", "--max-queue-tokens", "100000000"]
+            with Server(flags=flags) as server:
+                statuses, full, stop = [], threading.Event(), threading.Event()
+
+                def bulk():
+                    while not stop.is_set():
+                        answer = server.post("/v1/embeddings", {**BULK, "priority": 1}, {"Authorization": "Bearer bulk"})
+                        statuses.append(answer.status)
+                        if statuses[-1] == 429:
+                            full.set()
+                            stop.wait(0.01)
+
+                threads = [threading.Thread(target=bulk) for _ in range(12)]
+                for thread in threads:
+                    thread.start()
+                try:
+                    self.assertTrue(full.wait(60))
+                    for _ in range(10):
+                        answer = server.post("/v1/embeddings", {"input": "a"}, {"Authorization": "Bearer query"})
+                        self.assertStatus(answer, 200)
+                    self.assertGreater(metrics(server, "wde_queue_seconds")["later"], 0)
+                finally:
+                    stop.set()
+                    for thread in threads:
+                        thread.join()
+                self.assertLessEqual(set(statuses), {200, 429})
+                self.assertEqual(metrics(server, "wde_wait_seconds_count")["normal"], 10)
 
 
 if __name__ == "__main__":

@@ -73,8 +73,8 @@ double seconds_of(size_t tokens, const Plan& plan, const Engine* engine) {
     return static_cast<double>(tokens) * (plan.task == task::kTokenize ? kTokenizeSeconds : guessed_seconds(info));
   }
   if (info.max_length == 0 || tokens <= info.max_length) return engine->seconds(tokens);
-  return static_cast<double>(tokens / info.max_length) * engine->seconds(info.max_length) +
-         engine->seconds(tokens % info.max_length);
+  const size_t whole = tokens / info.max_length;
+  return static_cast<double>(whole) * engine->seconds(info.max_length) + engine->seconds(tokens % info.max_length);
 }
 
 Demand demand_of(const Plan& plan, const ApiRules& rules, size_t body_bytes, const Engine* engine) {

@@ -18,14 +18,13 @@ namespace {
 
 constexpr int kLoadingRetrySeconds = 2;
 
-// A server has many callers, who share the workers, unless the operator chose the scheduler, by itself or with others.
+}  // namespace
+
 void choose_scheduler(EngineArgs& args) {
   const bool chosen = !args.get("scheduler").empty() || !args.get("workflow").empty() ||
                       args.get("set").find("scheduler=") != std::string::npos;
-  if (!chosen) args.set("scheduler", kServerScheduler);
+  if (!chosen) args.set("scheduler", "fair");
 }
-
-}  // namespace
 
 bool ModelFacts::can(std::string_view task) const { return std::find(tasks.begin(), tasks.end(), task) != tasks.end(); }
 

@@ -22,7 +22,8 @@
 
 namespace wde::server {
 
-inline constexpr std::string_view kServerScheduler = "fair";
+// A server has many callers, who share the workers, unless the operator chose the scheduler, by itself or with others.
+void choose_scheduler(EngineArgs& args);
 
 struct ServedModel {
   std::string name;
