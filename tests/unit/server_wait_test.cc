@@ -96,7 +96,7 @@ TEST(ServerAdmission, RefusesWhatCannotBeDoneInTime) {
   EXPECT_EQ(error.fault, Fault::kOverloaded);
   EXPECT_EQ(error.retry_after, 11);  // 40 s and 30, less what this test took
   const std::string message = error.what();
-  for (const char* part : {"with 1 other requests in the queue this would take about 40 s", "its own work 20 s",
+  for (const char* part : {"with 1 other request in the queue this would take about 40 s", "its own work 20 s",
                            "other callers 20 s", "X-Request-Timeout-Ms", "--request-timeout", "is in 30 s"}) {
     EXPECT_NE(message.find(part), std::string::npos) << message;
   }

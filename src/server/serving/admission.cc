@@ -86,9 +86,10 @@ void Admission::check(const Demand& demand, const QueueShare& share) const {
   if (estimate.total() <= time) return;
   throw ApiError(
       Fault::kOverloaded,
-      fmt::format("with {} other requests in the queue this would take about {} ({}), and its deadline ({}) is in "
+      fmt::format("with {} other request{} in the queue this would take about {} ({}), and its deadline ({}) is in "
                   "{}: the model is overloaded, try again later or allow more time",
-                  use_.all.requests, in_seconds(estimate.total()), estimate.parts(), kDeadlineNames, in_seconds(time)),
+                  use_.all.requests, use_.all.requests == 1 ? "" : "s", in_seconds(estimate.total()), estimate.parts(),
+                  kDeadlineNames, in_seconds(time)),
       {}, retry_after(estimate.total() - time));
 }
 
