@@ -73,11 +73,12 @@ class FairQueue {
 
   const CostModel* cost_;
   double clock_ = 0;
-  double weights_ = 0;  // of the backlogged flows
-  struct Turn {
-    double start = 0;                         // of the flow whose turn it is
-    double weights = 1;                       // of the flows that were backlogged
-  } turn_;                                    // of the last batch
+  double weights_ = 0;   // of the backlogged flows
+  struct Turn {          // of the last batch
+    double start = 0;    // of the flow whose turn it was
+    double weights = 1;  // of the flows that were backlogged then
+  };
+  Turn turn_;
   std::unordered_map<uint64_t, Flow> flows_;  // backlogged, or ahead of the clock
   Order backlogged_, idle_;
   size_t requests_ = 0;
