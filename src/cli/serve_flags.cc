@@ -167,7 +167,8 @@ void ServeFlags::add_to(CLI::App& app) {
          "callers who have no more than a sixteenth themselves");
   number(app, "Limits", "max-queue-tokens", rules.queue.tokens, {1, 1e12},
          "the same in tokens, as estimated from the texts' sizes");
-  number(app, "Limits", "max-queue-bytes", rules.queue.bytes, {1024, 1e12}, "the same in bytes of bodies");
+  number(app, "Limits", "max-queue-bytes", rules.queue.bytes, {1024, 1e12},
+         "the same in bytes of bodies, and 256 for each text");
   number(app, "Limits", "max-answer-bytes", rules.queue.answer_bytes, {1024, 1e12},
          "bytes of memory for the answers to all of them, as estimated; a request that needs more alone gets 413");
   number(app, "Limits", "max-connections", http.max_connections, {1, 1e6},

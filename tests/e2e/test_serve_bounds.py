@@ -11,7 +11,7 @@ import time
 import unittest
 
 import attackers
-from serving import DATA, MODEL, SLOW, Case, Server, embed_command
+from serving import DATA, MODEL, SLOW, Case, Server, embed_command, in_threads
 
 UNIGRAM = DATA / "xlm-roberta-cls"
 MB = 1 << 20
@@ -146,6 +146,16 @@ class Answers(Case):
             tokens = self.assertStatus(server.post("/tokenize", {"inputs": "word " * 3_000_000}), 200)[0]
             self.assertEqual(len(tokens), len(self.assertStatus(server.post("/tokenize", {"inputs": "word " * 3000}), 200)[0]))
             self.assertLess(peak(server) - before, 250 * MB * ROOM)
+
+    def test_many_short_texts(self):
+        # 100 requests have 200,000 texts, but less than a megabyte.
+        with Server(flags=["--max-queue-bytes", "4000000", "--workers", "1", "--attn-backend", "naive"]) as server:
+            self.assertStatus(server.post("/tokenize", {"inputs": ["a"] * 2048}), 200)
+            before = peak(server)
+            statuses = []
+            in_threads(100, lambda _: statuses.append(server.post("/tokenize", {"inputs": ["a"] * 2048}).status))
+            self.assertLessEqual(set(statuses), {200, 429})
+            self.assertLess(peak(server) - before, 80 * MB * ROOM)
 
     def test_pixels(self):
         with Server(DATA / "clip") as server:

@@ -98,7 +98,8 @@ struct Metrics::Families {
   Family<prometheus::Counter>& log_lines =
       counter("wde_log_lines_dropped_total", "lines of the log that were not written, by reason");
   Family<prometheus::Gauge>& queue_tokens = gauge("wde_queue_tokens", "tokens (estimated) waiting or being computed");
-  Family<prometheus::Gauge>& queue_bytes = gauge("wde_queue_bytes", "bytes of texts waiting or being computed");
+  Family<prometheus::Gauge>& queue_bytes =
+      gauge("wde_queue_bytes", "bytes of bodies waiting or being computed, and 256 for each text");
   Family<prometheus::Gauge>& queue_seconds =
       gauge("wde_queue_seconds", "seconds of all workers for what waits or is computed, by the cost model");
   Family<prometheus::Histogram>& wait =

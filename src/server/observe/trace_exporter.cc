@@ -27,7 +27,7 @@ void append(HeaderList& list, const std::string& line) {
 
 size_t discard(char*, size_t size, size_t count, void*) { return size * count; }
 
-Clock::duration in_seconds(double seconds) {
+Clock::duration duration_of(double seconds) {
   return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
@@ -96,7 +96,7 @@ void TraceExporter::add(RequestSpan span) {
 void TraceExporter::stop(double seconds) {
   {
     std::scoped_lock lock(mutex_);
-    if (!stopping_) end_ = Clock::now() + in_seconds(seconds);
+    if (!stopping_) end_ = Clock::now() + duration_of(seconds);
     stopping_ = true;
   }
   wake_.notify_one();
@@ -111,7 +111,7 @@ void TraceExporter::run() {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
       // The first of a batch waits for others.
-      wake_.wait_for(lock, in_seconds(options_.delay_seconds),
+      wake_.wait_for(lock, duration_of(options_.delay_seconds),
                      [this] { return stopping_ || queue_.size() >= options_.batch; });
       if (queue_.empty()) break;
       const size_t count = std::min(options_.batch, queue_.size());
@@ -194,7 +194,7 @@ double TraceExporter::seconds_left() const {
 // False: there is no time for it.
 bool TraceExporter::wait_to_retry(double seconds) {
   std::unique_lock lock(mutex_);
-  wake_.wait_for(lock, in_seconds(seconds), [this] { return stopping_; });
+  wake_.wait_for(lock, duration_of(seconds), [this] { return stopping_; });
   return !stopping_ || Clock::now() < end_;
 }
 

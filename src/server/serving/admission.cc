@@ -71,7 +71,7 @@ void Admission::check(const Demand& demand, const QueueShare& share) const {
     throw ApiError(Fault::kTooLarge,
                    fmt::format("this would take about {} even alone, and its deadline ({}) is in {}: send fewer texts "
                                "at a time, or allow more time",
-                               seconds_text(demand.seconds), kDeadlineNames, seconds_text(time)));
+                               in_seconds(demand.seconds), kDeadlineNames, in_seconds(time)));
   }
   if (use_.all.requests == 0) return;  // larger than the whole queue, it may be done alone
   if (!has_room(share, demand.sharing)) {
@@ -88,8 +88,8 @@ void Admission::check(const Demand& demand, const QueueShare& share) const {
       Fault::kOverloaded,
       fmt::format("with {} other request{} in the queue this would take about {} ({}), and its deadline ({}) is in "
                   "{}: the model is overloaded, try again later or allow more time",
-                  use_.all.requests, use_.all.requests == 1 ? "" : "s", seconds_text(estimate.total()), estimate.parts(),
-                  kDeadlineNames, seconds_text(time)),
+                  use_.all.requests, use_.all.requests == 1 ? "" : "s", in_seconds(estimate.total()), estimate.parts(),
+                  kDeadlineNames, in_seconds(time)),
       {}, retry_after(estimate.total() - time));
 }
 

@@ -29,7 +29,7 @@ struct QueueLimits {
 // What a request asks for.
 struct Demand {
   size_t tokens = 0;
-  size_t bytes = 0;         // of its body
+  size_t bytes = 0;         // of its body, and what each text takes
   size_t answer_bytes = 0;  // of the results and the body made of them
   double seconds = 0;       // of all workers, by the cost model
   bool measured = false;    // ... which has seen batches, and does not guess

@@ -50,10 +50,9 @@ Group::Group(std::shared_ptr<Engine> engine, std::vector<Request> requests, Shar
       shared_bytes_(shared_.bytes()),
       done_(std::move(done)),
       watch_(std::move(watch)),
-      responses_(requests.size()) {
-  slots_.reserve(requests.size());
-  for (Request& request : requests) slots_.push_back({std::move(request)});
-}
+      requests_(std::move(requests)),
+      slots_(requests_.size()),
+      responses_(requests_.size()) {}
 
 void Group::start() {
   if (slots_.empty()) {
@@ -73,9 +72,9 @@ void Group::submit_more() {
       if (error_ || next_ == slots_.size()) return;
       if (in_flight_ > 0 && (in_flight_ + 1) * shared_bytes_ > kMostShared) return;
       index = next_++;
-      Slot& slot = slots_[index];
-      slot.state = Slot::State::kSubmitted;
-      request = std::move(slot.request);
+      slots_[index].state = Slot::State::kSubmitted;
+      request = std::move(requests_[index]);
+      if (next_ == slots_.size()) requests_ = {};
       if (begun_) request.deadline.reset();
       ++in_flight_;
     }

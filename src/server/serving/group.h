@@ -30,7 +30,6 @@ class Group : public std::enable_shared_from_this<Group> {
 
  private:
   struct Slot {
-    Request request;
     RequestId id = 0;
     enum class State { kHeld, kSubmitted, kAnswered } state = State::kHeld;
     bool has_id = false;
@@ -46,6 +45,7 @@ class Group : public std::enable_shared_from_this<Group> {
   Done done_;
   Watch watch_;
   std::mutex mutex_;
+  std::vector<Request> requests_;  // until the last of them was submitted
   std::vector<Slot> slots_;
   std::vector<Response> responses_;
   std::optional<Error> error_;
