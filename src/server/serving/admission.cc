@@ -16,7 +16,7 @@ constexpr double kMaxRetrySeconds = 60;
 // By so much its own work must be above the time that is left before a request is refused that nothing else delays.
 constexpr double kHopeless = 1.5;
 // Of each limit so much is kept for flows that have no more than so much of it themselves.
-constexpr size_t kReserve = 8, kLittle = 16;
+constexpr size_t kKeptPart = 8, kLittlePart = 16;
 
 constexpr std::array kResources{&QueueShare::requests, &QueueShare::tokens, &QueueShare::bytes,
                                 &QueueShare::answer_bytes};
@@ -51,8 +51,8 @@ bool Admission::has_room(const QueueShare& share, const Sharing& sharing) const 
   const QueueShare own = found == flows_.end() ? QueueShare() : found->second;
   return std::all_of(kResources.begin(), kResources.end(), [&](const auto resource) {
     const size_t limit = limits_.*resource;
-    const bool little = own.*resource + share.*resource <= std::max<size_t>(1, limit / kLittle);
-    return use_.all.*resource + share.*resource <= (little ? limit : limit - limit / kReserve);
+    const bool little = own.*resource + share.*resource <= std::max<size_t>(1, limit / kLittlePart);
+    return use_.all.*resource + share.*resource <= (little ? limit : limit - limit / kKeptPart);
   });
 }
 
