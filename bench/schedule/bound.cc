@@ -3,16 +3,14 @@
 namespace wde::simulation {
 namespace {
 
-// FairQueue's kPace, the other way round: clocks move at this part of an equal pace at least.
-constexpr double kSlowest = 2;
+// FairQueue's kPace and kAgeing, the other way round: clocks move at this part of an equal pace at least.
+constexpr double kSlowest = 2, kSlowestAgeing = 8;
 
 // Work of the flow until the request has begun.
 double within_flow(const Limits& l, const Company& company, double request) {
   if (company.requests == 1) return request;
   const auto requests = static_cast<double>(company.requests);
-  const double until_ahead = kSlowest * requests * (request + l.batch) + l.text;
-  const double behind = requests * (l.batch + 3 * l.text) + l.text / kSlowest;
-  return until_ahead + behind + request;
+  return kSlowestAgeing * requests * (request + l.batch) + l.text + requests * company.longest_request;
 }
 
 // Work of the priority until the flow has had so much.
@@ -74,6 +72,7 @@ void BoundWatcher::arrived(const Text& text) {
     if (of_priority.flows.size() == 1) ++waiting_classes_;
   }
   Request& request = flow.requests[text.request];
+  flow.longest_request = std::max(flow.longest_request, text.request_work);
   if (request.waiting++ == 0) request.since = time_;
   flow.most.set(time_, static_cast<double>(flow.requests.size()));
   of_priority.most_flows.set(time_, static_cast<double>(of_priority.flows.size()));
@@ -88,6 +87,7 @@ void BoundWatcher::taken(const Text& text, double /*now*/) {
   Request& request = flow.requests.at(text.request);
   Company company;
   company.requests = static_cast<size_t>(flow.most.since(request.since));
+  company.longest_request = flow.longest_request;
   company.flows = static_cast<size_t>(of_priority.most_flows.since(request.since));
   company.weights = of_priority.most_weights.since(request.since);
   company.classes = static_cast<size_t>(most_classes_.since(request.since));

@@ -28,10 +28,11 @@ struct Limits {
 
 // The most of everything that waited at one time while the text did, itself included.
 struct Company {
-  size_t requests = 1;  // of the text's flow
-  size_t flows = 1;     // of its priority ...
-  double weights = 1;   // ... and what they weigh together
-  size_t classes = 1;   // priorities
+  size_t requests = 1;         // of the text's flow
+  size_t flows = 1;            // of its priority ...
+  double weights = 1;          // ... and what they weigh together
+  size_t classes = 1;          // priorities
+  double longest_request = 0;  // seconds of all texts, of any request of the flow
 };
 
 // Seconds from the arrival of a request until all its texts have begun. `request`: seconds of its texts, with what a
@@ -77,6 +78,7 @@ class BoundWatcher : public Watcher {
   struct Flow {
     std::unordered_map<uint64_t, Request> requests;
     Most most;
+    double longest_request = 0;  // since it began to wait
   };
   struct PriorityClass {
     std::unordered_map<uint64_t, Flow> flows;

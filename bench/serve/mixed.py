@@ -130,7 +130,7 @@ def scene(url, rate, seconds, clients=0, texts=0):
 
 
 def serve(options, *flags):
-    return report.Server(types.SimpleNamespace(wde=options.wde, model=options.model, dtype=options.dtype), flags)
+    return report.Server(types.SimpleNamespace(wde=options.wde, model=options.model, dtype=options.dtype), (*flags, "--header-timeout", "600", "--idle-timeout", "600"))
 
 
 def text_seconds(options):

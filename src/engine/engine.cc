@@ -34,7 +34,7 @@ size_t bytes_of(const Request& request) {
   struct {
     size_t operator()(const std::string& text) const { return text.size(); }
     size_t operator()(const TextPair& pair) const { return pair.query.size() + pair.document.size(); }
-    size_t operator()(const TokenIds& ids) const { return ids.ids.size(); }
+    size_t operator()(const TokenIds& ids) const { return ids.ids.size() * sizeof(ids.ids[0]); }
     size_t operator()(const Image& image) const { return image.file.size(); }
   } of_input;
   return std::visit(of_input, request.input);
@@ -296,6 +296,7 @@ class EngineImpl final : public Engine {
       timing.submitted = owner.arrival;
       const size_t tokens = sequence.size();
       intake_.tokenized(owner.group, tokens);
+      sequence.group_left = intake_.tokens_left(owner.group);
       Active active{std::move(owner.done), timing, owner.group, tokens};
       if (modules_->scheduler) {
         {

@@ -12,9 +12,12 @@ constexpr size_t kCandidatesAFlow = 8;
 // little is answered soon.
 constexpr size_t kMuchLonger = 2;
 constexpr double kForMuchLonger = 0.25;
-// The clocks move at least at this part of the pace at which all that wait would be served equally, so that those who
-// come anew, again and again, come after those that wait.
+// The flows' clock moves at least at this part of the pace at which all that wait would be served equally, so that
+// those who come anew, again and again, come after those that wait.
 constexpr double kPace = 0.5;
+// The clock among a flow's requests moves at this part of such a pace: how fast a long request grows old. Requests of
+// equal length are done one after the other, and while they are, one grows older by this part of its length.
+constexpr double kAgeing = 0.125;
 
 }  // namespace
 
@@ -34,9 +37,8 @@ FairQueue::Flow& FairQueue::flow_of(const Sharing& sharing) {
   return flow;
 }
 
-// As of the text that has waited longest.
 void FairQueue::set_tag(Flow& flow, Request& request) {
-  request.tag = request.start + cost_->seconds(request.by_arrival.begin()->second);
+  request.tag = request.start + request.taken + request.waiting + request.left;
   flow.order.emplace(request.tag, request.group);
 }
 
@@ -45,19 +47,26 @@ void FairQueue::add(Sequence sequence, uint64_t arrival) {
   auto [at, is_new] = flow.requests.try_emplace(sequence.options.group);
   Request& request = at->second;
   const size_t length = sequence.size();
+  const double seconds = cost_->seconds(length);
+  if (is_new) {
+    request.group = at->first;
+    request.start = flow.clock;
+    ++requests_;
+  } else {
+    flow.order.erase({request.tag, request.group});
+  }
+  request.waiting += seconds;
+  request.left = seconds / static_cast<double>(std::max<size_t>(1, length)) * static_cast<double>(sequence.group_left);
+  set_tag(flow, request);
   request.by_arrival.emplace(arrival, length);
   request.by_length.emplace(Key{length, arrival}, std::move(sequence));
-  if (!is_new) return;
-  request.group = at->first;
-  request.start = flow.clock;
-  set_tag(flow, request);
-  ++requests_;
 }
 
 void FairQueue::remove(Flow& flow, Request& request, Key key) {
   flow.order.erase({request.tag, request.group});
   request.by_length.erase(key);
   request.by_arrival.erase(key.second);
+  request.waiting -= cost_->seconds(key.first);
   if (!request.by_length.empty()) return set_tag(flow, request);
   flow.requests.erase(request.group);
   --requests_;
@@ -82,9 +91,8 @@ Sequence FairQueue::cancel(uint64_t flow_id, uint64_t group, uint64_t arrival) {
 
 Sequence FairQueue::take(Flow& flow, Request& request, Key key, double seconds) {
   Sequence sequence = std::move(request.by_length.at(key));
-  const auto waiting = static_cast<double>(flow.requests.size());
-  flow.clock = std::max(flow.clock, flow.order.begin()->first) + kPace * seconds / waiting;
-  request.start += seconds;
+  flow.clock += kAgeing * seconds / static_cast<double>(flow.requests.size());
+  request.taken += cost_->seconds(key.first);
   backlogged_.erase({flow.start, flow.id});
   flow.start += seconds / flow.weight;
   backlogged_.emplace(flow.start, flow.id);
@@ -182,7 +190,8 @@ void FairQueue::fill(const Room& room, std::vector<Sequence>& batch) {
       const size_t most = one.is_heads ? left : std::max(left_for_longer, std::min(left, kMuchLonger * length));
       const Key* const key = nearest(at->second, length, most);
       if (key == nullptr) return true;  // nor will it later: there will be less room
-      const size_t distance = key->first > length ? key->first - length : length - key->first;
+      // What is left of the first text's own request comes before all neighbours: one request is done after the other.
+      const size_t distance = one.is_heads ? 0 : 1 + (key->first > length ? key->first - length : length - key->first);
       if (distance < least) {
         least = distance;
         found = *key;

@@ -39,8 +39,11 @@ class FairQueue {
   using Key = std::pair<size_t, uint64_t>;  // length, arrival
   struct Request {
     uint64_t group = 0;
-    double start = 0;  // when its next text would begin, in the flow's time
-    double tag = 0;    // when the text that has waited longest would be done
+    double start = 0;    // when it came, in the flow's time
+    double taken = 0;    // seconds of work: what was taken of it ...
+    double waiting = 0;  // ... what waits ...
+    double left = 0;     // ... and what is not tokenized yet, estimated when its last text came
+    double tag = 0;      // start and all of its work
     std::map<Key, Sequence> by_length;
     std::map<uint64_t, size_t> by_arrival;  // arrival -> length
   };
@@ -48,7 +51,7 @@ class FairQueue {
     uint64_t id = 0;
     double weight = 1;
     double start = 0;  // when its next text would begin
-    double clock = 0;  // the virtual time among its requests
+    double clock = 0;  // the time among its requests
     std::unordered_map<uint64_t, Request> requests;
     std::set<std::pair<double, uint64_t>> order;  // tag, group
   };
@@ -60,7 +63,7 @@ class FairQueue {
   };
 
   Flow& flow_of(const Sharing& sharing);
-  void set_tag(Flow& flow, Request& request);
+  static void set_tag(Flow& flow, Request& request);
   void remove(Flow& flow, Request& request, Key key);
   void leave(Flow& flow);
   Sequence take(Flow& flow, Request& request, Key key, double seconds);

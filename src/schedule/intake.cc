@@ -15,6 +15,7 @@ void Intake::add(Submitted submitted) {
   Group& group = groups_[number];
   group.priority = submitted.request.sharing.priority;
   ++group.open;
+  group.bytes += submitted.bytes;
   const RequestId id = submitted.id;
   if (!group.texts.empty()) order_.erase(place_of(group));
   group_of_.emplace(id, number);
@@ -31,6 +32,7 @@ Submitted Intake::take(Groups::iterator at, std::map<RequestId, Submitted>::iter
   Group& group = at->second;
   order_.erase(place_of(group));
   Submitted out = std::move(text->second);
+  group.bytes -= out.bytes;
   group.texts.erase(text);
   group_of_.erase(out.id);
   if (!group.texts.empty()) order_.emplace(place_of(group), at->first);
@@ -65,6 +67,12 @@ void Intake::leave(uint64_t number, size_t tokens) {
   group.waiting_tokens -= tokens;
   if (!group.texts.empty()) order_.emplace(place_of(group), number);
   close(at);
+}
+
+size_t Intake::tokens_left(uint64_t number) const {
+  constexpr size_t kBytesAToken = 4;  // of English text
+  const Group& group = groups_.at(number);
+  return group.bytes / kBytesAToken + group.texts.size();
 }
 
 void Intake::begin(uint64_t number) { groups_.at(number).begun = true; }

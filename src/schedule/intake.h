@@ -43,6 +43,8 @@ class Intake {
   void tokenized(uint64_t group, size_t tokens);
   // A text that next() gave is of no more concern, nor are so many waiting tokens.
   void leave(uint64_t group, size_t tokens);
+  // Tokens of the group's texts that next() has not given, estimated by their bytes.
+  size_t tokens_left(uint64_t group) const;
   // Of the group's texts one was given to the workers: the others are computed, whatever their deadline.
   void begin(uint64_t group);
   bool has_begun(uint64_t group) const;
@@ -51,6 +53,7 @@ class Intake {
   struct Group {
     std::map<RequestId, Submitted> texts;
     int priority = 0;
+    size_t bytes = 0;           // of the texts' inputs
     size_t open = 0;            // texts, and those that next() gave and that have not left
     size_t waiting_tokens = 0;  // of the latter
     bool begun = false;

@@ -88,6 +88,7 @@ struct Sequence {
   bool truncated = false;
   RequestOptions options;
   Clock::time_point arrival;
+  size_t group_left = 0;  // tokens of its group that were not tokenized yet, estimated
   size_t size() const { return ids.size(); }
 };
 

@@ -25,6 +25,7 @@ struct Asked {
   size_t tokens = 10;
   double weight = 1;
   int priority = 0;
+  size_t left = 0;  // tokens of its request that are not tokenized yet
 };
 
 Sequence sequence(RequestId id, const Asked& asked) {
@@ -33,6 +34,7 @@ Sequence sequence(RequestId id, const Asked& asked) {
   s.ids.assign(asked.tokens, 1);
   s.options.sharing = {asked.flow, asked.weight, asked.priority};
   s.options.group = asked.group;
+  s.group_left = asked.left;
   return s;
 }
 
@@ -124,12 +126,31 @@ TEST_F(Fair, ALongTextGrowsOld) {
   const RequestId lengthy = add({.group = 1, .tokens = 200});
   for (uint64_t i = 0; i < 10; ++i) add({.group = 10 + i, .tokens = 5});
   size_t batches = 0;
-  for (bool found = false; !found && batches < 1'000; ++batches) {
+  for (bool found = false; !found && batches < 3'000; ++batches) {
     add({.group = 100 + batches, .tokens = 5});
     found = ids() == Ids{lengthy};
   }
   EXPECT_GT(batches, 10u) << "short ones go first";
-  EXPECT_LT(batches, 400u) << "but not forever: 200 ms are reached by 13 / (2 * 12) a batch at least";
+  EXPECT_LT(batches, 1'600u) << "but not forever: 200 ms are reached by 13 / (8 * 12) a batch at least";
+}
+
+TEST_F(Fair, EqualRequestsOfAFlowAreDoneOneAfterTheOther) {
+  for (size_t text = 0; text < 4; ++text) {
+    for (uint64_t group = 1; group <= 5; ++group) add({.group = group, .tokens = 30});
+  }
+  std::vector<uint64_t> groups;
+  while (scheduler_->waiting() > 0) {
+    for (const Sequence& sequence : next(1)) groups.push_back(sequence.options.group);
+  }
+  ASSERT_EQ(groups.size(), 20u);
+  for (size_t i = 0; i < groups.size(); ++i) EXPECT_EQ(groups[i], groups[i / 4 * 4]) << "text " << i;
+}
+
+TEST_F(Fair, WhatIsNotTokenizedYetCounts) {
+  const RequestId of_long = add({.group = 1, .tokens = 5, .left = 1000});
+  const RequestId of_short = add({.group = 2, .tokens = 50});
+  EXPECT_EQ(ids(), Ids{of_short});
+  EXPECT_EQ(ids(), Ids{of_long});
 }
 
 TEST_F(Fair, NewFlowsDoNotStarveOneThatIsAheadOfItsTurn) {

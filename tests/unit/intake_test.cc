@@ -40,6 +40,20 @@ TEST(Intake, KeepsTheOrderOfArrivalWhereRequestsAreNotToldApart) {
   EXPECT_TRUE(intake.empty());
 }
 
+TEST(Intake, EstimatesTheTokensThatAreLeftOfAGroup) {
+  Intake intake(true);
+  for (RequestId id = 1; id <= 3; ++id) {
+    Submitted submitted = text(id, 10);
+    submitted.bytes = 40 * id;
+    intake.add(std::move(submitted));
+  }
+  EXPECT_EQ(intake.tokens_left(10), 240u / 4 + 3);
+  EXPECT_EQ(intake.next().id, 1u);
+  EXPECT_EQ(intake.tokens_left(10), 200u / 4 + 2);
+  EXPECT_TRUE(intake.cancel(3));
+  EXPECT_EQ(intake.tokens_left(10), 80u / 4 + 1);
+}
+
 TEST(Intake, TheRequestWithTheFewestWaitingTokensIsNext) {
   Intake intake(true);
   for (RequestId id = 1; id <= 4; ++id) intake.add(text(id, 10));
