@@ -17,8 +17,9 @@ double within_flow(const Limits& l, const Company& company, double request) {
 double within_priority(const Limits& l, const Company& company, double work, double weight) {
   if (company.flows == 1) return work;
   const double lead = std::max(l.batch + l.text, l.uncut) / weight;
-  const double until_ahead = kSlowest * company.weights * (lead + work / weight + l.batch / l.least_weight) + l.text;
-  const double behind = company.weights * (l.batch + l.text) / l.least_weight + l.text / kSlowest +
+  const double until_ahead =
+      kSlowest * company.weights * (lead + (work + l.text) / weight + (l.batch + l.text) / l.least_weight) + l.text;
+  const double behind = company.weights * (l.batch + 2 * l.text) / l.least_weight + l.text / kSlowest +
                         static_cast<double>(company.flows) * l.text;
   return until_ahead + behind + work;
 }

@@ -1,9 +1,9 @@
 // fair: weighted fair queueing, in seconds of the cost model. Priorities are served in order, but for the share that
-// the later ones save up for while they wait. Within a priority the flow goes next that has had least for its weight
-// (start-time fair queueing: Goyal, Vin and Cheng, 1997); within a flow the shortest request, all of its texts
-// together, with ageing, so that a short one overtakes what is left of a long one, equal ones are done one after the
-// other and a long one grows old. Neighbours in length fill the batch. What no text waits longer
-// than is in docs/scheduling.md, with the proof.
+// the later ones save up for while they wait. Within a priority the flow goes next whose next text would be done first
+// if all had shares by their weights (fair queueing with the clock of Goyal, Vin and Cheng, 1997). Within a flow it is
+// the shortest request, all of its texts together, with ageing: a short one overtakes what is left of a long one, equal
+// ones are done one after the other, and a long one grows old. Neighbours in length fill the batch. What no text waits
+// longer than is in docs/scheduling.md, with the proof.
 #include <chrono>
 #include <iterator>
 #include <map>

@@ -7,7 +7,7 @@ namespace {
 
 // Among so many requests the neighbours in length are looked for.
 constexpr size_t kMostCandidates = 32;
-constexpr size_t kCandidatesAFlow = 8;
+constexpr size_t kCandidatesAFlow = 8, kMostFlows = 64;
 // Texts of others that are so many times as long as the first one fill no more than this part of a batch: who asks for
 // little is answered soon.
 constexpr size_t kMuchLonger = 2;
@@ -21,13 +21,11 @@ constexpr double kAgeing = 0.125;
 
 }  // namespace
 
-// The flow, among those that are backlogged.
 FairQueue::Flow& FairQueue::flow_of(const Sharing& sharing) {
   Flow& flow = flows_[sharing.flow];
   if (flow.requests.empty()) {
     idle_.erase({flow.start, sharing.flow});
     flow.start = std::max(flow.start, clock_);
-    backlogged_.emplace(flow.start, sharing.flow);
     flow.id = sharing.flow;
   } else {
     weights_ -= flow.weight;
@@ -35,6 +33,19 @@ FairQueue::Flow& FairQueue::flow_of(const Sharing& sharing) {
   weights_ += sharing.weight;
   flow.weight = sharing.weight;
   return flow;
+}
+
+// Among those that wait, as of its next text; or among the idle ones.
+void FairQueue::place(Flow& flow) {
+  backlogged_.erase({flow.tag, flow.id});
+  if (flow.requests.empty()) {
+    weights_ = backlogged_.empty() ? 0 : weights_ - flow.weight;
+    idle_.emplace(flow.start, flow.id);
+    return;
+  }
+  const Request& next = flow.requests.at(flow.order.begin()->second);
+  flow.tag = flow.start + cost_->seconds(next.by_arrival.begin()->second) / flow.weight;
+  backlogged_.emplace(flow.tag, flow.id);
 }
 
 void FairQueue::set_tag(Flow& flow, Request& request) {
@@ -60,6 +71,7 @@ void FairQueue::add(Sequence sequence, uint64_t arrival) {
   set_tag(flow, request);
   request.by_arrival.emplace(arrival, length);
   request.by_length.emplace(Key{length, arrival}, std::move(sequence));
+  place(flow);
 }
 
 void FairQueue::remove(Flow& flow, Request& request, Key key) {
@@ -70,13 +82,6 @@ void FairQueue::remove(Flow& flow, Request& request, Key key) {
   if (!request.by_length.empty()) return set_tag(flow, request);
   flow.requests.erase(request.group);
   --requests_;
-  if (flow.requests.empty()) leave(flow);
-}
-
-void FairQueue::leave(Flow& flow) {
-  backlogged_.erase({flow.start, flow.id});
-  weights_ = backlogged_.empty() ? 0 : weights_ - flow.weight;
-  idle_.emplace(flow.start, flow.id);
 }
 
 Sequence FairQueue::cancel(uint64_t flow_id, uint64_t group, uint64_t arrival) {
@@ -85,6 +90,7 @@ Sequence FairQueue::cancel(uint64_t flow_id, uint64_t group, uint64_t arrival) {
   const Key key{request.by_arrival.at(arrival), arrival};
   Sequence sequence = std::move(request.by_length.at(key));
   remove(flow, request, key);
+  place(flow);
   forget_idle();
   return sequence;
 }
@@ -93,11 +99,10 @@ Sequence FairQueue::take(Flow& flow, Request& request, Key key, double seconds) 
   Sequence sequence = std::move(request.by_length.at(key));
   flow.clock += kAgeing * seconds / static_cast<double>(flow.requests.size());
   request.taken += cost_->seconds(key.first);
-  backlogged_.erase({flow.start, flow.id});
   flow.start += seconds / flow.weight;
-  backlogged_.emplace(flow.start, flow.id);
   clock_ += kPace * seconds / turn_.weights;
   remove(flow, request, key);
+  place(flow);
   return sequence;
 }
 
@@ -122,12 +127,11 @@ Sequence FairQueue::take_next() {
 // In the order of their turns, but no flow that would be further ahead of its own than by `lead` seconds of work.
 std::vector<FairQueue::Candidate> FairQueue::candidates(const Sequence& head, double lead) {
   std::vector<Candidate> out;
-  for (const auto& [start, id] : backlogged_) {
+  size_t seen = 0;
+  for (const auto& [tag_of_flow, id] : backlogged_) {
+    if (seen++ == kMostFlows) break;
     Flow& flow = flows_.at(id);
-    if (start > turn_.start + lead / flow.weight) {
-      if (flow.weight >= 1) break;
-      continue;
-    }
+    if (flow.start > turn_.start + lead / flow.weight) continue;
     size_t count = 0;
     for (const auto& [tag, group] : flow.order) {
       if (out.size() == kMostCandidates || count++ == kCandidatesAFlow) break;

@@ -50,12 +50,13 @@ class FairQueue {
   struct Flow {
     uint64_t id = 0;
     double weight = 1;
-    double start = 0;  // when its next text would begin
+    double start = 0;  // when its next text would begin ...
+    double tag = 0;    // ... and be done
     double clock = 0;  // the time among its requests
     std::unordered_map<uint64_t, Request> requests;
     std::set<std::pair<double, uint64_t>> order;  // tag, group
   };
-  using Order = std::set<std::pair<double, uint64_t>>;  // start, flow's id
+  using Order = std::set<std::pair<double, uint64_t>>;  // time, flow's id
   struct Candidate {
     Flow* flow;
     uint64_t group;
@@ -65,7 +66,7 @@ class FairQueue {
   Flow& flow_of(const Sharing& sharing);
   static void set_tag(Flow& flow, Request& request);
   void remove(Flow& flow, Request& request, Key key);
-  void leave(Flow& flow);
+  void place(Flow& flow);
   Sequence take(Flow& flow, Request& request, Key key, double seconds);
   void forget_idle();
   std::vector<Candidate> candidates(const Sequence& head, double lead);
@@ -83,7 +84,8 @@ class FairQueue {
   };
   Turn turn_;
   std::unordered_map<uint64_t, Flow> flows_;  // backlogged, or ahead of the clock
-  Order backlogged_, idle_;
+  Order backlogged_;                          // by tag
+  Order idle_;                                // by start
   size_t requests_ = 0;
 };
 

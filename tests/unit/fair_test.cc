@@ -105,13 +105,14 @@ TEST_F(Fair, WhatAFlowDidNotAskForIsNotKeptForIt) {
 TEST_F(Fair, AFlowThatComesBackHasNotBeenForgotten) {
   add(100, {.flow = 1});
   const RequestId first = add({.flow = 2, .group = 2, .tokens = 300});
-  Ids order = ids();
-  if (order[0] != first) order = ids();
-  EXPECT_EQ(order, Ids{first}) << "308 ms of work for the second flow";
+  size_t before = 0;
+  while (ids()[0] != first) ++before;
+  EXPECT_LE(before, 17u) << "300 ms of 18 each, and then 308 ms of work for the second flow";
+  add(100, {.flow = 1});
   const RequestId again = add({.flow = 2, .group = 3, .tokens = 1});
   size_t batches = 1;
   while (ids()[0] != again) ++batches;
-  EXPECT_GE(batches, 14u) << "of 18 ms each, though a new text is short";
+  EXPECT_GE(batches, 2u) << "though a new text is short";
   EXPECT_LE(batches, 19u);
 }
 
@@ -120,6 +121,15 @@ TEST_F(Fair, AShortRequestOvertakesTheRestOfALongOne) {
   next(1);
   const RequestId query = add({.group = 2, .tokens = 5});
   EXPECT_EQ(ids(), Ids{query});
+}
+
+TEST_F(Fair, AShortTextOfANewFlowDoesNotWaitForARoundOfTheOthers) {
+  for (uint64_t flow = 1; flow <= 16; ++flow) add(10, {.flow = flow, .group = flow, .tokens = 250});
+  for (size_t batch = 0; batch < 40; ++batch) {
+    next(1);
+    const RequestId query = add({.flow = 100 + batch, .group = 100 + batch, .tokens = 3});
+    EXPECT_EQ(ids(), Ids{query}) << "after " << batch + 1 << " batches";
+  }
 }
 
 TEST_F(Fair, ALongTextGrowsOld) {
@@ -163,7 +173,7 @@ TEST_F(Fair, NewFlowsDoNotStarveOneThatIsAheadOfItsTurn) {
     found = next(1).at(0).options.sharing.flow == 1;
   }
   EXPECT_GT(batches, 10u);
-  EXPECT_LT(batches, 200u) << "108 ms are reached by 0.6 a batch at least";
+  EXPECT_LT(batches, 350u) << "208 ms, when its next text would be done, are reached by 0.6 a batch at least";
 }
 
 TEST_F(Fair, NeighboursInLengthFillTheBatch) {
@@ -172,7 +182,7 @@ TEST_F(Fair, NeighboursInLengthFillTheBatch) {
   const RequestId longer = add({.flow = 3, .group = 3, .tokens = 18});
   const RequestId shorter = add({.flow = 4, .group = 4, .tokens = 7});
   const RequestId same = add({.flow = 5, .group = 5, .tokens = 10});
-  EXPECT_EQ(ids(40), (Ids{head, same, like, shorter}));
+  EXPECT_EQ(ids(40), (Ids{shorter, head, same, like}));
   EXPECT_EQ(ids(40), Ids{longer});
 }
 
