@@ -24,8 +24,8 @@ std::string Wait::parts() const {
   return fmt::format("{}", fmt::join(out, ", "));
 }
 
-// Within a priority flows get equal shares times their weights, and a flow's requests equal shares of what it gets: of
-// each no more is done before this request than this one gets itself, and no more than it still needs.
+// Within a priority flows get equal shares times their weights, and of a flow's requests the shorter ones are done
+// first: of each no more is done before this request than this one gets itself, and no more than it still needs.
 Wait wait_of(const Work& own, std::span<const Work> waiting, std::optional<double> bulk_share) {
   Wait wait;
   wait.own = own.seconds;
