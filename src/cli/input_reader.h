@@ -3,11 +3,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cli/json_array.h"
@@ -35,6 +37,25 @@ class InputSource {
   virtual std::optional<uint64_t> total_bytes() const { return std::nullopt; }
   // How many items there are in all, where that is quickly found out. From any thread, when the first one has come.
   virtual std::optional<uint64_t> total_items() const { return std::nullopt; }
+};
+
+// Another source's items, each of which `edit` may change.
+class EditedSource : public InputSource {
+ public:
+  EditedSource(std::unique_ptr<InputSource> origin, std::function<void(InputItem&)> edit)
+      : origin_(std::move(origin)), edit_(std::move(edit)) {}
+  std::optional<InputItem> next() override {
+    std::optional<InputItem> item = origin_->next();
+    if (item) edit_(*item);
+    return item;
+  }
+  std::string where(uint64_t line) const override { return origin_->where(line); }
+  std::optional<uint64_t> total_bytes() const override { return origin_->total_bytes(); }
+  std::optional<uint64_t> total_items() const override { return origin_->total_items(); }
+
+ private:
+  std::unique_ptr<InputSource> origin_;
+  std::function<void(InputItem&)> edit_;
 };
 
 // The TEXT arguments, and the files of --image behind them.

@@ -33,25 +33,12 @@ class PairSource : public InputSource {
   std::optional<TextPair> pair_;
 };
 
-// Lines of a command that takes pairs: any other line is an error of its own.
-class PairsOnly : public InputSource {
- public:
-  explicit PairsOnly(std::unique_ptr<InputSource> origin) : origin_(std::move(origin)) {}
-  std::optional<InputItem> next() override {
-    std::optional<InputItem> item = origin_->next();
-    if (item && item->request.ok() && !std::holds_alternative<TextPair>(item->request.value().input)) {
-      item->request = Error{ErrorCode::kInvalidInput,
-                            R"(expected the pair {"query": "…", "document": "…"}, found a single text or an image)"};
-    }
-    return item;
-  }
-  std::string where(uint64_t line) const override { return origin_->where(line); }
-  std::optional<uint64_t> total_bytes() const override { return origin_->total_bytes(); }
-  std::optional<uint64_t> total_items() const override { return origin_->total_items(); }
-
- private:
-  std::unique_ptr<InputSource> origin_;
-};
+// Of a command that takes pairs: any other line is an error of its own.
+void require_pair(InputItem& item) {
+  if (!item.request.ok() || std::holds_alternative<TextPair>(item.request.value().input)) return;
+  item.request = Error{ErrorCode::kInvalidInput,
+                       R"(expected the pair {"query": "…", "document": "…"}, found a single text or an image)"};
+}
 
 // For the help page only: the texts themselves do not pass through CLI11 (program.cc says why).
 void add_text_help(CLI::App& app) {
@@ -121,7 +108,7 @@ std::unique_ptr<InputSource> InputFlags::open() {
         "(--input - reads them from this terminal).");
   }
   std::unique_ptr<InputSource> source = open_input(path(), parse_input_format(input_format_));
-  if (pair_) return std::make_unique<PairsOnly>(std::move(source));
+  if (pair_) return std::make_unique<EditedSource>(std::move(source), require_pair);
   return source;
 }
 

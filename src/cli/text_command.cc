@@ -32,25 +32,6 @@ class SingleItemSource : public InputSource {
   std::optional<InputItem> item_;
 };
 
-// Every request of a source with the command's options.
-class OptionSource : public InputSource {
- public:
-  OptionSource(std::unique_ptr<InputSource> origin, std::function<void(Request&)> set)
-      : origin_(std::move(origin)), set_(std::move(set)) {}
-  std::optional<InputItem> next() override {
-    std::optional<InputItem> item = origin_->next();
-    if (item && item->request.ok()) set_(item->request.value());
-    return item;
-  }
-  std::string where(uint64_t line) const override { return origin_->where(line); }
-  std::optional<uint64_t> total_bytes() const override { return origin_->total_bytes(); }
-  std::optional<uint64_t> total_items() const override { return origin_->total_items(); }
-
- private:
-  std::unique_ptr<InputSource> origin_;
-  std::function<void(Request&)> set_;
-};
-
 // Read before the model is loaded, so that a second text is a matter of wrong use and not of lost work.
 std::unique_ptr<InputSource> exactly_one(std::unique_ptr<InputSource> source, const std::string& command) {
   std::optional<InputItem> first = source->next();
@@ -141,8 +122,9 @@ int TextCommand::run() {
   if (output_flags_.format == "npy" && to_stdout && ::isatty(STDOUT_FILENO) == 1) {
     throw UsageError("--format npy is not for a terminal: give --output FILE.");
   }
-  std::unique_ptr<InputSource> source =
-      std::make_unique<OptionSource>(input_flags_.open(), [this](Request& request) { set_options(request); });
+  std::unique_ptr<InputSource> source = std::make_unique<EditedSource>(input_flags_.open(), [this](InputItem& item) {
+    if (item.request.ok()) set_options(item.request.value());
+  });
   if (task_.row_per_token && output_flags_.format == "npy") source = exactly_one(std::move(source), task_.command);
 
   const std::unique_ptr<Engine> engine = Engine::create(args);

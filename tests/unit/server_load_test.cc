@@ -1,6 +1,7 @@
 // What a request will take, and who is let in because of it.
 #include <gtest/gtest.h>
 
+#include "no_engine.h"
 #include "server/serving/admission.h"
 #include "server/serving/chunks.h"
 #include "server/serving/demand.h"
@@ -78,19 +79,9 @@ TEST(ServerDemand, AnswersTokenByTokenAreLarge) {
 }
 
 // Of n tokens n * n seconds.
-class SquareEngine final : public Engine {
+class SquareEngine final : public test::NoEngine {
  public:
-  using Engine::submit;
-  RequestId submit(Request, Callback) override { return 0; }
-  bool cancel(RequestId) override { return false; }
-  void shutdown() override {}
-  const EngineInfo& info() const override { return info_; }
-  EngineStatistics statistics() const override { return {}; }
   double seconds(size_t tokens) const override { return static_cast<double>(tokens * tokens); }
-  Result<std::string> decode(const std::vector<int32_t>&, bool) const override { return std::string(); }
-
- private:
-  EngineInfo info_;
 };
 
 TEST(ServerDemand, SecondsAreTheEngines) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "no_engine.h"
 #include "server/dialects/routes.h"
 #include "server/pages/pages.h"
 #include "server/serving/chunks.h"
@@ -12,24 +13,7 @@ namespace wde::server {
 namespace {
 
 using Json = nlohmann::json;
-
-// Answers nothing: planners and writers do not use it, but for decode.
-class NoEngine final : public Engine {
- public:
-  using Engine::submit;
-  RequestId submit(Request, Callback) override { return 0; }
-  bool cancel(RequestId) override { return false; }
-  void shutdown() override {}
-  const EngineInfo& info() const override { return info_; }
-  EngineStatistics statistics() const override { return {}; }
-  double seconds(size_t tokens) const override { return 1e-6 * static_cast<double>(tokens); }
-  Result<std::string> decode(const std::vector<int32_t>& ids, bool) const override {
-    return std::to_string(ids.size()) + " ids";
-  }
-
- private:
-  EngineInfo info_;
-};
+using test::NoEngine;
 
 std::shared_ptr<ModelFacts> model(std::vector<std::string> tasks) {
   auto facts = std::make_shared<ModelFacts>();
