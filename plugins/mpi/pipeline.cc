@@ -34,6 +34,7 @@ class Pipeline final : public Executor, public Member {
   size_t workers() const override { return static_cast<size_t>(world().size); }
   size_t capacity() const override { return 2 * static_cast<size_t>(world().size); }
   void submit(std::unique_ptr<Job> job) override { queue_.push(std::move(job)); }
+  bool takes_jobs() const override { return world().first(); }
   std::vector<std::pair<std::string, std::string>> facts() const override { return place_.facts(); }
 
   // The layers of one of the others.

@@ -26,6 +26,7 @@ class TensorExecutor final : public Executor, public Member {
   size_t workers() const override { return 1; }
   size_t capacity() const override { return 2; }  // one is computed, one is ready
   void submit(std::unique_ptr<Job> job) override { queue_.push(std::move(job)); }
+  bool takes_jobs() const override { return world().first(); }
   std::vector<std::pair<std::string, std::string>> facts() const override { return place_.facts(); }
 
   void compute(Reader& from) override {

@@ -47,7 +47,8 @@ class EngineImpl final : public Engine {
                               [this](std::unique_ptr<Job> job) { finish(std::move(job)); })),
         encoder_(*modules_, counters_),
         intake_(!modules_->scheduler || modules_->scheduler->separates_requests()) {
-    if (modules_->scheduler && modules_->scheduler->separates_requests()) calibrate();
+    const bool by_cost = modules_->scheduler && modules_->scheduler->separates_requests();
+    if (by_cost && modules_->executor->takes_jobs()) calibrate();
     thread_.start("wde-engine", [this] { run(); });
   }
 

@@ -44,6 +44,8 @@ class Executor {
   // Jobs that may be in flight at once: the running ones and those kept ready.
   virtual size_t capacity() const = 0;
   virtual void submit(std::unique_ptr<Job> job) = 0;
+  // False: another process's executor has the jobs, and this one computes what it is told to.
+  virtual bool takes_jobs() const { return true; }
   // For EngineInfo::facts.
   virtual std::vector<std::pair<std::string, std::string>> facts() const { return {}; }
 };
