@@ -36,6 +36,8 @@ class Answer:
 class Server:
     """with Server(model, …) as server: server.post("/embed", {…})"""
 
+    stopped = False
+
     def __init__(self, *models, flags=(), env=None, wait=True, named=True, front=()):
         models = models or ((MODEL,) if named else ())
         self.stderr = tempfile.TemporaryFile()
@@ -54,7 +56,7 @@ class Server:
             if found:
                 break
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("the server did not start: " + self.log())
+                self.give_up("the server did not start: ")
             time.sleep(0.02)
         if found[1]:
             self.host, self.port = found[1], int(found[2])
@@ -62,8 +64,14 @@ class Server:
             self.path = found[3]
         while wait and self.get("/health").status != 200:
             if time.monotonic() > deadline or "could not be loaded" in self.log():
-                raise RuntimeError("the server is not ready: " + self.log())
+                self.give_up("the server is not ready: ")
             time.sleep(0.05)
+
+    def give_up(self, why):
+        """It is no use to the test, nor may it disturb the next ones."""
+        self.process.kill()
+        self.process.wait()
+        raise RuntimeError(why + self.log())
 
     def log(self):
         self.stderr.seek(0)
@@ -80,7 +88,8 @@ class Server:
         return self
 
     def __exit__(self, *_):
-        self.stop()
+        if not self.stopped:
+            self.stop()
 
     def stop(self, expect=0):
         if self.process.poll() is None:
@@ -94,6 +103,7 @@ class Server:
         log = self.log() if not self.stderr.closed else self.last_log
         self.last_log = log
         self.stderr.close()
+        self.stopped = True
         assert status == expect, f"exit status {status}: {log}"
         assert "Sanitizer" not in log, log
         return log
