@@ -33,6 +33,18 @@ class Answer:
         return f"{self.status} {self.body[:500]!r}"
 
 
+def pieces_of(text, room, sizes):
+    """A text's words in pieces of at most `room` tokens; `sizes` has those of each word."""
+    pieces, now, used = [], [], 0
+    for word in text.split():
+        if used + sizes[word] > room:
+            pieces.append(" ".join(now))
+            now, used = [], 0
+        now.append(word)
+        used += sizes[word]
+    return [*pieces, " ".join(now)]
+
+
 class Server:
     """with Server(model, …) as server: server.post("/embed", {…})"""
 

@@ -10,7 +10,7 @@ import random
 import struct
 import unittest
 
-from serving import DATA, MODEL, TEXTS, Case, Server, embed_command
+from serving import DATA, MODEL, TEXTS, Case, Server, embed_command, pieces_of
 
 
 def setUpModule():
@@ -158,23 +158,13 @@ class Pieces(Case):
         self.assertEqual(self.scores([" ".join(words)], max_tokens_per_doc=sum(sizes[:10])), self.scores([" ".join(cut)]))
         self.assertNotEqual(self.scores([" ".join(words)]), self.scores([" ".join(cut)]))
 
-    def expected_pieces(self, text, room, sizes):
-        pieces, now, used = [], [], 0
-        for word in text.split():
-            if used + sizes[word] > room:
-                pieces.append(" ".join(now))
-                now, used = [], 0
-            now.append(word)
-            used += sizes[word]
-        return [*pieces, " ".join(now)]
-
     def test_the_best_piece_decides(self):
         info = {m["id"]: m for m in self.assertStatus(server.get("/v1/models"), 200)["data"]}
         most = info["bert-cross-encoder"]["max_model_len"]
         text = self.long_text(3 * most)
         sizes = {word: self.tokens(word) for word in set(text.split())}
         room = most - 3 - self.tokens("a cat")
-        pieces = self.expected_pieces(text, room, sizes)
+        pieces = pieces_of(text, room, sizes)
         self.assertGreater(len(pieces), 2)
         each = self.scores(pieces)
         for path in ["/v1/rerank", "/v2/rerank", "/rerank", "/cohere/v1/rerank", "/jina/v1/rerank"]:
@@ -195,7 +185,7 @@ class Pieces(Case):
         # A document without its words: marker and special tokens, which stay whatever the query is.
         body = {"model": model, "input": "the", "task": "multi_vector", "input_type": "document"}
         around = self.assertStatus(server.post("/pooling", body), 200)["usage"]["total_tokens"] - sizes["the"]
-        pieces = self.expected_pieces(text, info[model]["max_model_len"] - around, sizes)
+        pieces = pieces_of(text, info[model]["max_model_len"] - around, sizes)
         self.assertGreater(len(pieces), 2)
         each = self.scores(pieces, model)
         self.assertEqual(self.scores([text], model, max_chunks_per_doc=100), [max(each)])

@@ -7,7 +7,7 @@ Needs WDE_BINARY and WDE_TEST_DATA. Standard library only.
 import random
 import unittest
 
-from serving import DATA, Case, Server
+from serving import DATA, Case, Server, pieces_of
 
 # Model, and tokens that a document may have.
 MODELS = [("colbert-stanford", 40), ("colbert-multi-vector-encoder", 40), ("colbert-pylate-plain", 40), ("colbert-pylate-bert", 40)]
@@ -74,15 +74,7 @@ class Pieces(Case):
         return total - self.sizes(model, "the")["the"]
 
     def pieces(self, model, text, room):
-        sizes = self.sizes(model, text)
-        pieces, now, used = [], [], 0
-        for word in text.split():
-            if used + sizes[word] > room:
-                pieces.append(" ".join(now))
-                now, used = [], 0
-            now.append(word)
-            used += sizes[word]
-        return [*pieces, " ".join(now)]
+        return pieces_of(text, room, self.sizes(model, text))
 
     def test_pieces_are_as_long_as_a_document_may_be(self):
         text = long_text(300)

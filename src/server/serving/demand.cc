@@ -15,8 +15,8 @@ constexpr size_t kBytesPerToken = 4;
 // Of a text that is to be answered token by token, where too low a number would fill the memory.
 constexpr size_t kFewBytesPerToken = 2;
 constexpr size_t kSpecialTokens = 2;
-// What a text takes of memory while it waits, besides four times its bytes: a quarter of it, since the bound of memory
-// is four times the queue's bytes.
+// A waiting text takes four times its bytes and this much more four times over: the bound of memory is four times the
+// queue's bytes.
 constexpr size_t kBytesPerText = 256;
 constexpr size_t kImageTokens = 256;         // between those of patches of 32 and of 14 pixels
 constexpr size_t kPixelsPerToken = 1 << 12;  // decoded in the time that a small model takes for a token
